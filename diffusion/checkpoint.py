@@ -1,0 +1,139 @@
+"""Trained networks on disk: weights as safetensors, and beside them a card that says what they are.
+
+NAME.safetensors holds the averaged weights in float16; NAME.json is the card, with the weights' SHA-256, which is
+checked before they are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from diffusion.denoiser import NetworkDenoiser
+from diffusion.schedule import Schedule, make_schedule
+from diffusion.unet import UNet, UNetConfig
+
+MODELS = Path(__file__).parent.parent / "assets" / "models"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used, said in one sentence."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a network is, where it comes from and what it was trained on."""
+
+    name: str
+    title: str
+    classes: list[str]
+    network: UNetConfig
+    schedule: dict[str, Any]
+    data: str
+    licence: str
+    command: str
+    images_seen: int
+    seconds: float
+    sha256: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def training_schedule(self) -> Schedule:
+        """The schedule its noise levels were drawn from in training."""
+        return make_schedule(**self.schedule)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to denoise, with its card."""
+
+    denoiser: NetworkDenoiser
+    card: Card
+    device: torch.device
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images it makes."""
+        config = self.card.network
+        return config.channels, config.image_size, config.image_size
+
+
+def available(folder: Path = MODELS) -> list[str]:
+    """Names of the networks in a folder."""
+    return sorted(path.stem for path in folder.glob("*.safetensors") if path.with_suffix(".json").is_file())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside and rename, so that a full disk or a lost machine leaves the file that was there."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def save_model(path: Path, network: UNet, card: Card) -> Card:
+    """Write ``path`` (NAME.safetensors, float16) and its card; returns the card with the hash filled in."""
+    weights = {name: value.detach().half().cpu().contiguous() for name, value in network.state_dict().items()}
+    data = safetensors.torch.save(weights)
+    content = asdict(card) | {"sha256": hashlib.sha256(data).hexdigest()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data)
+    write_atomically(path.with_suffix(".json"), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    return read_card(path)
+
+
+def read_card(path: Path) -> Card:
+    """The card of the weights at ``path``.
+
+    Raises:
+        CheckpointError: no card, or one with fields missing or unknown.
+    """
+    card_path = path.with_suffix(".json")
+    try:
+        content = json.loads(card_path.read_text(encoding="utf-8"))
+        network = content.pop("network")
+        config = UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in network.items()})
+        return Card(network=config, **content)
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
+
+
+def find_model(name: str) -> Path:
+    """The weights of a shipped network by name, or of any other by path.
+
+    Raises:
+        CheckpointError: neither is there.
+    """
+    for path in (MODELS / f"{name}.safetensors", Path(name)):
+        if path.suffix == ".safetensors" and path.is_file():
+            return path
+    raise CheckpointError(f"There is no model {name!r}; the shipped ones are {', '.join(available()) or 'none'}.")
+
+
+def load_model(name: str, device: torch.device | str = "cpu") -> Model:
+    """Load a shipped network by name, or one from a path to its .safetensors.
+
+    Raises:
+        CheckpointError: not found, no readable card, a hash that does not match, or weights of another architecture.
+    """
+    path = find_model(name)
+    card = read_card(path)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != card.sha256:
+        raise CheckpointError(f"{path.name} is not the file its card describes (SHA-256 differs); download it again.")
+    network = UNet(card.network)
+    try:
+        network.load_state_dict({k: v.float() for k, v in safetensors.torch.load(data).items()})
+    except RuntimeError as error:
+        raise CheckpointError(f"{path.name} does not fit the architecture in its card.") from error
+    device = torch.device(device)
+    network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return Model(NetworkDenoiser(network), card, device)

@@ -1,0 +1,61 @@
+"""Data sets for training and measuring: images as uint8 tensors, with a class each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class DataError(ValueError):
+    """A data file that cannot be used, said in one sentence."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """images (N, C, H, W) uint8, labels (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor | slice) -> ImageSet:
+        return ImageSet(self.images[index], self.labels[index])
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 0 ... 255 to float32 in [-1, 1]."""
+    return images.float() / 127.5 - 1.0
+
+
+def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
+    """Arrays x_{split} (N, H, W) or (N, H, W, C) uint8 and y_{split} (N,), padded evenly with zeros to image_size.
+
+    Raises:
+        DataError: missing file or arrays, wrong type or length, or images larger than image_size.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no file {path}.")
+    with np.load(path, allow_pickle=False) as file:
+        names = (f"x_{split}", f"y_{split}")
+        if not all(name in file for name in names):
+            raise DataError(f"{path} has {', '.join(file.files)}, but {' and '.join(names)} are needed.")
+        images, labels = file[names[0]], file[names[1]]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise DataError(f"{path}: {names[0]} must be uint8 of shape (N, H, W) or (N, H, W, C).")
+    if len(images) != len(labels) or len(images) == 0:
+        raise DataError(f"{path} has {len(images)} images but {len(labels)} labels in {split}.")
+    images = images[..., None] if images.ndim == 3 else images
+    height, width = images.shape[1:3]
+    if max(height, width) > image_size:
+        raise DataError(f"{path} has images of {width} x {height}, larger than the network's {image_size}.")
+    dx, dy = image_size - width, image_size - height
+    tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    padded = F.pad(tensor, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))
+    return ImageSet(padded, torch.from_numpy(labels.astype(np.int64)))

@@ -1,0 +1,116 @@
+"""Denoisers: what is asked for eps at a noise level.
+
+A denoiser is asked by noise level, not by step: x_t depends on the schedule only through alpha_bar, so one network runs
+under any schedule and any number of steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from diffusion import process
+from diffusion.unet import UNet
+
+# Beyond these the noise (or the signal) is below float32's resolution of an image; an infinite log-SNR has no sinusoid.
+LOG_SNR_MIN, LOG_SNR_MAX = -20.0, 20.0
+
+
+class Denoiser(Protocol):
+    """Anything that estimates the noise in x_t."""
+
+    def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        """The estimate of eps, shaped like x_t.
+
+        Args:
+            x_t: (B, C, H, W) float32.
+            alpha_bar: noise level in [0, 1), one float for all, or a (B,) float64 tensor on the CPU.
+            label: (B,) int64 class of each image; None, or ``num_classes``, for the empty class.
+        """
+        ...
+
+
+def per_image(alpha_bar: float | Tensor, x: Tensor) -> float | Tensor:
+    """alpha_bar shaped to broadcast against x (B, C, H, W), in x's precision and on its device."""
+    return alpha_bar if isinstance(alpha_bar, float) else alpha_bar.to(x.device, x.dtype)[:, None, None, None]
+
+
+@dataclass(frozen=True)
+class NetworkDenoiser:
+    """A trained U-Net as a denoiser: log-SNR in, its own prediction turned into eps in closed form."""
+
+    network: UNet
+
+    def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        level = torch.as_tensor(alpha_bar, dtype=torch.float64)
+        log_snr = level.logit().clamp(LOG_SNR_MIN, LOG_SNR_MAX).float().to(x_t.device).expand(len(x_t))
+        out = self.network(x_t, log_snr, label)
+        match self.network.config.prediction:
+            case "eps":
+                return out
+            case "v":
+                return process.eps_from_v(x_t, out, per_image(alpha_bar, x_t))
+            case "x0":
+                return process.eps_from_x0(x_t, out, per_image(alpha_bar, x_t))
+
+
+@dataclass(frozen=True)
+class ExactDenoiser:
+    """The best denoiser there is for a finite set of images: no network can have a smaller error on them.
+
+    If x_0 is drawn evenly from images x_1 ... x_N, then
+
+        E[x_0 | x_t] = sum_i w_i x_i,    w = softmax_i(-|x_t - sqrt(alpha_bar_t) x_i|^2 / (2 (1 - alpha_bar_t))),
+
+    and eps follows from eq. 4. What it samples are the images themselves. Labels are ignored.
+
+    Args:
+        images: (N, C, H, W) float32 in [-1, 1].
+        chunk: images compared at a time; bounds the memory, changes nothing else.
+    """
+
+    images: Tensor
+    chunk: int = 4096
+
+    def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        level = per_image(alpha_bar, x_t)
+        query = x_t.flatten(1)
+        ab = level if isinstance(level, float) else level.reshape(-1, 1)
+        # A running softmax: total weight and weighted sum, both relative to the largest exponent so far.
+        top = torch.full((len(query), 1), -torch.inf, device=x_t.device)
+        total, mean = torch.zeros_like(top), torch.zeros_like(query)
+        for images in self.images.flatten(1).split(self.chunk):
+            images = images.to(query)
+            # -|x_t - sqrt(ab) x_i|^2 without the |x_t|^2, which is the same for every image.
+            exponent = (ab**0.5 * (query @ images.T) - ab / 2 * images.square().sum(1)) / (1 - ab)
+            new_top = torch.maximum(top, exponent.amax(1, keepdim=True))
+            weight, shrink = (exponent - new_top).exp(), (top - new_top).exp()
+            total = total * shrink + weight.sum(1, keepdim=True)
+            mean = mean * shrink + weight @ images
+            top = new_top
+        return process.eps_from_x0(x_t, (mean / total).view_as(x_t), level)
+
+
+@dataclass(frozen=True)
+class Guided:
+    """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598, with w = scale - 1):
+
+        eps = eps(empty) + scale (eps(label) - eps(empty)).
+
+    scale 1 is the plain conditional denoiser and costs one call; any other costs two, made as one batch.
+    """
+
+    denoiser: Denoiser
+    scale: float
+    empty: int
+
+    def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        if self.scale == 1 or label is None:
+            return self.denoiser(x_t, alpha_bar, label)
+        both = alpha_bar if isinstance(alpha_bar, float) else alpha_bar.repeat(2)
+        labels = torch.cat([label, torch.full_like(label, self.empty)])
+        with_label, without = self.denoiser(x_t.repeat(2, 1, 1, 1), both, labels).chunk(2)
+        return without + self.scale * (with_label - without)

@@ -1,0 +1,24 @@
+"""Where the network runs."""
+
+from __future__ import annotations
+
+import torch
+
+
+def best_device() -> torch.device:
+    """CUDA if there is one, then Apple's MPS, then the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def describe_device(device: torch.device) -> str:
+    """A short name for people: "CPU, 2 threads", "NVIDIA H100", "Apple GPU"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"

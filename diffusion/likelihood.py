@@ -1,0 +1,223 @@
+"""The variational bound, term by term, and the errors it weighs.
+
+    -log p(x_0) <= L_T + sum_{t=2}^{T} L_{t-1} + L_0                                   (eq. 5)
+    L_T     = KL(q(x_T | x_0) || N(0, I))
+    L_{t-1} = KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))
+            = w_t |eps - eps_theta|^2 + extra_t,   w_t = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))  (eq. 12)
+    L_0     = -log p(x_0 | x_1), a Gaussian discretised over 256 grey levels           (eq. 13)
+
+extra_t is zero for sigma_t^2 = beta~_t, and (beta~_t / beta_t - 1 - ln(beta~_t / beta_t)) / 2 a dimension for
+sigma_t^2 = beta_t. Everything is in nats unless said otherwise; bits/dim divides by D ln 2.
+Equations are those of Ho et al. 2020, arXiv 2006.11239.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion import process
+from diffusion.denoiser import Denoiser, per_image
+from diffusion.schedule import Array, Schedule, Variance
+
+
+def loss_weight(schedule: Schedule, variance: Variance = "beta") -> Array:
+    """w_t of |eps - eps_theta|^2 in L_{t-1} (eq. 12), (T+1,); nan at t = 0.
+
+    With sigma^2 = beta~ it is infinite at t = 1, where L_0 takes the place of L_{t-1}.
+    """
+    sigma2 = schedule.reverse_variance(variance)[1:]
+    with np.errstate(divide="ignore"):
+        weight = schedule.beta[1:] ** 2 / (2 * sigma2 * schedule.alpha[1:] * (1 - schedule.alpha_bar[1:]))
+    return np.concatenate(([np.nan], weight))
+
+
+def kl_extra(schedule: Schedule, variance: Variance = "beta") -> Array:
+    """What L_{t-1} adds to the weighted error, nats a dimension, (T+1,); nan at t = 0 and t = 1 (no KL there)."""
+    out = np.full_like(schedule.beta, np.nan)
+    ratio = schedule.posterior_variance[2:] / schedule.reverse_variance(variance)[2:]
+    out[2:] = (ratio - 1 - np.log(ratio)) / 2
+    return out
+
+
+def prior_kl(x_0: Tensor, schedule: Schedule) -> Tensor:
+    """L_T = KL(N(sqrt(abar_T) x_0, (1 - abar_T) I) || N(0, I)) of each image, nats, (B,)."""
+    alpha_bar_T = float(schedule.alpha_bar[-1])
+    per_pixel = alpha_bar_T * x_0.double().square() - alpha_bar_T - math.log1p(-alpha_bar_T)
+    return per_pixel.flatten(1).sum(1) / 2
+
+
+def decoder_nll(x_0: Tensor, mean: Tensor, sigma: float) -> Tensor:
+    """L_0 = -log p(x_0 | x_1) of each image (eq. 13), nats, (B,).
+
+    The Gaussian N(mean, sigma^2) is integrated over the bin of each grey level, 2/255 wide; the first and last bins
+    reach to minus and plus infinity, so that the 256 probabilities sum to one.
+    """
+    x_0, mean = x_0.double(), mean.double()
+    upper = torch.where(x_0 > 0.999, torch.inf, (x_0 + 1 / 255 - mean) / sigma)
+    lower = torch.where(x_0 < -0.999, -torch.inf, (x_0 - 1 / 255 - mean) / sigma)
+    # Work in the lower tail, where differences of tiny probabilities keep their digits.
+    flip = lower + upper > 0
+    low, high = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
+    log_low, log_high = torch.special.log_ndtr(low), torch.special.log_ndtr(high)
+    log_probability = log_high + torch.log(-torch.expm1(log_low - log_high))
+    return -log_probability.flatten(1).sum(1)
+
+
+def bits_per_dim(nats: float | Array, dimensions: int) -> float | Array:
+    """nats / (D ln 2)."""
+    return nats / (dimensions * math.log(2))
+
+
+@dataclass(frozen=True)
+class ErrorCurve:
+    """How well a denoiser finds the noise, by noise level: raw errors, with no weight or schedule in them.
+
+    Args:
+        log_snr: (N,) natural, descending.
+        mean: (N,) E|eps - eps_theta|^2 / D, the squared error a dimension.
+        standard_error: (N,) of that mean, over the images.
+        dimensions: D.
+    """
+
+    log_snr: Array
+    mean: Array
+    standard_error: Array
+    dimensions: int
+
+    def on(self, schedule: Schedule) -> Array:
+        """The error at every step of a schedule, (T+1,); nan at t = 0 and outside the levels that were measured.
+
+        Interpolated linearly in log error over log-SNR: no network is run again when a schedule is bent.
+        """
+        if len(self.mean) < 2:
+            return np.full_like(schedule.beta, np.nan)
+        order = np.argsort(self.log_snr)
+        log_error = np.log(np.maximum(self.mean[order], 1e-12))
+        return np.exp(np.interp(schedule.log_snr, self.log_snr[order], log_error, left=np.nan, right=np.nan))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, for a file."""
+        return {"dimensions": self.dimensions} | {
+            name: [float(f"{value:.6g}") for value in getattr(self, name)]
+            for name in ("log_snr", "mean", "standard_error")
+        }
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> ErrorCurve:
+        arrays = {name: np.array(content[name]) for name in ("log_snr", "mean", "standard_error")}
+        return ErrorCurve(**arrays, dimensions=int(content["dimensions"]))
+
+
+@torch.inference_mode()
+def measure_errors(
+    denoiser: Denoiser,
+    images: Tensor,
+    alpha_bars: Sequence[float] | Array,
+    *,
+    labels: Tensor | None = None,
+    seed: int = 0,
+    batch: int = 64,
+    device: torch.device | str = "cpu",
+) -> Iterator[ErrorCurve]:
+    """Measure E|eps - eps_theta|^2 / D at each noise level, yielding the curve so far after every level.
+
+    The levels are visited in bit-reversed order, so that an early stop leaves a coarse curve rather than half of one.
+    The same eps is used at every level: the curve is then smooth where the error is.
+
+    Args:
+        images: (B, C, H, W) float32 in [-1, 1].
+        alpha_bars: noise levels in (0, 1).
+    """
+    device = torch.device(device)
+    generator = torch.Generator().manual_seed(seed)
+    eps = torch.randn(images.shape, generator=generator).to(device)
+    x_0 = images.to(device)
+    label = None if labels is None else labels.to(device)
+    levels = np.asarray(alpha_bars, dtype=np.float64)
+    done: dict[int, tuple[float, float]] = {}
+    for i in bit_reversed(len(levels)):
+        alpha_bar = float(levels[i])
+        errors = torch.cat([
+            (denoiser(process.q_sample(x, alpha_bar, e), alpha_bar, y) - e).square().flatten(1).mean(1)
+            for x, e, y in zip(x_0.split(batch), eps.split(batch),
+                               label.split(batch) if label is not None else [None] * len(x_0.split(batch)),
+                               strict=True)
+        ])  # fmt: skip
+        spread = errors.std().item() / len(errors) ** 0.5 if len(errors) > 1 else 0.0
+        done[i] = (errors.mean().item(), spread)
+        kept = np.array(sorted(done, key=lambda j: -levels[j]))
+        values = np.array([done[j] for j in kept])
+        log_snr = np.log(levels[kept]) - np.log1p(-levels[kept])
+        yield ErrorCurve(log_snr, values[:, 0], values[:, 1], math.prod(images.shape[1:]))
+
+
+def bit_reversed(n: int) -> list[int]:
+    """0 ... n-1, both ends first and then each gap halved: the van der Corput order, for any n."""
+    bits = max(1, (n - 1).bit_length())
+    order = sorted(range(1 << bits), key=lambda i: int(f"{i:0{bits}b}"[::-1], 2))
+    inner = [i for i in order if i < n]
+    return list(dict.fromkeys([0, n - 1, *inner]))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The loss of one schedule and variance, by step: arrays (T+1,), nan where a term does not exist."""
+
+    error: Array
+    weight: Array
+    bound: Array
+
+
+def loss_terms(curve: ErrorCurve, schedule: Schedule, variance: Variance) -> Terms:
+    """L_{t-1} in bits/dim for t = 2 ... T: (w_t D error_t + D extra_t) / (D ln 2)."""
+    error, weight = curve.on(schedule), loss_weight(schedule, variance)
+    nats = curve.dimensions * (weight * error + kl_extra(schedule, variance))
+    bound = cast(Array, bits_per_dim(nats, curve.dimensions))
+    return Terms(error, weight, bound)
+
+
+@torch.inference_mode()
+def bound(
+    denoiser: Denoiser,
+    images: Tensor,
+    schedule: Schedule,
+    *,
+    variance: Variance = "beta",
+    labels: Tensor | None = None,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """The whole bound of each image with one noise a step, nats, (B,): ``L_T``, ``L_mid`` (sum over t = 2 ... T), ``L_0``.
+
+    Meant for small networks or few images: T calls to the denoiser.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    middle = torch.zeros(len(images), dtype=torch.float64)
+    weight, extra = loss_weight(schedule, variance), kl_extra(schedule, variance)
+    dimensions = math.prod(images.shape[1:])
+    for t in range(2, schedule.T + 1):
+        alpha_bar = float(schedule.alpha_bar[t])
+        eps = torch.randn(images.shape, generator=generator)
+        found = denoiser(process.q_sample(images, alpha_bar, eps), alpha_bar, labels)
+        error = (found - eps).double().square().flatten(1).sum(1)
+        middle += weight[t] * error + dimensions * extra[t]
+    alpha_bar_1 = float(schedule.alpha_bar[1])
+    x_1 = process.q_sample(images, alpha_bar_1, torch.randn(images.shape, generator=generator))
+    mean = process.x0_from_eps(x_1, denoiser(x_1, alpha_bar_1, labels), alpha_bar_1)
+    # beta~_1 = 0: the decoder's standard deviation is that of sigma^2 = beta, and of beta~_2 otherwise (as in the
+    # code that goes with the papers, which clips the variance at its value one step later).
+    sigma2 = schedule.beta[1] if variance == "beta" else schedule.posterior_variance[2]
+    return {"L_T": prior_kl(images, schedule), "L_mid": middle,
+            "L_0": decoder_nll(images, mean, math.sqrt(sigma2))}  # fmt: skip
+
+
+__all__ = [
+    "ErrorCurve", "Terms", "bit_reversed", "bits_per_dim", "bound", "decoder_nll", "kl_extra", "loss_terms",
+    "loss_weight", "measure_errors", "per_image", "prior_kl",
+]  # fmt: skip

@@ -1,0 +1,215 @@
+r"""Noise schedules: the numbers :math:`\beta_1 \dots \beta_T` and all that follows from them.
+
+The forward process of Ho et al. 2020 (arXiv 2006.11239, eq. 2) is
+
+    q(x_t | x_{t-1}) = N(x_t; sqrt(1 - beta_t) x_{t-1}, beta_t I),     t = 1 ... T,
+
+so that with alpha_t = 1 - beta_t and alpha_bar_t = prod_{s=1}^{t} alpha_s (eq. 4)
+
+    q(x_t | x_0) = N(x_t; sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
+
+Time t = 0 is the clean image: every array has length T + 1, with beta[0] = 0 and alpha_bar[0] = 1, so
+"the step before" is alpha_bar[t - 1] for every t >= 1. Everything is float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Variance = Literal["beta", "posterior"]
+
+T_MIN, T_MAX = 2, 4000
+
+
+class ScheduleError(ValueError):
+    """A schedule that cannot be made; ``field`` names the parameter to change."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """A forward process: betas and their derived quantities, each an array over t = 0 ... T.
+
+    Args:
+        beta: (T+1,) float64, beta[0] = 0 and 0 < beta[t] < 1 for t >= 1.
+        family: what made it ("linear", "cosine", ...), for labels and files.
+        params: the parameters that made it.
+
+    Raises:
+        ScheduleError: a beta outside (0, 1).
+    """
+
+    beta: Array
+    family: str = "custom"
+    params: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        beta = np.array(self.beta, dtype=np.float64)  # a copy, so that nobody else can write to it
+        if beta.ndim != 1 or len(beta) < 2 or beta[0] != 0.0:
+            raise ScheduleError("beta", "beta must be a list of T + 1 numbers that begins with beta_0 = 0.")
+        wrong = np.flatnonzero(~((beta[1:] > 0) & (beta[1:] < 1))) + 1
+        if len(wrong):
+            t = int(wrong[0])
+            raise ScheduleError("beta", f"beta_{t} = {beta[t]:.6g} is outside (0, 1).")
+        beta.setflags(write=False)
+        object.__setattr__(self, "beta", beta)
+
+    @property
+    def T(self) -> int:
+        """Number of steps."""
+        return len(self.beta) - 1
+
+    @cached_property
+    def alpha(self) -> Array:
+        """alpha_t = 1 - beta_t."""
+        return 1.0 - self.beta
+
+    @cached_property
+    def alpha_bar(self) -> Array:
+        """alpha_bar_t = prod_{s=1}^{t} alpha_s (eq. 4); alpha_bar[0] = 1."""
+        return np.cumprod(self.alpha)
+
+    @cached_property
+    def signal(self) -> Array:
+        """sqrt(alpha_bar_t), what multiplies x_0 in x_t."""
+        return np.sqrt(self.alpha_bar)
+
+    @cached_property
+    def noise(self) -> Array:
+        """sqrt(1 - alpha_bar_t), what multiplies eps in x_t."""
+        return np.sqrt(1.0 - self.alpha_bar)
+
+    @cached_property
+    def log_snr(self) -> Array:
+        """ln(alpha_bar_t / (1 - alpha_bar_t)), natural; +inf at t = 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.alpha_bar) - np.log1p(-self.alpha_bar)
+
+    @cached_property
+    def snr_db(self) -> Array:
+        """Signal-to-noise ratio in decibel, 10 log10(alpha_bar_t / (1 - alpha_bar_t)); +inf at t = 0."""
+        return self.log_snr * (10.0 / math.log(10.0))
+
+    @cached_property
+    def posterior_variance(self) -> Array:
+        """beta~_t = (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t (eq. 7); zero at t = 0 and t = 1."""
+        out = np.zeros_like(self.beta)
+        out[1:] = (1.0 - self.alpha_bar[:-1]) / (1.0 - self.alpha_bar[1:]) * self.beta[1:]
+        return out
+
+    def reverse_variance(self, variance: Variance) -> Array:
+        """sigma_t^2 of p(x_{t-1} | x_t): beta_t ("beta") or beta~_t ("posterior"), section 3.2."""
+        return self.beta if variance == "beta" else self.posterior_variance
+
+
+def _from_alpha_bar(alpha_bar: Callable[[Array], Array], T: int, max_beta: float) -> Array:
+    """beta_t = min(1 - alpha_bar(t/T) / alpha_bar((t-1)/T), max_beta), with beta_0 = 0."""
+    a = alpha_bar(np.arange(T + 1) / T)
+    return np.concatenate(([0.0], np.minimum(1.0 - a[1:] / a[:-1], max_beta)))
+
+
+def linear(T: int, beta_start: float, beta_end: float) -> Array:
+    """beta_t from beta_start to beta_end in equal steps (Ho et al. 2020, section 4)."""
+    return np.concatenate(([0.0], np.linspace(beta_start, beta_end, T)))
+
+
+def scaled_linear(T: int, beta_start: float, beta_end: float) -> Array:
+    """sqrt(beta_t) in equal steps (Rombach et al. 2022, arXiv 2112.10752, the released code)."""
+    return np.concatenate(([0.0], np.linspace(beta_start**0.5, beta_end**0.5, T) ** 2))
+
+
+def cosine(T: int, s: float, max_beta: float) -> Array:
+    """alpha_bar(u) ~ cos^2((u + s) / (1 + s) pi / 2), u = t/T (Nichol & Dhariwal 2021, eq. 17), betas capped."""
+    return _from_alpha_bar(lambda u: np.cos((u + s) / (1 + s) * np.pi / 2) ** 2, T, max_beta)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that bends a family: its symbol, range and default, and what it does."""
+
+    symbol: str
+    minimum: float
+    maximum: float
+    default: float
+    about: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """A way to choose the betas: ``betas(T, **params)``, its parameters, a formula and where it is from."""
+
+    title: str
+    betas: Callable[..., Array]
+    parameters: dict[str, Parameter]
+    formula: str
+    source: str
+
+
+_BETA_START = Parameter("β₁", 1e-6, 0.05, 1e-4, "noise variance of the first step")
+_BETA_END = Parameter("β_T", 1e-4, 0.5, 0.02, "noise variance of the last step")
+
+FAMILIES: dict[str, Family] = {
+    "linear": Family(
+        "linear",
+        linear,
+        {"beta_start": _BETA_START, "beta_end": _BETA_END},
+        r"\beta_t = \beta_1 + \tfrac{t-1}{T-1}\,(\beta_T-\beta_1)",
+        "Ho et al. 2020, section 4",
+    ),
+    "scaled_linear": Family(
+        "scaled linear",
+        scaled_linear,
+        {"beta_start": _BETA_START, "beta_end": _BETA_END},
+        r"\sqrt{\beta_t} = \sqrt{\beta_1} + \tfrac{t-1}{T-1}\,(\sqrt{\beta_T}-\sqrt{\beta_1})",
+        "Rombach et al. 2022, released code",
+    ),
+    "cosine": Family(
+        "cosine",
+        cosine,
+        {
+            "s": Parameter("s", 0.0, 0.2, 0.008, "offset that keeps the first steps from being too small"),
+            "max_beta": Parameter("max β", 0.1, 0.9999, 0.999, "cap of β_t near t = T"),
+        },
+        r"\bar\alpha_t = \tfrac{f(t)}{f(0)},\; f(t)=\cos^2\!\big(\tfrac{t/T+s}{1+s}\tfrac{\pi}{2}\big)",
+        "Nichol & Dhariwal 2021, eq. 17",
+    ),
+}
+
+
+def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Schedule:
+    """The schedule of a named family; parameters left out take the family's defaults.
+
+    Raises:
+        ScheduleError: unknown family or parameter, T outside 2 ... 4000 or no whole number, a parameter out of range,
+            or beta_start >= beta_end.
+    """
+    if family not in FAMILIES:
+        raise ScheduleError("family", f"There is no schedule family {family!r}; choose one of {', '.join(FAMILIES)}.")
+    if isinstance(T, bool) or T != int(T) or not T_MIN <= T <= T_MAX:
+        raise ScheduleError("T", f"T must be a whole number from {T_MIN} to {T_MAX}, not {T:g}.")
+    known = FAMILIES[family].parameters
+    for name in params:
+        if name not in known:
+            raise ScheduleError(name, f"The {family} schedule has no parameter {name!r}; it has {', '.join(known)}.")
+    values = {name: float(params.get(name, parameter.default)) for name, parameter in known.items()}
+    for name, value in values.items():
+        low, high = known[name].minimum, known[name].maximum
+        if not low <= value <= high:
+            raise ScheduleError(name, f"{known[name].symbol} must lie between {low:g} and {high:g}, not {value:g}.")
+    if "beta_start" in values and values["beta_start"] >= values["beta_end"]:
+        raise ScheduleError(
+            "beta_start",
+            f"β₁ must be smaller than β_T, but {values['beta_start']:g} is not smaller than {values['beta_end']:g}.",
+        )
+    return Schedule(FAMILIES[family].betas(int(T), **values), family, tuple(values.items()))

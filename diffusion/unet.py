@@ -1,0 +1,187 @@
+"""The network: a U-Net with residual blocks and self-attention, told the noise level and a class.
+
+The shape follows Ho et al. 2020 (arXiv 2006.11239, appendix B). Two things differ: it is conditioned on log-SNR instead
+of a step index, so that it runs under any schedule; and it may fold ``patch`` x ``patch`` pixels into channels at the
+entrance (and unfold them at the exit), so that a CPU never computes at full resolution.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Prediction = Literal["eps", "v", "x0"]
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Everything needed to build the network anew.
+
+    Args:
+        image_size, channels: the images, (channels, image_size, image_size).
+        num_classes: classes, besides the empty one; 0 for an unconditional network.
+        patch: pixels folded into channels along each side; 1 folds none.
+        widths: channels at each level; each level after the first has half the resolution.
+        blocks: residual blocks a level on the way down (one more on the way up).
+        attention: levels with self-attention, 0 being the finest.
+        dropout: probability, inside the residual blocks.
+        prediction: what the output means: eps, v or x0.
+    """
+
+    image_size: int
+    channels: int
+    num_classes: int
+    patch: int = 2
+    widths: tuple[int, ...] = (64, 128, 256)
+    blocks: int = 2
+    attention: tuple[int, ...] = (1, 2)
+    dropout: float = 0.0
+    prediction: Prediction = "v"
+
+
+class NoiseLevelEmbedding(nn.Module):
+    """Sinusoids of log-SNR, then two linear layers, (B,) -> (B, width)."""
+
+    frequencies: Tensor
+
+    def __init__(self, dim: int, width: int) -> None:
+        super().__init__()
+        # Periods from 0.5 to 100 over a log-SNR that runs from about -20 to 10: fine steps and the whole range.
+        periods = torch.logspace(math.log10(0.5), math.log10(100.0), dim // 2)
+        self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
+        self.mlp = nn.Sequential(nn.Linear(dim, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, log_snr: Tensor) -> Tensor:
+        angle = log_snr[:, None] * self.frequencies
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(32, channels), channels)
+
+
+def _zeroed(module: nn.Conv2d) -> nn.Conv2d:
+    """A last layer that starts at zero lets every block begin as the identity."""
+    nn.init.zeros_(module.weight)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+    return module
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = _norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.condition = nn.Linear(embedding, c_out)
+        self.norm2, self.dropout = _norm(c_out), nn.Dropout(dropout)
+        self.conv2 = _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = h + self.condition(embedding)[:, :, None, None]
+        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        return self.skip(x) + h
+
+
+class Attention(nn.Module):
+    """Self-attention over the pixels of a feature map, one head for every 64 channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = max(1, channels // 64)
+        self.norm = _norm(channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = _zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2)
+        q, k, v = qkv.unbind(1)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(mixed.transpose(-1, -2).reshape(b, c, h, w))
+
+
+class Level(nn.Module):
+    """A residual block, with attention behind it where the level has it."""
+
+    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, attend: bool) -> None:
+        super().__init__()
+        self.block = ResidualBlock(c_in, c_out, embedding, dropout)
+        self.attention = Attention(c_out) if attend else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        return self.attention(self.block(x, embedding))
+
+
+class UNet(nn.Module):
+    """(B, C, H, W) in, (B, C, H, W) out; what the output means is ``config.prediction``."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths, folded = config.widths, config.channels * config.patch**2
+        embedding = 4 * widths[0]
+        self.noise_level = NoiseLevelEmbedding(widths[0], embedding)
+        # The last row is the empty class: what guidance compares with.
+        self.label = nn.Embedding(config.num_classes + 1, embedding) if config.num_classes else None
+        self.fold, self.unfold = nn.PixelUnshuffle(config.patch), nn.PixelShuffle(config.patch)
+        self.enter = nn.Conv2d(folded, widths[0], 3, padding=1)
+
+        def level(c_in: int, i: int) -> Level:
+            return Level(c_in, widths[i], embedding, config.dropout, i in config.attention)
+
+        self.down, self.downsample = nn.ModuleList(), nn.ModuleList()
+        skips = [widths[0]]
+        c = widths[0]
+        for i, width in enumerate(widths):
+            for _ in range(config.blocks):
+                self.down.append(level(c, i))
+                c = width
+                skips.append(c)
+            if i < len(widths) - 1:
+                self.downsample.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
+                skips.append(c)
+        self.middle1 = Level(c, c, embedding, config.dropout, attend=True)
+        self.middle2 = ResidualBlock(c, c, embedding, config.dropout)
+        self.up, self.upsample = nn.ModuleList(), nn.ModuleList()
+        for i in reversed(range(len(widths))):
+            for _ in range(config.blocks + 1):
+                self.up.append(level(c + skips.pop(), i))
+                c = widths[i]
+            if i > 0:
+                self.upsample.append(nn.Conv2d(c, c, 3, padding=1))
+        self.exit_norm = _norm(c)
+        self.exit = _zeroed(nn.Conv2d(c, folded, 3, padding=1))
+
+    def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+        """x_t (B, C, H, W); log_snr (B,) natural; label (B,) int64, ``num_classes`` (or None) for the empty class."""
+        config = self.config
+        embedding = self.noise_level(log_snr)
+        if self.label is not None:
+            if label is None:
+                label = torch.full(x_t.shape[:1], config.num_classes, device=x_t.device)
+            embedding = embedding + self.label(label)
+        embedding = F.silu(embedding)
+
+        h = self.enter(self.fold(x_t))
+        skips = [h]
+        for i in range(len(config.widths)):
+            for j in range(config.blocks):
+                h = self.down[i * config.blocks + j](h, embedding)
+                skips.append(h)
+            if i < len(config.widths) - 1:
+                h = self.downsample[i](h)
+                skips.append(h)
+        h = self.middle2(self.middle1(h, embedding), embedding)
+        for i in range(len(config.widths)):
+            for j in range(config.blocks + 1):
+                h = self.up[i * (config.blocks + 1) + j](torch.cat([h, skips.pop()], dim=1), embedding)
+            if i < len(config.widths) - 1:
+                h = self.upsample[i](F.interpolate(h, scale_factor=2.0, mode="nearest"))
+        return self.unfold(self.exit(F.silu(self.exit_norm(h))))
