@@ -1,0 +1,226 @@
+// The forward process, drawn here: x_t = a x_0 + b eps for any t, from x_0 and one fixed eps that were sent once.
+
+import { el, fixed, setT, store, subscribe } from "./store.js";
+import { fill, tex } from "./tex.js";
+import { Player } from "./player.js";
+
+const STRIP = 9;
+const BINS = 64;
+const SPAN = 4; // the histogram runs from -4 to 4
+const EPS_UNIT = 4096; // eps is sent as int16 in steps of 1/4096
+
+/** Draws with a fixed x_0 and eps, both as Float32 in units of 127.5, (H W C). */
+class Noising {
+  constructor(width, height, channels, buffer) {
+    Object.assign(this, { width, height, channels });
+    const n = width * height * channels;
+    const x0 = new Uint8Array(buffer, 0, n);
+    const eps = new Int16Array(buffer, n + (n % 2), n);
+    this.x0 = Float32Array.from(x0, (v) => v - 127.5);
+    this.eps = Float32Array.from(eps, (v) => (v / EPS_UNIT) * 127.5);
+    this.bins = new Float32Array(BINS);
+  }
+
+  /** Paint a x_0 + b eps into a canvas, 0 as mid-grey; every ``stride``-th pixel only. */
+  paint(canvas, a, b, { stride = 1, count = false } = {}) {
+    const { x0, eps, channels: c, bins } = this;
+    const w = Math.ceil(this.width / stride), h = Math.ceil(this.height / stride);
+    if (canvas.width !== w || canvas.height !== h || !canvas.lab) {
+      canvas.width = w;
+      canvas.height = h;
+      const context = canvas.getContext("2d");
+      canvas.lab = { context, image: context.createImageData(w, h) };
+      canvas.lab.image.data.fill(255);
+    }
+    const out = canvas.lab.image.data; // clamps and rounds to the nearest
+    const scale = BINS / (2 * SPAN) / 127.5, middle = BINS / 2;
+    if (count) bins.fill(0);
+    let o = 0;
+    for (let y = 0; y < h; y++) {
+      let i = y * stride * this.width * c;
+      for (let x = 0; x < w; x++, o += 4, i += stride * c) {
+        for (let k = 0; k < 3; k++) {
+          const j = c === 3 ? i + k : i;
+          const v = a * x0[j] + b * eps[j];
+          out[o + k] = v + 127.5;
+          if (count) {
+            const bin = Math.floor(v * scale + middle);
+            if (bin >= 0 && bin < BINS) bins[bin]++;
+          }
+        }
+      }
+    }
+    canvas.lab.context.putImageData(canvas.lab.image, 0, 0);
+    if (count) {
+      const density = BINS / (2 * SPAN) / (w * h * 3);
+      for (let i = 0; i < BINS; i++) bins[i] *= density;
+    }
+  }
+}
+
+function histogram() {
+  const W = 240, H = 150, TOP = 0.9; // densities above TOP run out of the picture
+  const x = (v) => ((v + SPAN) / (2 * SPAN)) * W;
+  const y = (p) => H * (1 - Math.min(p, TOP) / TOP);
+  const bars = el("path", { class: "bars" });
+  const normal = Array.from({ length: 97 }, (_, i) => {
+    const v = -SPAN + (i / 96) * 2 * SPAN;
+    return `${x(v).toFixed(1)} ${y(Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI)).toFixed(1)}`;
+  });
+  const svg = el(
+    "svg",
+    { viewBox: `-6 -4 ${W + 12} ${H + 24}`, role: "img", "aria-label": "histogram of the pixels of x_t against N(0, 1)" },
+    bars,
+    el("path", { class: "normal", d: `M${normal.join("L")}` }),
+    el("line", { class: "axis", x1: 0, x2: W, y1: H, y2: H }),
+    ...[-4, -2, 0, 2, 4].map((v) => el("text", { x: x(v), y: H + 15 }, String(v).replace("-", "−"))),
+  );
+  const step = W / BINS;
+  return {
+    svg,
+    draw(bins) {
+      let d = `M0 ${H}`;
+      for (let i = 0; i < BINS; i++) d += `V${y(bins[i]).toFixed(1)}H${((i + 1) * step).toFixed(2)}`;
+      bars.setAttribute("d", `${d}V${H}Z`);
+    },
+  };
+}
+
+export function mount(element, { props, watch }) {
+  const formula = el("div", { class: "lab-formula" });
+  tex(
+    formula,
+    "\\xt = \\sqrt{\\ab_t}\\,\\xo + \\sqrt{1-\\ab_t}\\,\\ep \\;=\\; \\num{a}\\,\\xo + \\num{b}\\,\\ep",
+  );
+  const canvas = (name, label) => el("canvas", { class: name, role: "img", "aria-label": label, width: 256, height: 256 });
+  const views = {
+    xt: canvas("lab-xt", "the noised picture x_t"),
+    x0: canvas("lab-x0", "the picture's part, square root of alpha-bar times x_0"),
+    eps: canvas("lab-eps", "the noise's part, square root of one minus alpha-bar times epsilon"),
+  };
+  const figure = (view, kind, source) => {
+    const caption = tex(el("figcaption", {}), source);
+    return el("figure", { class: `lab-figure lab-figure-${kind}` }, view, caption);
+  };
+  const chart = histogram();
+  const strip = el("div", { class: "lab-strip", role: "group", "aria-label": "film strip" });
+  const thumbs = Array.from({ length: STRIP }, () => {
+    const view = el("canvas", { width: 64, height: 64 });
+    const label = el("span", {});
+    const button = el("button", { type: "button", onclick: () => player.user(thumb.t) }, view, label);
+    const thumb = { button, view, label, t: 0 };
+    strip.append(button);
+    return thumb;
+  });
+  const transport = el("div", {});
+  const save = el(
+    "button",
+    { type: "button", class: "lab-save", title: "save x_t as PNG", onclick: saveImage }, "Save x_t",
+  );
+  const hint = el("p", { class: "lab-note" },
+    "Drag t, or press space. Near 0 dB, where the two parts are equally strong, the eye loses the picture; the histogram turns into the bell curve of pure noise.");
+  const root = el(
+    "section", { class: "lab-forward", "data-state": "loading" },
+    formula,
+    el(
+      "div", { class: "lab-row" },
+      figure(views.xt, "xt", "\\xt"),
+      el("span", { class: "lab-sign" }, "="),
+      figure(views.x0, "x0", "\\sqrt{\\ab_t}\\,\\xo"),
+      el("span", { class: "lab-sign" }, "+"),
+      figure(views.eps, "eps", "\\sqrt{1-\\ab_t}\\,\\ep"),
+      el("figure", { class: "lab-figure lab-histogram" }, chart.svg,
+        tex(el("figcaption", {}), "\\text{values of }\\xt\\text{ against }\\mathcal N(0,1)")),
+    ),
+    transport,
+    strip,
+    el("div", { class: "lab-under" }, hint, save),
+  );
+  element.replaceChildren(root);
+
+  let noising = null;
+  let generation = 0;
+
+  const player = new Player(transport, {
+    label: "step t",
+    show: () => {},
+    say: (t) => {
+      const { T, columns } = store.schedule;
+      const db = columns.snr_db[t];
+      const words = Number.isFinite(db) ? `${db < 0 ? "minus " : ""}${Math.abs(db).toFixed(0)} decibel` : "infinite";
+      return { short: `t = ${t}`, spoken: `t ${t} of ${T}, SNR ${words}` };
+    },
+  });
+  // t belongs to the page: the player moves the store, and the store draws.
+  const go = player.go.bind(player);
+  player.go = (i) => {
+    go(i);
+    setT(player.index);
+  };
+
+  function draw() {
+    if (!noising || !store.schedule) return;
+    const { signal, noise } = store.schedule.columns;
+    const a = signal[store.t], b = noise[store.t];
+    noising.paint(views.xt, a, b, { count: true });
+    noising.paint(views.x0, a, 0);
+    noising.paint(views.eps, 0, b);
+    chart.draw(noising.bins);
+    fill(formula, { a: fixed(a, 3), b: fixed(b, 3) });
+    root.dataset.t = store.t;
+    root.dataset.state = "ready";
+    const nearest = Math.round((store.t / store.schedule.T) * (STRIP - 1));
+    thumbs.forEach(({ button }, k) => button.classList.toggle("is-here", k === nearest));
+  }
+
+  function drawStrip() {
+    if (!noising || !store.schedule) return;
+    const { T, columns } = store.schedule;
+    const stride = Math.max(1, Math.floor(Math.max(noising.width, noising.height) / 85));
+    thumbs.forEach((thumb, k) => {
+      thumb.t = Math.round((k / (STRIP - 1)) * T);
+      noising.paint(thumb.view, columns.signal[thumb.t], columns.noise[thumb.t], { stride });
+      thumb.label.textContent = `${thumb.t}`;
+      thumb.button.setAttribute("aria-label", `go to t ${thumb.t}`);
+    });
+  }
+
+  function saveImage() {
+    views.xt.toBlob((blob) => {
+      const link = el("a", { href: URL.createObjectURL(blob), download: `x_t${store.t}.png` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+  }
+
+  subscribe((changes) => {
+    if (changes.has("schedule")) {
+      player.setCount(store.schedule.T + 1);
+      drawStrip();
+    }
+    if (player.index !== store.t || changes.has("schedule")) go(store.t);
+    draw();
+  });
+
+  async function sync() {
+    const value = props.value;
+    if (!value) return;
+    const mine = ++generation;
+    const answer = await fetch(value.file.url);
+    if (!answer.ok) return;
+    const buffer = await answer.arrayBuffer();
+    if (mine !== generation) return; // a newer picture overtook this one
+    noising = new Noising(value.width, value.height, value.channels, buffer);
+    root.classList.toggle("is-pixel-art", Math.max(value.width, value.height) <= 64);
+    root.dataset.picture = value.key;
+    if (store.schedule) {
+      player.setCount(store.schedule.T + 1);
+      go(store.t);
+    }
+    drawStrip();
+    draw();
+  }
+  watch("value", sync);
+  sync();
+}
+

@@ -1,0 +1,57 @@
+// The loss tab: errors that were measured once, weighed for whatever schedule and variance are chosen.
+
+import { chart } from "./chart.js";
+import { el, store, subscribe } from "./store.js";
+import { tex } from "./tex.js";
+
+export function mount(element, { props, watch, server }) {
+  const progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "measuring" });
+  const status = el("p", { class: "lab-status", role: "status" });
+  const total = el("p", { class: "lab-total" });
+  const root = el(
+    "section", { class: "lab-loss", "data-state": "loading" },
+    tex(
+      el("div", { class: "lab-formula" }),
+      "L_{t-1} = \\mathbb E\\Big[\\tfrac{\\beta_t^2}{2\\sigma_t^2\\,\\alpha_t(1-\\ab_t)}\\,\\big\\lVert \\ep-\\epred(\\xt,t)\\big\\rVert^2\\Big] + C_t",
+    ),
+    el("div", { class: "lab-statusline" }, status, progress),
+  );
+  element.replaceChildren(root);
+  const view = chart(root, props.figure, props.plotly, "loss");
+  root.append(total);
+
+  let busy = false;
+  let again = false;
+  async function weigh() {
+    const value = props.value;
+    if (!value || !store.schedule) return;
+    if (busy) {
+      again = true;
+      return;
+    }
+    busy = true;
+    const terms = await server.weigh({ curve: value.curve, variance: value.variance, settings: store.schedule.settings });
+    busy = false;
+    if (again) {
+      again = false;
+      weigh();
+      return;
+    }
+    view.update(terms.columns);
+    total.textContent = terms.summary;
+    root.dataset.variance = value.variance;
+    root.dataset.points = value.curve.mean.length;
+    root.dataset.state = value.running ? "running" : "ready";
+  }
+  function sync() {
+    const value = props.value;
+    if (!value) return;
+    status.textContent = value.status;
+    progress.hidden = !value.running;
+    progress.value = value.part;
+    weigh();
+  }
+  subscribe((changes) => changes.has("schedule") && weigh());
+  watch("value", sync);
+  sync();
+}

@@ -1,0 +1,75 @@
+// What the whole page shares: the schedule and the step t. Views subscribe and redraw once a frame.
+
+const listeners = new Set();
+let frame = 0;
+let changed = new Set();
+
+export const store = {
+  schedule: null, // {T, settings, columns: {beta, alpha_bar, ...}: Float64Array by t, chart: {name: [..]}}
+  t: 0,
+};
+
+/** Call fn(changes) in the frame after something changed; changes has "t" and/or "schedule". Returns a way out. */
+export function subscribe(fn) {
+  listeners.add(fn);
+  return () => listeners.delete(fn);
+}
+
+function announce(what) {
+  changed.add(what);
+  if (!frame) {
+    frame = requestAnimationFrame(() => {
+      frame = 0;
+      const changes = changed;
+      changed = new Set();
+      for (const fn of listeners) fn(changes);
+    });
+  }
+}
+
+export function setT(t) {
+  if (!store.schedule) return;
+  const next = Math.min(store.schedule.T, Math.max(0, Math.round(t)));
+  if (next === store.t) return;
+  store.t = next;
+  announce("t");
+}
+
+const decode = (text) => {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  return new Float64Array(bytes.buffer);
+};
+
+/** A new schedule keeps the place of the cursor, t/T. */
+export function setSchedule(payload) {
+  const columns = Object.fromEntries(Object.entries(payload.columns).map(([k, v]) => [k, decode(v)]));
+  const part = store.schedule ? store.t / store.schedule.T : 0.3;
+  store.schedule = { ...payload, columns };
+  store.t = Math.round(part * payload.T);
+  announce("schedule");
+  announce("t");
+}
+
+/** A number for people: three digits, plain where that is short. */
+export function digits(value, n = 3) {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  const text =
+    size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(n - 1) : String(Number(value.toPrecision(n)));
+  return text.replace("-", "−");
+}
+
+export const fixed = (value, n = 2) =>
+  Number.isFinite(value) ? value.toFixed(n).replace("-", "−") : value > 0 ? "∞" : "−∞";
+
+/** Build an element: el("div", {class: "x", onclick: f}, child, ...). */
+export function el(tag, attributes = {}, ...children) {
+  const svg = ["svg", "path", "line", "text", "g", "rect", "circle", "title"].includes(tag);
+  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value !== false && value != null) node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.filter((c) => c != null));
+  return node;
+}

@@ -1,0 +1,37 @@
+// Formulas, with one colour a symbol and numbers that change without setting the formula anew.
+
+import katex from "../vendor/katex/katex.mjs";
+
+const macros = {
+  "\\xo": "\\htmlClass{ink-x0}{x_0}",
+  "\\xt": "\\htmlClass{ink-xt}{x_t}",
+  "\\xs": "\\htmlClass{ink-xt}{x_{t-1}}",
+  "\\ep": "\\htmlClass{ink-eps}{\\epsilon}",
+  "\\epred": "\\htmlClass{ink-eps}{\\epsilon_\\theta}",
+  "\\xpred": "\\htmlClass{ink-pred}{\\hat x_0}",
+  "\\ab": "\\bar\\alpha",
+  // A live number: \num{name} is later filled by name.
+  "\\num": "\\htmlClass{num num-#1}{0.000}",
+};
+
+export function tex(node, source, { display = false } = {}) {
+  katex.render(source, node, {
+    displayMode: display,
+    macros: { ...macros },
+    throwOnError: false,
+    trust: (context) => context.command === "\\htmlClass",
+    strict: false,
+    output: "htmlAndMathml",
+  });
+  return node;
+}
+
+/** Fill the live numbers of a formula: {name: text}. */
+export function fill(node, numbers) {
+  for (const [name, text] of Object.entries(numbers)) {
+    for (const place of node.querySelectorAll(`.num-${name}`)) {
+      const mord = place.querySelector(".mord") ?? place;
+      if (mord.textContent !== text) mord.textContent = text;
+    }
+  }
+}

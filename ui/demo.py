@@ -1,0 +1,65 @@
+"""The page: a schedule in the sidebar, four tabs that follow it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import gradio as gr
+
+from diffusion.device import describe_device
+from ui.forward_tab import forward_tab
+from ui.loss_tab import loss_tab
+from ui.models import shared_model
+from ui.reverse_tab import reverse_tab
+from ui.schedule_tab import schedule_tab
+from ui.sidebar import sidebar_view
+from ui.theme import theme
+from ui.view import ASSETS, PLOTLY, served
+
+HEADER = """
+<header class="lab-header">
+  <div><h1>DDPM Lab</h1><p>see, bend and reverse diffusion</p></div>
+  <span class="lab-device">{device}</span>
+</header>
+"""
+
+
+def build_demo() -> gr.Blocks:
+    """Assemble the page. Launch it with ``launch_options()``."""
+    gr.set_static_paths([ASSETS, PLOTLY.parent])
+    model = shared_model()
+    with gr.Blocks(title="DDPM Lab", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+        gr.HTML(HEADER.format(device=f"{model.card.title} · {describe_device(model.device)}"), js_on_load=None)
+        with gr.Sidebar(width=320, elem_id="lab-side"):
+            sidebar = sidebar_view()
+        with gr.Tabs(elem_id="lab-tabs"):
+            with gr.Tab("Forward", id="forward"):
+                shown = forward_tab(demo)
+            with gr.Tab("Schedule", id="schedule"):
+                schedule_tab()
+            with gr.Tab("Reverse", id="reverse"):
+                reverse_tab(demo, sidebar)
+            with gr.Tab("Loss", id="loss"):
+                loss_tab(shown)
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """Everything launch() needs for a page that asks for nothing outside its own server."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    styles = ("vendor/katex/katex.min.css", "css/lab.css")
+    head = "".join(f'<link rel="stylesheet" href="{served(ASSETS / style)}">' for style in styles)
+    return {
+        "theme": theme(),
+        "head": head,
+        "footer_links": [],
+        "run_history": False,
+        "share": False,
+        "ssr_mode": False,
+        "mcp_server": False,
+        "enable_monitoring": False,
+        "max_file_size": "64mb",
+        "favicon_path": ASSETS / "favicon.svg",
+    }

@@ -1,0 +1,116 @@
+"""The forward tab: a picture dissolves into noise, drawn in the browser from x_0 and one fixed eps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import torch
+
+from diffusion.images import ImageError, open_image
+from ui.view import ASSETS, View, browser_file
+
+SAMPLES = ASSETS / "samples"
+EPS_UNIT = 4096  # eps travels as int16 in steps of 1/4096: +-8 standard deviations, far below one grey level
+
+from gradio.events import Dependency
+
+class Picture(gr.Image):
+    """gr.Image that hands over the file as it came: diffusion.images decides what can be read, and says why not."""
+
+    def preprocess(self, payload: Any) -> str | None:  # type: ignore[override]
+        return None if payload is None else payload.path
+
+    def get_block_name(self) -> str:
+        return "image"
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def sample_pictures() -> list[Path]:
+    """The bundled pictures, the one shown first in front."""
+    found = sorted(path for path in SAMPLES.glob("*") if path.suffix in {".jpg", ".png"})
+    return sorted(found, key=lambda path: path.stem != "cat")
+
+
+def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
+    """What the browser needs to draw q(x_t | x_0) for every t: x_0 as uint8 and eps as int16, in one file.
+
+    Raises:
+        ImageError: a picture that cannot be used.
+    """
+    pixels = np.asarray(open_image(path))
+    eps = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(seed)).numpy()
+    scaled = np.clip(np.rint(eps * EPS_UNIT), -32768, 32767).astype("<i2")
+    padding = b"\0" * (pixels.size % 2)  # int16 must begin at an even byte
+    height, width, channels = pixels.shape
+    return {
+        "file": browser_file(pixels.tobytes() + padding + scaled.tobytes(), ".noising"),
+        "width": width,
+        "height": height,
+        "channels": channels,
+        "key": f"{Path(path).name}-{seed}",
+    }
+
+
+def show_picture(path: str | None, shown: str, seed: int) -> tuple[dict[str, Any], str, str]:
+    """A new picture: (what to draw, the picture now shown, message). A bad one changes nothing but the message."""
+    if path is None:
+        return gr.skip(), shown, ""
+    try:
+        return forward_value(path, seed), path, ""
+    except ImageError as error:
+        return gr.skip(), shown, str(error)
+
+
+def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:
+    """Another eps for the same picture."""
+    return forward_value(shown, seed + 1), seed + 1
+
+
+def open_tab() -> dict[str, Any]:
+    """What a new visitor finds: the first bundled picture."""
+    return forward_value(sample_pictures()[0], 0)
+
+
+def forward_tab(demo: gr.Blocks) -> gr.State:
+    """Build the tab on the page ``demo``; returns the state that holds the path of the picture shown."""
+    shown, seed = gr.State(str(sample_pictures()[0])), gr.State(0)
+    view = View("forward", elem_id="lab-forward")
+    with gr.Row(elem_classes="lab-picture-row"):
+        with gr.Column(scale=2, min_width=260):
+            picture = Picture(
+                label="Your picture: upload, webcam or clipboard",
+                sources=["upload", "webcam", "clipboard"],
+                type="filepath",
+                format="png",
+                height=170,
+                elem_id="lab-picture",
+            )
+            message = gr.Markdown(elem_classes="lab-message", elem_id="lab-picture-message")
+        with gr.Column(scale=3, min_width=260):
+            gr.Examples([str(path) for path in sample_pictures()], picture, label="or one of these", elem_id="lab-samples")
+            redraw = gr.Button("Draw another ε", elem_id="lab-redraw")
+    picture.change(
+        show_picture,
+        [picture, shown, seed],
+        [view, shown, message],
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
+    redraw.click(
+        redraw_noise,
+        [shown, seed],
+        [view, seed],
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
+    demo.load(open_tab, None, view, show_progress="hidden", api_visibility="private")
+    return shown

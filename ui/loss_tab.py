@@ -1,0 +1,177 @@
+"""The loss tab: where along t the bound is paid, for the shipped network."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion.checkpoint import MODELS, Model
+from diffusion.data import load_npz, to_unit
+from diffusion.images import ImageError, open_image, to_tensor
+from diffusion.likelihood import ErrorCurve, bits_per_dim, kl_extra, loss_terms, measure_errors
+from diffusion.schedule import Variance
+from ui.figures import loss_figure
+from ui.models import DEFAULT, StopFlag, shared_model, stop
+from ui.sidebar import plain, read_schedule, thin
+from ui.view import ASSETS, PLOTLY, View, served
+
+BUNDLED, OWN = "held-out digits", "my picture"
+LOG_SNR_RANGE = (9.0, -10.0)  # where networks are trained and schedules spend their steps
+DIGITS = ASSETS / "digits" / "digits.npz"
+
+
+def weigh(asked: dict[str, Any]) -> dict[str, Any]:
+    """Put a schedule and a variance on measured errors; no network is called.
+
+    ``asked``: {"curve": ErrorCurve as JSON, "variance", "settings"}. Gives {"columns", "summary"} for the chart.
+    """
+    curve, schedule = ErrorCurve.from_json(asked["curve"]), read_schedule(asked["settings"])
+    variance: Variance = asked["variance"]
+    terms = loss_terms(curve, schedule, variance)
+    columns = thin(
+        {
+            "t": np.arange(schedule.T + 1, dtype=np.float64),
+            "error": terms.error,
+            "weight": terms.weight,
+            "product": np.asarray(bits_per_dim(terms.weight * terms.error, 1)),
+            "bound": terms.bound,
+        }
+    )
+    # The measured levels lie between the steps of this schedule: put each where its log-SNR falls.
+    at = np.interp(-curve.log_snr, -schedule.log_snr[1:], np.arange(1, schedule.T + 1), left=np.nan, right=np.nan)
+    columns |= {
+        "measured_t": plain(at),
+        "measured": plain(curve.mean),
+        "measured_error": plain(curve.standard_error),
+    }
+    reached = np.isfinite(terms.bound[2:])
+    total = float(np.nansum(terms.bound[2:]))
+    gaps = "" if reached.all() else f" over the {reached.sum()} of {schedule.T - 1} steps within the measured levels"
+    constant = float(np.asarray(bits_per_dim(np.nansum(kl_extra(schedule, variance)), 1)))
+    return {
+        "columns": columns,
+        "summary": f"Sum of L_{{t−1}} for t = 2 … {schedule.T}{gaps}: {total:.3f} bits/dim"
+        + (f", of which {constant:.3f} is C_t, the price of choosing σ² = β_t." if variance == "beta" else "."),
+    }
+
+
+def bundled_digits(count: int) -> tuple[Tensor, Tensor]:
+    """Held-out digits, evenly over the classes as they are stored: (images in [-1, 1], labels)."""
+    digits = load_npz(DIGITS, "test", 32)
+    at = torch.linspace(0, len(digits) - 1, min(count, len(digits))).round().long()
+    return to_unit(digits.images[at]), digits.labels[at]
+
+
+def own_picture(path: str, model: Model, count: int) -> tuple[Tensor, None]:
+    """The visitor's picture as the network's images are (size, grey), ``count`` times for as many draws of eps.
+
+    Raises:
+        ImageError: a picture that cannot be used.
+    """
+    channels, height, width = model.image_shape
+    image = open_image(path).convert("L" if channels == 1 else "RGB").resize((width, height))
+    return to_tensor(image).repeat(count, 1, 1, 1), None
+
+
+@cache
+def measured_before() -> dict[str, Any] | None:
+    """The curve that was measured when the network was shipped, if it is there."""
+    path = MODELS / f"{DEFAULT}.loss.json"
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    curve = ErrorCurve.from_json(content["curve"])
+    return {
+        "curve": curve.to_json(),
+        "variance": "posterior",
+        "running": False,
+        "part": 1.0,
+        "status": f"Measured before: {content['count']} held-out digits at {len(curve.mean)} noise levels.",
+    }
+
+
+def measure(
+    source: str, path: str, count: float, levels: float, variance: Variance, flag: StopFlag
+) -> Iterator[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]]:
+    """Measure's handler: (view, message, Measure, Stop)."""
+    idle = gr.update(interactive=True), gr.update(interactive=False)
+    busy = gr.update(interactive=False), gr.update(interactive=True)
+    flag.up = False
+    model = shared_model()
+    try:
+        images, labels = own_picture(path, model, int(count)) if source == OWN else bundled_digits(int(count))
+    except ImageError as error:
+        yield gr.skip(), str(error), *idle
+        return
+    log_snr = np.linspace(*LOG_SNR_RANGE, int(levels))
+    started, shown = time.monotonic(), 0.0
+    curve = None
+    for curve in measure_errors(model.denoiser, images, 1 / (1 + np.exp(-log_snr)), labels=labels, device=model.device):
+        now, done = time.monotonic(), len(curve.mean)
+        if flag.up:
+            break
+        if now - shown > 0.2 and done < len(log_snr):
+            shown = now
+            left = (now - started) / done * (len(log_snr) - done)
+            yield (
+                _value(curve, variance, f"{done} of {len(log_snr)} levels, about {left:.0f} s left",
+                       part=done / len(log_snr)),
+                "", *busy,
+            )  # fmt: skip
+    assert curve is not None
+    done, seconds = len(curve.mean), time.monotonic() - started
+    stopped = "Stopped: " if done < len(log_snr) else ""
+    what = f"{len(images)} draws of ε on your picture" if source == OWN else f"{len(images)} held-out digits"
+    yield _value(curve, variance, f"{stopped}{what} at {done} noise levels, {seconds:.1f} s"), "", *idle
+
+
+def _value(curve: ErrorCurve, variance: Variance, status: str, part: float = 1.0) -> dict[str, Any]:
+    return {"curve": curve.to_json(), "variance": variance, "status": status, "part": part, "running": part < 1}
+
+
+def choose_variance(value: dict[str, Any] | None, variance: Variance) -> dict[str, Any]:
+    """Another weight on the errors that were measured."""
+    return gr.skip() if value is None else value | {"variance": variance}
+
+
+def loss_tab(shown: gr.State) -> None:
+    """Build the tab; ``shown`` holds the path of the forward tab's picture."""
+    flag = gr.State(StopFlag())
+    with gr.Row(elem_classes="lab-loss-row"):
+        source = gr.Radio([BUNDLED, OWN], value=BUNDLED, label="images", min_width=200)
+        count = gr.Slider(8, 128, 32, step=8, label="how many (draws of ε, for one picture)", min_width=140)
+        levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=140)
+        variance = gr.Radio(
+            [("β̃_t", "posterior"), ("β_t", "beta")], value="posterior", label="variance σ²", min_width=120,
+            elem_id="lab-loss-variance",
+        )  # fmt: skip
+        with gr.Column(min_width=120, scale=0):
+            start = gr.Button("Measure", variant="primary", elem_id="lab-measure")
+            halt = gr.Button("Stop", interactive=False, elem_id="lab-measure-stop")
+    message = gr.Markdown(elem_classes="lab-message")
+    view = View(
+        "loss",
+        value=measured_before(),
+        elem_id="lab-loss",
+        server_functions=[weigh],
+        figure=loss_figure(),
+        plotly=served(PLOTLY),
+    )
+    start.click(
+        measure,
+        [source, shown, count, levels, variance, flag],
+        [view, message, start, halt],
+        show_progress="hidden",
+        concurrency_id="network",
+        api_visibility="private",
+    )
+    halt.click(stop, flag, None, queue=False, show_progress="hidden", api_visibility="private")
+    variance.input(choose_variance, [view, variance], view, show_progress="hidden", api_visibility="private")

@@ -1,0 +1,11 @@
+"""The schedule tab: the curves of the page's schedule. All it does happens in the browser."""
+
+from __future__ import annotations
+
+from ui.figures import schedule_figure
+from ui.view import PLOTLY, View, served
+
+
+def schedule_tab() -> None:
+    """Build the tab."""
+    View("schedule", elem_id="lab-schedule", figure=schedule_figure(), plotly=served(PLOTLY))

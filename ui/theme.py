@@ -1,0 +1,32 @@
+"""Colours with one meaning each, and the Gradio theme. assets/css/lab.css holds the same names for the browser."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+# Okabe & Ito's palette, told apart by colour-blind readers; x_t and the schedule's slate are mixed to fit beside it.
+X0, EPS, X_T, PREDICTED = "#0072B2", "#D55E00", "#8E5BB5", "#009E73"
+SCHEDULE, SCHEDULE_LIGHT = "#64788F", "#9DB0C4"
+
+_SANS = ["ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
+_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+
+def theme() -> gr.themes.Base:
+    """Neutral and quiet, from fonts every system has: nothing is fetched from elsewhere."""
+    return gr.themes.Base(
+        primary_hue="slate", secondary_hue="slate", neutral_hue="slate", radius_size="md", font=_SANS, font_mono=_MONO
+    ).set(
+        body_background_fill="#f7f8fa",
+        body_background_fill_dark="#0f141b",
+        block_background_fill="white",
+        block_background_fill_dark="#171d26",
+        button_primary_background_fill="#24364b",
+        button_primary_background_fill_hover="#1a2838",
+        button_primary_text_color="white",
+        button_primary_background_fill_dark="#c9d6e4",
+        button_primary_background_fill_hover_dark="#e2eaf2",
+        button_primary_text_color_dark="#10161e",
+        slider_color="#64788f",
+        slider_color_dark="#9db0c4",
+    )

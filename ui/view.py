@@ -1,0 +1,68 @@
+"""Parts of the page that the browser draws: one JavaScript module of assets/js each."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+from gradio.utils import get_upload_folder
+
+ASSETS = Path(__file__).parent.parent / "assets"
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+
+def served(path: Path) -> str:
+    """The address of a file that Gradio serves as it is, relative to the page."""
+    return f"gradio_api/file={path.resolve().as_posix()}"
+
+
+class View(gr.HTML):
+    """An element that ``assets/js/MODULE.js`` fills: its ``mount(element, {props, watch, trigger, server})`` is called
+    once, and gets later values through ``watch``.
+
+    The template is static on purpose: with placeholders, Gradio would rebuild what the module drew.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        value: dict[str, Any] | None = None,
+        elem_id: str,
+        server_functions: list[Callable[..., Any]] | None = None,
+        **props: Any,
+    ) -> None:
+        source = served(ASSETS / "js" / f"{module}.js")
+        super().__init__(
+            value=value,
+            elem_id=elem_id,
+            html_template='<div class="lab-view"></div>',
+            js_on_load=(
+                f"import(new URL('{source}', document.baseURI).href).then(m => m.mount("
+                "element.querySelector('.lab-view') ?? element, "
+                "{props, watch, trigger, server: typeof server === 'undefined' ? null : server}))"
+            ),
+            apply_default_css=False,
+            server_functions=server_functions,
+            **props,
+        )
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def browser_file(data: bytes, suffix: str) -> dict[str, Any]:
+    """Keep bytes where the browser can fetch them by ``url``; Gradio clears them away with its own temporary files."""
+    folder = get_upload_folder()
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=suffix, delete=False) as file:
+        file.write(data)
+    return gr.FileData(path=file.name).model_dump()
