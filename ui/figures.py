@@ -15,33 +15,51 @@ from ui.theme import EPS, SCHEDULE, SCHEDULE_LIGHT, X0
 Columns = dict[str, list[float | None]]
 
 
-def schedule_figure() -> dict[str, Any]:
-    """beta_t; alpha_bar_t with both square roots; log SNR; the weights of L_{t-1}; over t."""
-    titles = ("β_t, variance added by step t", "ᾱ_t and what it multiplies", "log SNR (natural)", "weight of ‖ε−ε_θ‖²")
-    figure = make_subplots(2, 2, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.12)
-    _line(figure, "beta", "β_t", SCHEDULE, (1, 1))
-    _line(figure, "alpha_bar", "ᾱ_t", SCHEDULE, (1, 2))
-    _line(figure, "signal", "√ᾱ_t, on x₀", X0, (1, 2))
-    _line(figure, "noise", "√(1−ᾱ_t), on ε", EPS, (1, 2))
-    _line(figure, "log_snr", "log SNR", SCHEDULE, (2, 1))
-    _line(figure, "weight_beta", "σ² = β_t", SCHEDULE, (2, 2))
-    _line(figure, "weight_posterior", "σ² = β̃_t", SCHEDULE_LIGHT, (2, 2))
-    figure.update_yaxes(rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(range=[0, 1.02], row=1, col=2)
-    figure.update_yaxes(type="log", exponentformat="power", row=2, col=2)
-    figure.update_xaxes(title_text="t", row=2)
-    return _finish(figure, height=520)
+def schedule_figure(*, across: int = 2) -> dict[str, Any]:
+    """beta_t; alpha_bar_t with both square roots; log SNR; the weights of L_{t-1}; over t.
+
+    ``across``: panels side by side, 2 on a wide screen and 1 on a phone.
+    """
+    titles = (
+        "β<sub>t</sub>, variance added by step t",
+        "ᾱ<sub>t</sub>, and the weights of x₀ and ε",
+        "log SNR (natural)",
+        "weight of ‖ε − ε<sub>θ</sub>‖² in L<sub>t−1</sub>",
+    )
+    rows = len(titles) // across
+    figure = make_subplots(rows, across, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.24 / rows)
+    beta, alpha_bar, log_snr, weight = ((i // across + 1, i % across + 1) for i in range(4))
+    _line(figure, "beta", "β<sub>t</sub>", SCHEDULE, beta, legend=None)
+    _line(figure, "alpha_bar", "ᾱ<sub>t</sub>", SCHEDULE, alpha_bar)
+    _line(figure, "signal", "√ᾱ<sub>t</sub>, on x₀", X0, alpha_bar)
+    _line(figure, "noise", "√(1−ᾱ<sub>t</sub>), on ε", EPS, alpha_bar)
+    _line(figure, "log_snr", "log SNR", SCHEDULE, log_snr, legend=None)
+    _line(figure, "weight_beta", "σ² = β<sub>t</sub>", SCHEDULE, weight, legend="legend2")
+    _line(figure, "weight_posterior", "σ² = β̃<sub>t</sub>", SCHEDULE_LIGHT, weight, legend="legend2")
+    figure.update_yaxes(rangemode="tozero", row=beta[0], col=beta[1])
+    figure.update_yaxes(range=[0, 1.02], row=alpha_bar[0], col=alpha_bar[1])
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1, row=weight[0], col=weight[1])
+    figure.update_xaxes(title_text="t", row=rows)
+    legends = {"legend": (0.99, 0.8), "legend2": (0.99, 0.43)}
+    if across == 1:
+        legends = {"legend": (0.99, 0.66), "legend2": (0.99, 0.19)}
+    return _finish(figure, height=540 if across == 2 else 900, legends=legends)
 
 
 def loss_figure() -> dict[str, Any]:
     """The error by t as measured, the weight, and their product L_{t-1}, each on a log axis over t."""
-    titles = ("error E‖ε−ε_θ‖² / D, as measured", "weight", "L<sub>t−1</sub>, bits/dim")
+    titles = (
+        "error a dimension, E‖ε − ε<sub>θ</sub>‖² / D",
+        "weight β<sub>t</sub>² / (2 σ<sub>t</sub>² α<sub>t</sub> (1−ᾱ<sub>t</sub>))",
+        "L<sub>t−1</sub>, bits/dim",
+    )
     figure = make_subplots(3, 1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.09)
-    _line(figure, "error", "error on this schedule", EPS, (1, 1))
+    _line(figure, "error", "on this schedule", EPS, (1, 1))
     figure.add_trace(
         go.Scatter(
             mode="markers",
-            name="measured (±1 standard error)",
+            legend="legend",
+            name="measured, ±1 standard error",
             marker={"color": EPS, "size": 5},
             error_y={"type": "data", "color": EPS, "thickness": 1, "width": 2},
             meta={"x": "measured_t", "y": "measured", "error": "measured_error"},
@@ -49,31 +67,42 @@ def loss_figure() -> dict[str, Any]:
         1,
         1,
     )
-    _line(figure, "weight", "weight", SCHEDULE, (2, 1))
-    _line(figure, "product", "weight × error", SCHEDULE_LIGHT, (3, 1))
-    _line(figure, "bound", "L<sub>t−1</sub>, with C_t", SCHEDULE, (3, 1))
-    figure.update_yaxes(type="log", exponentformat="power")
+    _line(figure, "weight", "weight", SCHEDULE, (2, 1), legend=None)
+    _line(figure, "product", "weight × error", SCHEDULE_LIGHT, (3, 1), legend="legend2")
+    _line(figure, "bound", "L<sub>t−1</sub>, with C<sub>t</sub>", SCHEDULE, (3, 1), legend="legend2")
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     figure.update_xaxes(title_text="t", row=3)
-    return _finish(figure, height=640)
+    return _finish(figure, height=560, legends={"legend": (0.99, 0.99), "legend2": (0.99, 0.26)})
 
 
-def _line(figure: go.Figure, column: str, name: str, colour: str, place: tuple[int, int]) -> None:
-    trace = go.Scatter(mode="lines", name=name, line={"color": colour, "width": 2}, meta={"x": "t", "y": column})
+def _line(
+    figure: go.Figure, column: str, name: str, colour: str, place: tuple[int, int], *, legend: str | None = "legend"
+) -> None:
+    trace = go.Scatter(
+        mode="lines",
+        name=name,
+        line={"color": colour, "width": 2},
+        meta={"x": "t", "y": column},
+        showlegend=legend is not None,
+        legend=legend or "legend",
+    )
     figure.add_trace(trace, *place)
 
 
-def _finish(figure: go.Figure, *, height: int) -> dict[str, Any]:
+def _finish(figure: go.Figure, *, height: int, legends: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    """``legends``: where the upper right corner of each goes, inside the panel it is about."""
     figure.update_traces(hovertemplate="%{y:.4g}")
     figure.update_annotations(font_size=13)
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 56, "r": 16, "t": 34, "b": 40},
+        margin={"l": 56, "r": 16, "t": 34, "b": 44},
         font={"size": 12, "family": "ui-sans-serif, system-ui, sans-serif"},
         hovermode="x unified",
-        legend={"orientation": "h", "y": -0.09, "yanchor": "top"},
         uirevision="kept",  # a zoom outlives new data
     )
+    for name, (x, y) in legends.items():
+        figure.update_layout({name: {"x": x, "y": y, "xanchor": "right", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"}})
     figure.update_xaxes(showline=True, ticks="outside", ticklen=4)
     figure.update_yaxes(zeroline=False)
     content: dict[str, Any] = figure.to_plotly_json()

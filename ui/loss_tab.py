@@ -145,15 +145,15 @@ def choose_variance(value: dict[str, Any] | None, variance: Variance) -> dict[st
 def loss_tab(shown: gr.State) -> None:
     """Build the tab; ``shown`` holds the path of the forward tab's picture."""
     flag = gr.State(StopFlag())
-    with gr.Row(elem_classes="lab-loss-row"):
-        source = gr.Radio([BUNDLED, OWN], value=BUNDLED, label="images", min_width=200)
-        count = gr.Slider(8, 128, 32, step=8, label="how many (draws of ε, for one picture)", min_width=140)
-        levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=140)
+    with gr.Row(elem_classes="lab-loss-row", equal_height=True):
+        source = gr.Radio([BUNDLED, OWN], value=BUNDLED, label="images", min_width=180, scale=2)
+        count = gr.Slider(8, 128, 32, step=8, label="draws of ε", min_width=130, scale=2)
+        levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=130, scale=2)
         variance = gr.Radio(
-            [("β̃_t", "posterior"), ("β_t", "beta")], value="posterior", label="variance σ²", min_width=120,
+            [("posterior β̃", "posterior"), ("forward β", "beta")], value="posterior", label="variance σ²", min_width=150, scale=2,
             elem_id="lab-loss-variance",
         )  # fmt: skip
-        with gr.Column(min_width=120, scale=0):
+        with gr.Column(min_width=110, scale=1):
             start = gr.Button("Measure", variant="primary", elem_id="lab-measure")
             halt = gr.Button("Stop", interactive=False, elem_id="lab-measure-stop")
     message = gr.Markdown(elem_classes="lab-message")

@@ -20,10 +20,17 @@ GAP = 2  # pixels between the samples of a grid
 
 @dataclass(frozen=True)
 class Frame:
-    """What a frame shows: x_t at this t, after this many steps."""
+    """What a frame shows: x_t at this t, after this many steps; and the step that follows.
+
+    Args:
+        s: where that step goes; None at the end, where the numbers are those of the step before.
+        coefficients: (a, b, c, sigma) of x_s = a x_t + b x_0 + c eps + sigma z.
+    """
 
     t: int
     step: int
+    s: int | None
+    coefficients: tuple[float, float, float, float]
 
 
 @dataclass

@@ -73,6 +73,13 @@ def read_wish(
     )
 
 
+def coefficients(update: Update, schedule: Schedule, t: int, s: int) -> tuple[float, float, float, float]:
+    """(a, b, c, sigma) of the step x_s = a x_t + b x_0 + c eps + sigma z: the mean of each unit vector."""
+    levels = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
+    a, b, c = (update.mean(*unit, *levels) for unit in torch.eye(3, dtype=torch.float64))
+    return float(a), float(b), float(c), update.noise_variance(*levels) ** 0.5 if s > 0 else 0.0
+
+
 def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
     """Sample, yielding values for the view: previews while it runs ("live"), at the end every frame ("done")."""
     denoiser = Guided(model.denoiser, wish.guidance, len(model.card.classes))
@@ -85,7 +92,8 @@ def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
         update=wish.update, device=model.device,
     ):  # fmt: skip
         if recorder.wants(step.index):
-            recorder.add(Frame(step.t, step.index), step.x_t, step.x_0)
+            terms = coefficients(wish.update, wish.schedule, step.t, step.s)
+            recorder.add(Frame(step.t, step.index, step.s, terms), step.x_t, step.x_0)
         if flag.up:
             break
         now = time.monotonic()
@@ -102,7 +110,9 @@ def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
             }
     assert step is not None  # timesteps() never gives an empty list
     taken = step.index + 1
-    recorder.add(Frame(step.s, taken), step.x_s, step.x_0)
+    # The end repeats the numbers of the step that led to it.
+    last = coefficients(wish.update, wish.schedule, step.t, step.s)
+    recorder.add(Frame(step.s, taken, None, last), step.x_s, step.x_0)
     seconds = time.monotonic() - started
     what = f"{len(wish.seeds)} image{'s' if len(wish.seeds) > 1 else ''}, {taken} of {count} steps"
     yield {
@@ -192,13 +202,12 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
     flag, packed = gr.State(StopFlag()), gr.State("")
     with gr.Row(elem_classes="lab-reverse-row"):
         with gr.Column(scale=1, min_width=250, elem_classes="lab-panel"):
-            with gr.Row():
-                label = gr.Dropdown([ALL_CLASSES, *model.card.classes], value=ALL_CLASSES, label="class", min_width=100)
-                count = gr.Slider(1, 64, 20, step=1, label="images", min_width=100)
+            label = gr.Dropdown([ALL_CLASSES, *model.card.classes], value=ALL_CLASSES, label="class")
+            count = gr.Slider(1, 64, 20, step=1, label="images")
             sampler = gr.Radio(["DDPM", "DDIM"], value="DDIM", label="sampler", elem_id="lab-sampler")
             steps = gr.Number(50, label="steps (up to T)", elem_id="lab-steps", precision=None)
             at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
-            seed = gr.Textbox("0", label="seed", elem_id="lab-seed", max_lines=1)
+            seed = gr.Textbox("0", label="seed", elem_id="lab-seed", max_lines=1, info="image k uses seed + k")
             at_seed = gr.Markdown(elem_classes="lab-message", elem_id="lab-seed-message")
             with gr.Row():
                 start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
@@ -206,9 +215,9 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
             with gr.Accordion("More", open=False):
                 guidance = gr.Slider(0, 8, 1, step=0.1, label="guidance", info="1 = plain conditional, one call a step")
                 variance = gr.Radio(
-                    [("β_t", "beta"), ("β̃_t", "posterior")], value="beta", label="DDPM variance σ²", visible=False
+                    [("forward β", "beta"), ("posterior β̃", "posterior")], value="beta", label="DDPM variance σ²", visible=False
                 )
-                eta = gr.Slider(0, 1, 0, step=0.05, label="DDIM η", info="0 = deterministic, 1 = DDPM with σ² = β̃_t")
+                eta = gr.Slider(0, 1, 0, step=0.05, label="DDIM η", info="0 = deterministic, 1 = DDPM with the posterior variance")
                 spacing = gr.Dropdown(
                     list(SPACINGS), value="trailing", label="spacing of steps", info="trailing always starts at T"
                 )

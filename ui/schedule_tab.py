@@ -8,4 +8,10 @@ from ui.view import PLOTLY, View, served
 
 def schedule_tab() -> None:
     """Build the tab."""
-    View("schedule", elem_id="lab-schedule", figure=schedule_figure(), plotly=served(PLOTLY))
+    View(
+        "schedule",
+        elem_id="lab-schedule",
+        wide=schedule_figure(),
+        narrow=schedule_figure(across=1),
+        plotly=served(PLOTLY),
+    )

@@ -1,6 +1,6 @@
 // The forward process, drawn here: x_t = a x_0 + b eps for any t, from x_0 and one fixed eps that were sent once.
 
-import { el, fixed, setT, store, subscribe } from "./store.js";
+import { digits, el, fixed, setT, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 import { Player } from "./player.js";
 
@@ -115,10 +115,22 @@ export function mount(element, { props, watch }) {
   const transport = el("div", {});
   const save = el(
     "button",
-    { type: "button", class: "lab-save", title: "save x_t as PNG", onclick: saveImage }, "Save x_t",
+    { type: "button", class: "lab-save", title: "save x_t as it is shown", onclick: saveImage }, "Save PNG",
   );
   const hint = el("p", { class: "lab-note" },
     "Drag t, or press space. Near 0 dB, where the two parts are equally strong, the eye loses the picture; the histogram turns into the bell curve of pure noise.");
+  const one = tex(el("p", {}),
+    "q(\\xt\\mid\\xs)=\\mathcal N\\big(\\sqrt{1-\\beta_t}\\,\\xs,\\ \\beta_t\\mathbf I\\big)=\\mathcal N\\big(\\num{keep}\\,\\xs,\\ \\num{beta}\\,\\mathbf I\\big)");
+  const back = tex(el("p", {}),
+    "q(\\xs\\mid\\xt,\\xo)=\\mathcal N(\\tilde\\mu_t,\\tilde\\beta_t\\mathbf I),\\quad\\tilde\\mu_t=\\frac{\\sqrt{\\alpha_t}\\,(1-\\ab_{t-1})}{1-\\ab_t}\\,\\xt+\\frac{\\sqrt{\\ab_{t-1}}\\,\\beta_t}{1-\\ab_t}\\,\\xo=\\num{ct}\\,\\xt+\\num{c0}\\,\\xo");
+  const spread = tex(el("p", {}),
+    "\\tilde\\beta_t=\\frac{1-\\ab_{t-1}}{1-\\ab_t}\\,\\beta_t=\\num{bt}");
+  const details = el(
+    "details", { class: "lab-details" },
+    el("summary", {}, "One step, and its posterior, at this t"),
+    el("p", { class: "lab-note" }, "What step t adds (Ho et al. 2020, eq. 2), and where it came from if x_0 is known (eq. 6 and 7)."),
+    one, back, spread,
+  );
   const root = el(
     "section", { class: "lab-forward", "data-state": "loading" },
     formula,
@@ -135,6 +147,7 @@ export function mount(element, { props, watch }) {
     transport,
     strip,
     el("div", { class: "lab-under" }, hint, save),
+    details,
   );
   element.replaceChildren(root);
 
@@ -167,11 +180,22 @@ export function mount(element, { props, watch }) {
     noising.paint(views.eps, 0, b);
     chart.draw(noising.bins);
     fill(formula, { a: fixed(a, 3), b: fixed(b, 3) });
+    if (details.open) drawDetails();
     root.dataset.t = store.t;
     root.dataset.state = "ready";
     const nearest = Math.round((store.t / store.schedule.T) * (STRIP - 1));
     thumbs.forEach(({ button }, k) => button.classList.toggle("is-here", k === nearest));
   }
+
+  function drawDetails() {
+    const { beta, posterior_variance, posterior_xt, posterior_x0 } = store.schedule.columns;
+    const t = store.t;
+    const at = (column) => (t ? digits(column[t], 4) : "–"); // no step leads to t = 0
+    fill(one, { keep: t ? digits(Math.sqrt(1 - beta[t]), 4) : "–", beta: at(beta) });
+    fill(back, { ct: at(posterior_xt), c0: at(posterior_x0) });
+    fill(spread, { bt: at(posterior_variance) });
+  }
+  details.addEventListener("toggle", () => store.schedule && drawDetails());
 
   function drawStrip() {
     if (!noising || !store.schedule) return;

@@ -45,7 +45,10 @@ export function mount(element, { props, watch, server }) {
   }
   function sync() {
     const value = props.value;
-    if (!value) return;
+    if (!value) {
+      status.textContent = "Nothing measured yet: press Measure.";
+      return;
+    }
     status.textContent = value.status;
     progress.hidden = !value.running;
     progress.value = value.part;

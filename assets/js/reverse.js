@@ -1,8 +1,8 @@
 // The reverse process: previews while it runs, then every frame under the player.
 
-import { el, setT, store, subscribe } from "./store.js";
+import { el, fixed, setT, store, subscribe } from "./store.js";
 import { Player } from "./player.js";
-import { tex } from "./tex.js";
+import { fill, tex } from "./tex.js";
 
 const CACHE = 64, AHEAD = 4;
 
@@ -47,8 +47,11 @@ export function mount(element, { props, watch }) {
   const progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "sampling" });
   const status = el("p", { class: "lab-status", role: "status" }, "Drawing the first samples …");
   const transport = el("div", {});
+  const formula = tex(el("div", { class: "lab-formula" }),
+    "\\htmlClass{ink-xt}{x_s} = \\num{a}\\,\\xt + \\num{b}\\,\\xpred + \\num{c}\\,\\epred + \\num{z}\\,z");
   const root = el(
     "section", { class: "lab-reverse", "data-state": "empty" },
+    formula,
     el("div", { class: "lab-statusline" }, status, progress),
     el("div", { class: "lab-row lab-row-two" },
       figure(xt, "xt", "\\xt", "the samples"),
@@ -83,6 +86,8 @@ export function mount(element, { props, watch }) {
     const bitmap = await frames.get(i);
     if (mine !== generation || wanted !== i) return;
     put(bitmap);
+    const [a, b, c, z] = value.frames[i].coefficients.map((v) => fixed(v, 3));
+    fill(formula, { a, b, c, z });
     root.dataset.frame = i;
     const ahead = i >= from ? 1 : -1;
     for (let k = 1; k <= AHEAD; k++) {
@@ -95,9 +100,9 @@ export function mount(element, { props, watch }) {
     label: "step of the reverse process",
     show,
     say: (i) => {
-      const { t, step } = value.frames[i];
+      const { t, s, step } = value.frames[i];
       return {
-        short: `t = ${t}`,
+        short: s == null ? `t = ${t}` : `t = ${t} → ${s}`,
         spoken: `t ${t}, ${step} of ${value.count} steps taken`,
       };
     },

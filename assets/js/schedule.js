@@ -12,7 +12,7 @@ export function mount(element, { props }) {
   );
   root.append(formula);
   element.replaceChildren(root);
-  const view = chart(root, props.figure, props.plotly, "schedule");
+  const view = chart(root, window.innerWidth < 768 ? props.narrow : props.wide, props.plotly, "schedule");
   root.append(
     el("p", { class: "lab-note" },
       "The dashed line is the step t of the whole page; click a curve to move it. Log SNR is natural: 0 is where signal and noise are equally strong."),

@@ -1,6 +1,6 @@
 // The sidebar: choose and bend the schedule; alpha-bar at a glance; what step t is worth.
 
-import { digits, el, fixed, setSchedule, setT, store, subscribe } from "./store.js";
+import { digits, el, fixed, setSchedule, setT, store, subscribe, symbol } from "./store.js";
 import { tex } from "./tex.js";
 
 const POSITIONS = 1000;
@@ -33,7 +33,7 @@ export function mount(element, { props, server }) {
     source,
     controls,
     curve,
-    el("h2", {}, "Step t"),
+    el("h2", {}, "Step ", el("i", { class: "lab-lower" }, "t")),
     readings,
   );
 
@@ -101,7 +101,7 @@ export function mount(element, { props, server }) {
     const error = el("div", { class: "lab-error", role: "alert", "data-error": name });
     return el(
       "div", { class: "lab-field", title: parameter.about },
-      el("span", { class: "lab-symbol" }, parameter.symbol), number, range, error,
+      symbol(parameter.symbol), number, range, error,
     );
   }
 
@@ -138,7 +138,7 @@ export function mount(element, { props, server }) {
   const cursor = el("line", { class: "cursor", y1: 0, y2: H });
   const dot = el("circle", { class: "dot", r: 4 });
   const svg = el("svg", { viewBox: `-4 -6 ${W + 8} ${H + 12}`, "aria-hidden": "true" }, line, cursor, dot);
-  curve.append(el("div", { class: "lab-curve-title" }, "ᾱ_t, the share of signal power"), svg,
+  curve.append(el("div", { class: "lab-curve-title" }, el("span", {}, symbol("ᾱ_t"), ", the share of signal power")), svg,
     el("div", { class: "lab-curve-axis" }, el("span", {}, "t = 0"), el("span", { class: "lab-curve-end" })));
   const choose = (event) => {
     const box = svg.getBoundingClientRect();
@@ -158,7 +158,7 @@ export function mount(element, { props, server }) {
       ["snr", "SNR", "signal-to-noise ratio, 10 log₁₀ ᾱ/(1−ᾱ)"],
     ].map(([key, name, about]) => {
       const value = el("dd", { "data-reading": key });
-      readings.append(el("dt", { title: about }, name), value);
+      readings.append(el("dt", { title: about }, name === "SNR" ? name : symbol(name)), value);
       return [key, value];
     }),
   );
@@ -188,4 +188,6 @@ export function mount(element, { props, server }) {
 
   build();
   bend();
+  // On a phone the sidebar lies over the page: begin with it closed.
+  if (window.innerWidth < 768) document.querySelector("#lab-side.open .toggle-button")?.click();
 }

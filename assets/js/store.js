@@ -60,7 +60,7 @@ export function digits(value, n = 3) {
 }
 
 export const fixed = (value, n = 2) =>
-  Number.isFinite(value) ? value.toFixed(n).replace("-", "−") : value > 0 ? "∞" : "−∞";
+  Number.isFinite(value) ? value.toFixed(n).replace(/^-(?=.*[1-9])/, "−").replace("-", "") : digits(value);
 
 /** Build an element: el("div", {class: "x", onclick: f}, child, ...). */
 export function el(tag, attributes = {}, ...children) {
@@ -72,4 +72,10 @@ export function el(tag, attributes = {}, ...children) {
   }
   node.append(...children.filter((c) => c != null));
   return node;
+}
+
+/** A symbol with its index set low: symbol("β_T"). */
+export function symbol(text) {
+  const [base, index] = text.split("_");
+  return el("span", { class: "lab-symbol" }, base, index ? el("sub", {}, index) : null);
 }

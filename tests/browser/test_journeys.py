@@ -1,0 +1,293 @@
+"""What the page is for, done in a real browser."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from diffusion.schedule import make_schedule
+
+SLIDER = ".lab-forward .lab-player input[type=range]"
+REVERSE_SLIDER = ".lab-reverse .lab-player input[type=range]"
+
+
+def pixels(page: Page, canvas: str) -> np.ndarray:
+    """The RGB of a canvas, (H, W, 3), as the browser holds it."""
+    width, height, data = page.eval_on_selector(
+        canvas,
+        "c => [c.width, c.height, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]",
+    )
+    return np.array(data, dtype=np.uint8).reshape(height, width, 4)[..., :3].astype(int)
+
+
+def move(page: Page, slider: str, value: int) -> None:
+    """Move a range input as a hand does, with an input event."""
+    page.eval_on_selector(
+        slider, "(s, v) => { s.value = v; s.dispatchEvent(new Event('input', { bubbles: true })); }", value
+    )
+
+
+def go_to_step(page: Page, t: int) -> None:
+    move(page, SLIDER, t)
+    page.wait_for_selector(f".lab-forward[data-t='{t}']")
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def upload(page: Page, path: Path) -> None:
+    page.set_input_files("#lab-picture input[type=file]", path)
+
+
+def photo(path: Path) -> np.ndarray:
+    """A small picture with both dark and light places, saved losslessly: (H, W, 3)."""
+    y, x = np.mgrid[0:48, 0:64]
+    array = np.stack([x * 4, y * 5, (x + y) * 2], axis=-1).astype(np.uint8)
+    Image.fromarray(array).save(path)
+    return array.astype(int)
+
+
+def wait_for_run(page: Page, before: str | None, state: str = "ready") -> str:
+    """Wait until a run other than ``before`` is shown; its key."""
+    page.wait_for_function(
+        "([before, state]) => { const d = document.querySelector('.lab-reverse').dataset;"
+        " return d.state === state && d.run && d.run !== before }",
+        arg=[before, state],
+    )
+    return str(page.get_attribute(".lab-reverse", "data-run"))
+
+
+def test_uploaded_photo_dissolves_without_asking_the_server(page: Page, tmp_path: Path) -> None:
+    expected = photo(tmp_path / "photo.png")
+    first = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, tmp_path / "photo.png")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    go_to_step(page, 0)
+    assert np.array_equal(pixels(page, ".lab-xt"), expected)
+
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    schedule = make_schedule("linear")
+    seen = []
+    for t in (100, 400, 1000):
+        go_to_step(page, t)
+        x_t, x_0, eps = (pixels(page, f".lab-{name}") for name in ("xt", "x0", "eps"))
+        seen.append(x_t)
+        # x_t is the sum of its two parts, wherever neither the sum nor a part was clipped to 0 ... 255.
+        inside = np.all([(part > 0) & (part < 255) for part in (x_t, x_0, eps)], axis=0)
+        assert inside.sum() > 1000
+        assert np.abs((x_t - 127.5) - (x_0 - 127.5) - (eps - 127.5))[inside].max() <= 1.5
+        assert np.abs((x_0 - 127.5) - schedule.signal[t] * (expected - 127.5)).max() <= 0.51
+    assert all(np.abs(a - b).mean() > 5 for a, b in zip(seen, seen[1:], strict=False))
+    assert requests == []
+
+
+def test_redrawing_the_noise_changes_the_noise_alone(page: Page) -> None:
+    x_0, eps = pixels(page, ".lab-x0"), pixels(page, ".lab-eps")
+    first = page.get_attribute(".lab-forward", "data-picture")
+    page.click("#lab-redraw")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    assert np.array_equal(pixels(page, ".lab-x0"), x_0)
+    assert not np.array_equal(pixels(page, ".lab-eps"), eps)
+
+
+def test_changed_schedule_moves_image_readings_and_curves(page: Page) -> None:
+    before = pixels(page, ".lab-xt")
+    line = page.get_attribute(".lab-curve .curve", "d")
+    page.select_option("#lab-family", "cosine")
+    page.wait_for_function(f"document.querySelector('.lab-curve .curve').getAttribute('d') !== {line!r}")
+    schedule = make_schedule("cosine")
+    expect(page.locator("[data-reading=snr]")).to_have_text(f"{schedule.snr_db[300]:.1f} dB".replace("-", "−"))
+    assert np.abs(pixels(page, ".lab-xt") - before).mean() > 3
+
+    open_tab(page, "Schedule")
+    page.wait_for_selector(".lab-schedule [data-state=ready]")
+    traces = page.evaluate(
+        "Array.from(document.querySelector('.lab-schedule .lab-plot').data, d => [d.meta.y, d.x, d.y])"
+    )
+    curves = {name: (np.array(x, dtype=int), np.array(y, dtype=float)) for name, x, y in traces}
+    at, drawn = curves["alpha_bar"]
+    np.testing.assert_allclose(drawn, schedule.alpha_bar[at], rtol=1e-6)
+    at, drawn = curves["beta"]
+    np.testing.assert_allclose(drawn, schedule.beta[at], rtol=1e-6)
+    assert page.get_attribute(".lab-schedule .lab-plot-frame", "data-t") == "300"
+
+
+def test_last_value_of_a_drag_wins(page: Page) -> None:
+    values = page.evaluate(
+        """() => {
+          const slider = document.querySelector('[data-field=beta_end]');
+          for (let v = 300; v <= 900; v += 5) {
+            slider.value = v;
+            slider.dispatchEvent(new Event('input', { bubbles: true }));
+          }
+          return document.querySelector('[data-number=beta_end]').value;
+        }"""
+    )
+    schedule = make_schedule("linear", beta_end=float(values))
+    expect(page.locator("[data-reading=ab]")).to_have_text(f"{float(f'{schedule.alpha_bar[300]:.4g}'):g}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("T", "1", "whole number from 2 to 4000"),
+        ("T", "10.5", "whole number"),
+        ("T", "many", "must be a number"),
+        ("beta_start", "0.03", "must be smaller than β_T"),
+        ("beta_end", "2", "must lie between"),
+        ("beta_end", "", "must be a number"),
+    ],
+)
+def test_impossible_schedule_is_refused_beside_its_control(page: Page, field: str, value: str, words: str) -> None:
+    reading = page.inner_text("[data-reading=ab]")
+    page.fill(f"[data-number={field}]", value)
+    page.press(f"[data-number={field}]", "Tab")
+    expect(page.locator(f"[data-error={field}]")).to_contain_text(words)
+    assert page.inner_text("[data-reading=ab]") == reading
+    go_to_step(page, 500)  # the last good schedule still draws
+
+
+def test_player_answers_keys_and_speaks(page: Page) -> None:
+    go_to_step(page, 300)
+    page.focus(SLIDER)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".lab-forward[data-t='301']")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.wait_for_selector(".lab-forward[data-t='291']")
+    assert page.get_attribute(SLIDER, "aria-valuetext") == "t 291 of 1000, SNR minus 1 decibel"
+    page.keyboard.press("End")
+    page.wait_for_selector(".lab-forward[data-t='1000']")
+    page.keyboard.press("Space")  # plays from the start, having been at the end
+    page.wait_for_function("(() => { const t = +document.querySelector('.lab-forward').dataset.t; return t > 5 && t < 900 })()")
+    page.keyboard.press("Space")
+    expect(page.locator(".lab-forward .lab-player button").nth(1)).to_have_attribute("aria-label", "play (space)")
+
+
+@pytest.mark.parametrize("kind", ["text", "truncated", "one pixel"])
+def test_file_that_is_no_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "bad.png"
+    if kind == "text":
+        path.write_text("not a picture")
+    elif kind == "one pixel":
+        Image.new("RGB", (1, 1)).save(path)
+    else:
+        whole = io.BytesIO()
+        Image.effect_noise((200, 200), 60).save(whole, "PNG")
+        path.write_bytes(whole.getvalue()[:5000])
+    picture = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, path)
+    message = page.locator("#lab-picture-message")
+    expect(message).to_contain_text("picture")
+    assert "Traceback" not in message.inner_text()
+    assert page.get_attribute(".lab-forward", "data-picture") == picture
+    go_to_step(page, 700)
+
+
+def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None:
+    open_tab(page, "Reverse")
+    opening = wait_for_run(page, None)
+    page.fill("#lab-steps input", "20")
+    page.click("#lab-generate")
+    page.wait_for_selector(".lab-reverse[data-state=live]")
+    run = wait_for_run(page, opening)
+    assert int(page.get_attribute(".lab-reverse", "data-previews") or 0) >= 2
+
+    assert page.get_attribute(REVERSE_SLIDER, "max") == "20"
+    last = pixels(page, ".lab-traj-xt")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    for frame in (0, 10):
+        move(page, REVERSE_SLIDER, frame)
+        page.wait_for_selector(f".lab-reverse[data-frame='{frame}']")
+        assert np.abs(pixels(page, ".lab-traj-xt") - last).mean() > 5
+    # Half-way the guess of the end is closer to it than the samples are.
+    guess, now = pixels(page, ".lab-traj-x0"), pixels(page, ".lab-traj-xt")
+    assert np.abs(guess - last).mean() < np.abs(now - last).mean()
+    assert [url for url in requests if not url.startswith("blob:")] == []
+
+    expect(page.locator("#lab-gif")).to_be_enabled()
+    page.wait_for_timeout(0)
+    assert run == page.get_attribute(".lab-reverse", "data-run")
+    with page.expect_download() as download:
+        page.click("#lab-gif")
+    download.value.save_as(tmp_path / "run.gif")
+    with Image.open(tmp_path / "run.gif") as animation:
+        assert animation.n_frames == 21
+    with page.expect_download() as download:
+        page.click("#lab-png")
+    download.value.save_as(tmp_path / "run.png")
+    with Image.open(tmp_path / "run.png") as picture:
+        assert picture.size[0] >= 400
+
+
+def test_stop_keeps_what_there_is(page: Page) -> None:
+    open_tab(page, "Reverse")
+    opening = wait_for_run(page, None)
+    page.fill("#lab-steps input", "1000")
+    page.click("#lab-generate")
+    page.wait_for_selector(".lab-reverse[data-state=live]")
+    page.click("#lab-stop")
+    wait_for_run(page, opening, state="stopped")
+    assert "Stopped" in page.inner_text(".lab-reverse .lab-status")
+    assert int(page.get_attribute(REVERSE_SLIDER, "max") or 0) >= 1
+    expect(page.locator("#lab-generate")).to_be_enabled()
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "message", "words"),
+    [
+        ("#lab-steps input", "1001", "#lab-steps-message", "between 1 and T = 1000"),
+        ("#lab-steps input", "0", "#lab-steps-message", "between 1 and T = 1000"),
+        ("#lab-seed textarea, #lab-seed input", "lucky", "#lab-seed-message", "whole number"),
+        ("#lab-seed textarea, #lab-seed input", "", "#lab-seed-message", "whole number"),
+    ],
+)
+def test_impossible_run_is_refused_beside_its_control(
+    page: Page, control: str, value: str, message: str, words: str
+) -> None:
+    open_tab(page, "Reverse")
+    opening = wait_for_run(page, None)
+    page.fill(control, value)
+    page.click("#lab-generate")
+    expect(page.locator(message)).to_contain_text(words)
+    assert page.get_attribute(".lab-reverse", "data-run") == opening
+    assert page.get_attribute(".lab-reverse", "data-state") == "ready"
+
+
+def test_loss_opens_measured_and_is_weighed_anew_without_the_network(page: Page) -> None:
+    open_tab(page, "Loss")
+    page.wait_for_selector(".lab-loss [data-state=ready]")
+    summary = page.inner_text(".lab-total")
+    assert "bits/dim" in summary
+    points = page.get_attribute(".lab-loss", "data-points")
+    page.locator("#lab-loss-variance input").nth(1).check()
+    page.wait_for_selector(".lab-loss[data-variance=beta]")
+    expect(page.locator(".lab-total")).to_contain_text("C_t")
+    assert page.get_attribute(".lab-loss", "data-points") == points
+
+
+def test_measuring_can_be_stopped_and_keeps_its_points(page: Page) -> None:
+    open_tab(page, "Loss")
+    page.wait_for_selector(".lab-loss [data-state=ready]")
+    page.click("#lab-measure")
+    page.wait_for_selector(".lab-loss[data-state=running]")
+    page.click("#lab-measure-stop")
+    expect(page.locator(".lab-loss .lab-status")).to_contain_text("Stopped")
+    assert 1 <= int(page.get_attribute(".lab-loss", "data-points") or 0) < 40
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_nothing_sticks_out_sideways(page: Page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.reload()
+    page.wait_for_selector(".lab-forward[data-state=ready]")
+    for tab in ("Forward", "Schedule", "Reverse", "Loss"):
+        open_tab(page, tab)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
