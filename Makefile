@@ -1,0 +1,49 @@
+# make run    serve the page (installs what it needs first)
+# make test   install what the tests need and run them all
+# make lint   style and types
+
+PYTHON ?= python3.11
+PORT ?= 7860
+VENV := .venv
+PY := $(VENV)/bin/python
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+.PHONY: install run dev lint test bench clean
+
+install: $(VENV)/.installed
+
+# Stamps: pip runs again only when the requirements change.
+$(VENV)/.installed: requirements.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(PY) -m pip install --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+run: install
+	$(PY) app.py --port $(PORT)
+
+# The system's browser if there is one; else Debian's, as root; else the one that Playwright downloads.
+dev: $(VENV)/.installed-dev
+ifeq ($(CHROMIUM),)
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update && apt-get install -y chromium; \
+	then :; else $(PY) -m playwright install chromium; fi
+endif
+
+# Gradio writes a .pyi beside each component when it is imported; mypy would read it in place of the module.
+lint: $(VENV)/.installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	rm -f ui/*.pyi
+	$(PY) -m mypy
+
+test: dev
+	$(PY) -m pytest
+
+bench: dev
+	$(PY) -m benchmarks.scrub
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
