@@ -100,8 +100,8 @@ def read_card(path: Path) -> Card:
     try:
         content = json.loads(card_path.read_text(encoding="utf-8"))
         network = content.pop("network")
-        config = UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in network.items()})
-        return Card(network=config, **content)
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
+        return Card(network=UNetConfig(**fields), **content)
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
 
@@ -135,5 +135,6 @@ def load_model(name: str, device: torch.device | str = "cpu") -> Model:
     except RuntimeError as error:
         raise CheckpointError(f"{path.name} does not fit the architecture in its card.") from error
     device = torch.device(device)
-    network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.eval().requires_grad_(False)
     return Model(NetworkDenoiser(network), card, device)

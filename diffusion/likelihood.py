@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from diffusion import process
-from diffusion.denoiser import Denoiser, per_image
+from diffusion.denoiser import Denoiser
 from diffusion.schedule import Array, Schedule, Variance
 
 
@@ -36,6 +36,23 @@ def loss_weight(schedule: Schedule, variance: Variance = "beta") -> Array:
     with np.errstate(divide="ignore"):
         weight = schedule.beta[1:] ** 2 / (2 * sigma2 * schedule.alpha[1:] * (1 - schedule.alpha_bar[1:]))
     return np.concatenate(([np.nan], weight))
+
+
+def schedule_csv(schedule: Schedule) -> str:
+    """A schedule as text, a row for each t = 1 ... T, every number with all its digits.
+
+    log_snr is natural; the weight is that of sigma^2 = beta.
+    """
+    columns = {
+        "beta": schedule.beta,
+        "alpha_bar": schedule.alpha_bar,
+        "log_snr": schedule.log_snr,
+        "posterior_variance": schedule.posterior_variance,
+        "loss_weight": loss_weight(schedule, "beta"),
+    }
+    rows = zip(*(column[1:].tolist() for column in columns.values()), strict=True)
+    lines = [",".join([str(t), *map(repr, row)]) for t, row in enumerate(rows, 1)]
+    return "\n".join([",".join(["t", *columns]), *lines]) + "\n"
 
 
 def kl_extra(schedule: Schedule, variance: Variance = "beta") -> Array:
@@ -193,7 +210,7 @@ def bound(
     labels: Tensor | None = None,
     seed: int = 0,
 ) -> dict[str, Tensor]:
-    """The whole bound of each image with one noise a step, nats, (B,): ``L_T``, ``L_mid`` (sum over t = 2 ... T), ``L_0``.
+    """The whole bound of each image with one noise a step, nats, (B,): ``L_T``, ``L_mid`` (t = 2 ... T), ``L_0``.
 
     Meant for small networks or few images: T calls to the denoiser.
     """
@@ -215,9 +232,3 @@ def bound(
     sigma2 = schedule.beta[1] if variance == "beta" else schedule.posterior_variance[2]
     return {"L_T": prior_kl(images, schedule), "L_mid": middle,
             "L_0": decoder_nll(images, mean, math.sqrt(sigma2))}  # fmt: skip
-
-
-__all__ = [
-    "ErrorCurve", "Terms", "bit_reversed", "bits_per_dim", "bound", "decoder_nll", "kl_extra", "loss_terms",
-    "loss_weight", "measure_errors", "per_image", "prior_kl",
-]  # fmt: skip

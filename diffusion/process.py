@@ -11,13 +11,14 @@ arXiv 2107.00630, appendix A). Equation numbers without a source are those of Ho
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 X = TypeVar("X", Tensor, np.ndarray)
-Level = float | Tensor | np.ndarray
+# A float, or a tensor or array that broadcasts against x. A union would not say that the result is again an X.
+Level = Any
 
 
 def q_step(x_prev: X, beta_t: Level, noise: X) -> X:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffusion import process
@@ -45,6 +46,7 @@ def timesteps(T: int, count: int, spacing: Spacing = "trailing") -> list[int]:
     """
     if not 1 <= count <= T:
         raise SamplingError("steps", f"Steps must lie between 1 and T = {T}, not {count}.")
+    steps: NDArray[Any]
     match spacing:
         case "leading":
             steps = 1 + np.arange(count) * (T // count)

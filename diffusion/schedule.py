@@ -78,7 +78,7 @@ class Schedule:
     @cached_property
     def alpha_bar(self) -> Array:
         """alpha_bar_t = prod_{s=1}^{t} alpha_s (eq. 4); alpha_bar[0] = 1."""
-        return np.cumprod(self.alpha)
+        return np.cumprod(self.alpha, dtype=np.float64)
 
     @cached_property
     def signal(self) -> Array:

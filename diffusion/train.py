@@ -100,7 +100,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, run: 
     run.mkdir(parents=True, exist_ok=True)
     schedule = make_schedule(**card.schedule)
     torch.manual_seed(config.seed)
-    network = UNet(network_config).to(device, memory_format=torch.channels_last)
+    network = UNet(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     state_path, weights_path = run / "state.pt", run / f"{card.name}.safetensors"
