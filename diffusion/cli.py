@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from diffusion.device import best_device
+from diffusion.schedule import FAMILIES, Schedule, make_schedule
+
+if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
+    import torch
+
+    from diffusion.checkpoint import Card
+
+DIGITS = Path(__file__).parent.parent / "assets" / "digits" / "digits.npz"
+BATCH = 64
+# Where the loss is measured. Beyond, an image is all signal or all noise in any schedule that samples well.
+LOG_SNR_RANGE = (-12.0, 12.0)
+
+
+class CommandError(ValueError):
+    """A command that cannot be carried out, said in one sentence."""
 
 
 def _train(args: argparse.Namespace) -> None:
     from diffusion.checkpoint import Card
     from diffusion.data import load_npz
+    from diffusion.device import best_device
     from diffusion.train import TrainConfig, train
     from diffusion.unet import UNetConfig
 
@@ -24,6 +42,188 @@ def _train(args: argparse.Namespace) -> None:
     )  # fmt: skip
     config = TrainConfig(images=args.images, batch=args.batch, lr=args.lr, seed=args.seed)
     print(train(data, network, config, args.run, card, best_device()))
+
+
+def _sample(args: argparse.Namespace) -> None:
+    if args.out.suffix not in (".png", ".npz"):
+        raise CommandError(f"--out must end in .png or .npz, not {args.out.suffix or args.out.name!r}.")
+    _check_folder(args.out)
+    _check_count(args.count)
+    _check_seed(args.seed, args.count)
+    if not math.isfinite(args.guidance):
+        raise CommandError(f"--guidance must be a finite number, not {args.guidance}.")
+    schedule = _schedule_of(args, args.schedule)
+
+    import numpy as np
+    from tqdm import tqdm
+
+    from diffusion.checkpoint import load_model, write_atomically
+    from diffusion.denoiser import Guided
+    from diffusion.images import encode, grid, to_bytes, to_pil
+    from diffusion.sampler import DDIM, DDPM, sample, timesteps
+
+    steps = timesteps(schedule.T, args.steps, args.spacing)
+    update = DDIM(args.eta) if args.sampler == "ddim" else DDPM(args.variance)
+    model = load_model(args.model, _device(args.device))
+    classes = len(model.card.classes)
+    labels = _labels(args.label, args.count, model.card)
+    denoiser = Guided(model.denoiser, args.guidance, empty=classes)
+    starts = range(0, args.count, BATCH)
+    images = []
+    with tqdm(total=len(starts) * len(steps), unit=" steps") as bar:
+        for start in starts:
+            stop = min(start + BATCH, args.count)
+            for step in sample(
+                denoiser, schedule, model.image_shape, steps=steps, seeds=range(args.seed + start, args.seed + stop),
+                labels=labels[start:stop] if classes else None, update=update, device=model.device,
+            ):  # fmt: skip
+                x = step.x_s
+                bar.update()
+            images.append(to_bytes(x))
+    made = np.concatenate(images)
+    write_atomically(
+        args.out,
+        encode(to_pil(grid(made)), "PNG") if args.out.suffix == ".png" else _npz(images=made, labels=labels.numpy()),
+    )
+
+
+def _labels(wanted: str | None, count: int, card: Card) -> torch.Tensor:
+    """The class of each sample, (count,) int64: the one that is wanted, by name or index, or all in turn."""
+    import torch
+
+    names = card.classes
+    if wanted is None:
+        return torch.arange(count) % max(len(names), 1)
+    if wanted in names:
+        index = names.index(wanted)
+    elif wanted.isdecimal() and int(wanted) < len(names):
+        index = int(wanted)
+    elif names:
+        raise CommandError(f"There is no class {wanted!r}; {card.name} knows {', '.join(names)}.")
+    else:
+        raise CommandError(f"{card.name} has no classes; leave --label out.")
+    return torch.full((count,), index)
+
+
+def _npz(**arrays: object) -> bytes:
+    import io
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
+    return buffer.getvalue()
+
+
+def _schedule(args: argparse.Namespace) -> None:
+    if args.csv != "-":
+        _check_folder(Path(args.csv))
+    schedule = _schedule_of(args, args.family)
+
+    from diffusion.checkpoint import write_atomically
+    from diffusion.likelihood import schedule_csv
+
+    text = schedule_csv(schedule)
+    if args.csv == "-":
+        sys.stdout.write(text)
+    else:
+        write_atomically(Path(args.csv), text.encode())
+
+
+def _loss(args: argparse.Namespace) -> None:
+    _check_folder(args.out)
+    _check_count(args.count)
+    _check_seed(args.seed, 1)
+    if args.levels < 2:
+        raise CommandError(f"--levels must be at least 2, not {args.levels}.")
+
+    import numpy as np
+    import torch
+    from tqdm import tqdm
+
+    from diffusion.checkpoint import load_model, write_atomically
+    from diffusion.data import load_npz, to_unit
+    from diffusion.likelihood import measure_errors
+
+    model = load_model(args.model, _device(args.device))
+    data = load_npz(args.images, "test", model.card.network.image_size)
+    if data.images.shape[1] != model.card.network.channels:
+        wanted, found = model.card.network.channels, data.images.shape[1]
+        raise CommandError(f"{args.images} has images of {found} channels, but {args.model} takes {wanted}.")
+    if args.count > len(data):
+        raise CommandError(f"{args.images} has {len(data)} images, fewer than the {args.count} asked for.")
+    classes = len(model.card.classes)
+    if classes and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < classes:
+        raise CommandError(f"{args.images} has labels outside 0 ... {classes - 1}, the classes of {args.model}.")
+    # An even stride: data sets are often sorted by class.
+    chosen = data[torch.linspace(0, len(data) - 1, args.count, dtype=torch.float64).round().long()]
+    low, high = np.clip(model.card.training_schedule().log_snr[[-1, 1]], *LOG_SNR_RANGE)
+    alpha_bars = 1 / (1 + np.exp(-np.linspace(high, low, args.levels)))
+    curves = measure_errors(
+        model.denoiser, to_unit(chosen.images), alpha_bars, labels=chosen.labels if classes else None, seed=args.seed,
+        batch=BATCH, device=model.device,
+    )  # fmt: skip
+    *_, curve = tqdm(curves, total=args.levels, unit=" levels")
+    content = {
+        "model": model.card.name, "sha256": model.card.sha256, "count": args.count, "seed": args.seed,
+        "curve": curve.to_json(),
+    }  # fmt: skip
+    write_atomically(args.out, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _check_folder(path: Path) -> None:
+    """Before the work, not after it."""
+    if not path.parent.is_dir():
+        raise CommandError(f"There is no folder {path.parent} to write {path.name} in.")
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise CommandError(f"--count must be at least 1, not {count}.")
+
+
+def _check_seed(seed: int, count: int) -> None:
+    if not 0 <= seed <= 2**63 - count:
+        raise CommandError(f"--seed must be a whole number from 0 to 2^63 - {count}, not {seed}.")
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    from diffusion.device import best_device
+
+    if name == "auto":
+        return best_device()
+    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not usable[name]:
+        raise CommandError(f"This machine has no {name} device that PyTorch can use.")
+    return torch.device(name)
+
+
+def _schedule_of(args: argparse.Namespace, family: str) -> Schedule:
+    """The schedule that the options describe; those left out take the family's defaults."""
+    given = {name: getattr(args, name) for name in _parameters() if getattr(args, name) is not None}
+    return make_schedule(family, args.T, **given)
+
+
+def _parameters() -> dict[str, str]:
+    """Every parameter of every family, and what it does."""
+    return {name: p.about for family in FAMILIES.values() for name, p in family.parameters.items()}
+
+
+def _add_schedule_options(command: argparse.ArgumentParser, name: str) -> None:
+    command.add_argument(name, default="linear", metavar="FAMILY", help=f"{', '.join(FAMILIES)} (default: linear)")
+    command.add_argument("--T", type=int, default=1000, help="number of steps (default: %(default)s)")
+    for parameter, about in _parameters().items():
+        holders = [family for family in FAMILIES if parameter in FAMILIES[family].parameters]
+        command.add_argument(f"--{parameter.replace('_', '-')}", type=float, metavar="X",
+                             help=f"{about} ({', '.join(holders)})")  # fmt: skip
+
+
+def _add_model_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", required=True, help="name of a shipped network, or path of a .safetensors")
+    command.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +244,36 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--lr", type=float, default=5e-4)
     train.add_argument("--seed", type=int, default=0)
     train.set_defaults(run_command=_train)
+
+    sample = commands.add_parser("sample", help="draw images from a network, with seeds seed, seed + 1, ...")
+    _add_model_options(sample)
+    sample.add_argument("--out", type=Path, required=True, help=".png: a grid; .npz: arrays images and labels")
+    sample.add_argument("--label", help="class, by name or index (default: all in turn)")
+    sample.add_argument("--count", type=int, default=16, help="number of images (default: %(default)s)")
+    sample.add_argument("--sampler", choices=("ddim", "ddpm"), default="ddim", help="(default: %(default)s)")
+    sample.add_argument("--steps", type=int, default=50, help="steps to take, at most T (default: %(default)s)")
+    sample.add_argument("--spacing", default="trailing", help="trailing, linspace or leading (default: %(default)s)")
+    sample.add_argument("--variance", choices=("beta", "posterior"), default="beta",
+                        help="noise that a ddpm step adds (default: %(default)s)")  # fmt: skip
+    sample.add_argument("--eta", type=float, default=0.0,
+                        help="noise of ddim: 0 is none, 1 the posterior variance (default: %(default)s)")  # fmt: skip
+    sample.add_argument("--guidance", type=float, default=1.0, help="1 is plain (default: %(default)s)")
+    _add_schedule_options(sample, "--schedule")
+    sample.set_defaults(run_command=_sample)
+
+    schedule = commands.add_parser("schedule", help="write a schedule as CSV, a row for each t = 1 ... T")
+    _add_schedule_options(schedule, "--family")
+    schedule.add_argument("--csv", required=True, metavar="FILE", help="where to write; - for the terminal")
+    schedule.set_defaults(run_command=_schedule)
+
+    loss = commands.add_parser("loss", help="measure a network's error on held-out images, by noise level")
+    _add_model_options(loss)
+    loss.add_argument("--images", type=Path, default=DIGITS,
+                      help=".npz with x_test, y_test (uint8; default: the bundled digits)")  # fmt: skip
+    loss.add_argument("--levels", type=int, default=100, help="noise levels, even in log-SNR (default: %(default)s)")
+    loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")
+    loss.add_argument("--out", type=Path, required=True, help="where to write the JSON")
+    loss.set_defaults(run_command=_loss)
     return top
 
 

@@ -1,0 +1,306 @@
+"""The command line: what each command writes, and what it refuses."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffusion.checkpoint import Card, save_model
+from diffusion.cli import LOG_SNR_RANGE, main
+from diffusion.likelihood import ErrorCurve, loss_weight, schedule_csv
+from diffusion.schedule import make_schedule
+from diffusion.unet import UNet, UNetConfig
+
+CLASSES = ["circle", "square", "1"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks as small as these are slowed down by a second thread, and badly on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A network of 8 x 8 grey images, with random weights; one of its classes is named like the index of another."""
+    # 12: group norm with one channel a group would take the noise level and the label out again.
+    config = UNetConfig(8, 1, len(CLASSES), widths=(12, 24), blocks=1, attention=())
+    torch.manual_seed(0)
+    network = UNet(config)
+    for parameter in network.parameters():  # its last layers start at zero: a label would change nothing
+        torch.nn.init.normal_(parameter, std=0.2)
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    card = Card("tiny", "Tiny", CLASSES, config, {"family": "cosine", "T": 100}, "none", "none", "", 0, 0.0)
+    save_model(path, network, card)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "pictures.npz"
+    images = np.random.default_rng(0).integers(0, 256, (12, 6, 6), dtype=np.uint8)
+    np.savez(path, x_test=images, y_test=np.repeat(np.arange(3, dtype=np.uint8), 4))
+    return path
+
+
+def sample(model: str, out: Path, *options: str) -> dict[str, np.ndarray]:
+    assert main(["sample", "--model", model, "--device", "cpu", "--steps", "3", "--out", str(out), *options]) == 0
+    with np.load(out) as file:
+        return dict(file)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The message of a command that fails with status 1: one line on stderr."""
+    assert main(list(arguments)) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_samples_are_uint8_with_the_classes_in_turn(model: str, tmp_path: Path) -> None:
+    made = sample(model, tmp_path / "a.npz", "--count", "5")
+    assert made["images"].shape == (5, 8, 8, 1)
+    assert made["images"].dtype == np.uint8
+    assert made["labels"].dtype == np.int64
+    assert made["labels"].tolist() == [0, 1, 2, 0, 1]
+
+
+@pytest.mark.parametrize(("label", "index"), [("square", 1), ("1", 2), ("0", 0)])
+def test_a_label_is_a_name_before_it_is_an_index(model: str, tmp_path: Path, label: str, index: int) -> None:
+    assert sample(model, tmp_path / "a.npz", "--count", "2", "--label", label)["labels"].tolist() == [index, index]
+
+
+def test_a_png_is_the_grid_of_the_same_images(model: str, tmp_path: Path) -> None:
+    images = sample(model, tmp_path / "a.npz", "--count", "5")["images"]
+    path = tmp_path / "a.png"
+    arguments = ["sample", "--model", model, "--device", "cpu", "--steps", "3", "--count", "5"]
+    assert main([*arguments, "--out", str(path)]) == 0
+    with Image.open(path) as picture:
+        assert picture.size == (3 * 8, 2 * 8)
+        assert picture.mode == "L"
+        np.testing.assert_array_equal(np.asarray(picture)[8:, 8:16], images[4, :, :, 0])
+
+
+def test_the_same_seed_gives_the_same_bytes(model: str, tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        sample(model, tmp_path / name, "--count", "3", "--sampler", "ddpm", "--seed", "7")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_seeds_count_up_across_batches(model: str, tmp_path: Path) -> None:
+    options = ["--label", "0", "--sampler", "ddpm"]
+    many = sample(model, tmp_path / "a.npz", "--count", "70", *options)["images"]
+    last = sample(model, tmp_path / "b.npz", "--count", "3", "--seed", "67", *options)["images"]
+    # Batches of other sizes may round differently, by a grey level at most.
+    assert np.abs(many[67:].astype(int) - last).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--seed", "1"],
+        ["--label", "square"],
+        ["--guidance", "3"],
+        ["--sampler", "ddpm"],
+        ["--eta", "1"],
+        ["--spacing", "leading"],
+        ["--schedule", "cosine"],
+        ["--T", "10"],
+        ["--beta-end", "0.05"],
+    ],
+)
+def test_every_option_changes_the_images(model: str, tmp_path: Path, options: list[str]) -> None:
+    plain = sample(model, tmp_path / "a.npz", "--count", "2", "--label", "circle")["images"]
+    assert (sample(model, tmp_path / "b.npz", "--count", "2", "--label", "circle", *options)["images"] != plain).any()
+
+
+def test_the_variance_changes_what_ddpm_draws(model: str, tmp_path: Path) -> None:
+    beta, posterior = (
+        sample(model, tmp_path / "a.npz", "--count", "2", "--sampler", "ddpm", "--variance", variance)["images"]
+        for variance in ("beta", "posterior")
+    )
+    assert (beta != posterior).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--label", "3"], "There is no class '3'; tiny knows circle, square, 1."),
+        (["--label", "-1"], "There is no class '-1'"),
+        (["--label", "cat"], "There is no class 'cat'"),
+        (["--steps", "1001"], "Steps must lie between 1 and T = 1000, not 1001."),
+        (["--steps", "0"], "Steps must lie between 1 and T = 1000, not 0."),
+        (["--count", "0"], "--count must be at least 1, not 0."),
+        (["--seed", "-1"], "--seed must be a whole number from 0"),
+        (["--seed", str(2**64)], "--seed must be a whole number from 0"),
+        (["--guidance", "nan"], "--guidance must be a finite number, not nan."),
+        (["--guidance", "inf"], "--guidance must be a finite number, not inf."),
+        (["--eta", "1.5"], "eta must lie between 0 and 1, not 1.5."),
+        (["--spacing", "odd"], "There is no spacing 'odd'"),
+        (["--schedule", "odd"], "There is no schedule family 'odd'"),
+        (["--schedule", "cosine", "--beta-end", "0.02"], "The cosine schedule has no parameter 'beta_end'"),
+        (["--T", "1"], "T must be a whole number from 2 to 4000, not 1."),
+        (["--beta-start", "0.05"], "must be smaller than"),
+    ],
+)
+def test_sample_refuses(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path, options: list[str], message: str
+) -> None:
+    out = tmp_path / "a.npz"
+    assert message in refused(capsys, "sample", "--model", model, "--device", "cpu", "--out", str(out), *options)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("a.jpg", "--out must end in .png or .npz, not '.jpg'."), ("a", "not 'a'."), ("no/a.npz", "There is no folder")],
+)
+def test_sample_refuses_where_it_cannot_write(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path, out: str, message: str
+) -> None:
+    assert message in refused(capsys, "sample", "--model", model, "--out", str(tmp_path / out))
+
+
+@pytest.mark.parametrize("command", ["sample", "loss"])
+def test_an_unknown_model_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) -> None:
+    message = refused(capsys, command, "--model", "nobody", "--device", "cpu", "--out", str(tmp_path / "a.npz"))
+    assert "There is no model 'nobody'" in message
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_device_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path) -> None:
+    message = refused(capsys, "sample", "--model", model, "--device", "cuda", "--out", str(tmp_path / "a.npz"))
+    assert "no cuda device" in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["paint"], ["sample", "--model", "digits"], ["sample", "--model", "m", "--out", "a.png", "--count", "many"]],
+)
+def test_arguments_that_cannot_be_read_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: ")
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "params"),
+    [
+        ("linear", ["--T", "50", "--beta-start", "0.001", "--beta-end", "0.3"], {"beta_start": 0.001, "beta_end": 0.3}),
+        ("scaled_linear", ["--T", "1000"], {}),
+        ("cosine", ["--T", "1000"], {}),
+        ("cosine", ["--T", "37", "--s", "0.02", "--max-beta", "0.9"], {"s": 0.02, "max_beta": 0.9}),
+    ],
+)
+def test_the_csv_reads_back_as_the_schedule(
+    tmp_path: Path, family: str, options: list[str], params: dict[str, float]
+) -> None:
+    path = tmp_path / "schedule.csv"
+    assert main(["schedule", "--family", family, "--csv", str(path), *options]) == 0
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    schedule = make_schedule(family, int(options[1]), **params)
+    assert list(rows[0]) == ["t", "beta", "alpha_bar", "log_snr", "posterior_variance", "loss_weight"]
+    assert [int(row["t"]) for row in rows] == list(range(1, schedule.T + 1))
+    for name in ("beta", "alpha_bar", "log_snr", "posterior_variance"):
+        np.testing.assert_array_equal([float(row[name]) for row in rows], getattr(schedule, name)[1:])
+    np.testing.assert_array_equal([float(row["loss_weight"]) for row in rows], loss_weight(schedule, "beta")[1:])
+
+
+def test_a_dash_writes_the_csv_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schedule", "--T", "5", "--csv", "-"]) == 0
+    out = capsys.readouterr().out
+    assert out == schedule_csv(make_schedule("linear", 5))
+    assert len(list(csv.reader(io.StringIO(out)))) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--family", "odd"], "There is no schedule family 'odd'"),
+        (["--T", "0"], "T must be a whole number"),
+        (["--family", "linear", "--s", "0.1"], "The linear schedule has no parameter 's'"),
+        (["--beta-end", "nan"], "must lie between"),
+    ],
+)
+def test_schedule_refuses(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
+    assert message in refused(capsys, "schedule", "--csv", "-", *options)
+
+
+def test_loss_writes_a_curve_over_the_training_levels(model: str, pictures: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / "a.json", tmp_path / "b.json"]
+    for out in outs:
+        assert main(["loss", "--model", model, "--device", "cpu", "--images", str(pictures), "--levels", "9",
+                     "--count", "6", "--seed", "3", "--out", str(out)]) == 0  # fmt: skip
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+    content = json.loads(outs[0].read_text())
+    card = json.loads(Path(model).with_suffix(".json").read_text())
+    assert {name: content[name] for name in ("model", "sha256", "count", "seed")} == {
+        "model": "tiny", "sha256": card["sha256"], "count": 6, "seed": 3,
+    }  # fmt: skip
+    curve = ErrorCurve.from_json(content["curve"])
+    levels = make_schedule("cosine", 100).log_snr
+    ends = [min(levels[1], LOG_SNR_RANGE[1]), max(levels[-1], LOG_SNR_RANGE[0])]
+    np.testing.assert_allclose(curve.log_snr, np.linspace(*ends, 9), atol=1e-9)
+    assert curve.dimensions == 64
+    assert np.isfinite(curve.mean).all()
+    assert (curve.mean > 0).all()
+
+
+def test_loss_uses_the_bundled_digits(capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path) -> None:
+    message = refused(capsys, "loss", "--model", model, "--device", "cpu", "--out", str(tmp_path / "a.json"))
+    assert "digits.npz has images of 28 x 28, larger than the network's 8." in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--count", "13"], "has 12 images, fewer than the 13 asked for."),
+        (["--count", "0"], "--count must be at least 1, not 0."),
+        (["--levels", "1"], "--levels must be at least 2, not 1."),
+        (["--images", "nowhere.npz"], "There is no file nowhere.npz."),
+    ],
+)
+def test_loss_refuses(
+    capsys: pytest.CaptureFixture[str], model: str, pictures: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    out = tmp_path / "a.json"
+    arguments = ["loss", "--model", model, "--device", "cpu", "--images", str(pictures), "--out", str(out)]
+    assert message in refused(capsys, *arguments, *options)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "label", "message"), [((2, 8, 8, 3), 0, "images of 3 channels"), ((2, 8, 8), 3, "labels outside 0 ... 2")]
+)
+def test_loss_refuses_images_of_another_kind(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path, shape: tuple[int, ...], label: int, message: str
+) -> None:
+    path = tmp_path / "other.npz"
+    np.savez(path, x_test=np.zeros(shape, np.uint8), y_test=np.full(2, label, np.uint8))
+    arguments = ["loss", "--model", model, "--device", "cpu", "--images", str(path), "--count", "2"]
+    assert message in refused(capsys, *arguments, "--out", str(tmp_path / "a.json"))
+
+
+def test_train_makes_a_model_that_sample_can_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, run = tmp_path / "data.npz", tmp_path / "run"
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
+    np.savez(data, x_train=images, y_train=np.arange(8, dtype=np.uint8) % 2)
+    arguments = ["train", "--data", str(data), "--run", str(run), "--name", "new", "--image-size", "8",
+                 "--widths", "12", "12", "12", "--images", "8", "--batch", "8"]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["diffusion", *arguments])
+    assert main(arguments) == 0
+    made = sample(str(run / "new.safetensors"), tmp_path / "a.npz", "--count", "2")
+    assert made["images"].shape == (2, 8, 8, 1)
