@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 Variance = Literal["beta", "posterior"]
 
 T_MIN, T_MAX = 2, 4000
+# x_0 is x_t / sqrt(alpha_bar_t) at some point of every formula, and must stay within float32.
+ALPHA_BAR_MIN = 1e-60
 
 
 class ScheduleError(ValueError):
@@ -37,9 +39,14 @@ class ScheduleError(ValueError):
         self.field = field
 
 
+def _frozen(array: Array) -> Array:
+    array.setflags(write=False)
+    return array
+
+
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """A forward process: betas and their derived quantities, each an array over t = 0 ... T.
+    """A forward process: betas and their derived quantities, each a read-only array over t = 0 ... T.
 
     Args:
         beta: (T+1,) float64, beta[0] = 0 and 0 < beta[t] < 1 for t >= 1.
@@ -62,8 +69,7 @@ class Schedule:
         if len(wrong):
             t = int(wrong[0])
             raise ScheduleError("beta", f"beta_{t} = {beta[t]:.6g} is outside (0, 1).")
-        beta.setflags(write=False)
-        object.__setattr__(self, "beta", beta)
+        object.__setattr__(self, "beta", _frozen(beta))
 
     @property
     def T(self) -> int:
@@ -73,40 +79,40 @@ class Schedule:
     @cached_property
     def alpha(self) -> Array:
         """alpha_t = 1 - beta_t."""
-        return 1.0 - self.beta
+        return _frozen(1.0 - self.beta)
 
     @cached_property
     def alpha_bar(self) -> Array:
         """alpha_bar_t = prod_{s=1}^{t} alpha_s (eq. 4); alpha_bar[0] = 1."""
-        return np.cumprod(self.alpha, dtype=np.float64)
+        return _frozen(np.cumprod(self.alpha, dtype=np.float64))
 
     @cached_property
     def signal(self) -> Array:
         """sqrt(alpha_bar_t), what multiplies x_0 in x_t."""
-        return np.sqrt(self.alpha_bar)
+        return _frozen(np.sqrt(self.alpha_bar))
 
     @cached_property
     def noise(self) -> Array:
         """sqrt(1 - alpha_bar_t), what multiplies eps in x_t."""
-        return np.sqrt(1.0 - self.alpha_bar)
+        return _frozen(np.sqrt(1.0 - self.alpha_bar))
 
     @cached_property
     def log_snr(self) -> Array:
         """ln(alpha_bar_t / (1 - alpha_bar_t)), natural; +inf at t = 0."""
         with np.errstate(divide="ignore"):
-            return np.log(self.alpha_bar) - np.log1p(-self.alpha_bar)
+            return _frozen(np.log(self.alpha_bar) - np.log1p(-self.alpha_bar))
 
     @cached_property
     def snr_db(self) -> Array:
         """Signal-to-noise ratio in decibel, 10 log10(alpha_bar_t / (1 - alpha_bar_t)); +inf at t = 0."""
-        return self.log_snr * (10.0 / math.log(10.0))
+        return _frozen(self.log_snr * (10.0 / math.log(10.0)))
 
     @cached_property
     def posterior_variance(self) -> Array:
         """beta~_t = (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t (eq. 7); zero at t = 0 and t = 1."""
         out = np.zeros_like(self.beta)
         out[1:] = (1.0 - self.alpha_bar[:-1]) / (1.0 - self.alpha_bar[1:]) * self.beta[1:]
-        return out
+        return _frozen(out)
 
     def reverse_variance(self, variance: Variance) -> Array:
         """sigma_t^2 of p(x_{t-1} | x_t): beta_t ("beta") or beta~_t ("posterior"), section 3.2."""
@@ -156,7 +162,7 @@ class Family:
     source: str
 
 
-_BETA_START = Parameter("β₁", 1e-6, 0.05, 1e-4, "noise variance of the first step")
+_BETA_START = Parameter("β_1", 1e-6, 0.05, 1e-4, "noise variance of the first step")
 _BETA_END = Parameter("β_T", 1e-4, 0.5, 0.02, "noise variance of the last step")
 
 FAMILIES: dict[str, Family] = {
@@ -192,11 +198,11 @@ def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Sch
 
     Raises:
         ScheduleError: unknown family or parameter, T outside 2 ... 4000 or no whole number, a parameter out of range,
-            or beta_start >= beta_end.
+            beta_start >= beta_end, or betas so large that nothing is left of the image long before T.
     """
     if family not in FAMILIES:
         raise ScheduleError("family", f"There is no schedule family {family!r}; choose one of {', '.join(FAMILIES)}.")
-    if isinstance(T, bool) or T != int(T) or not T_MIN <= T <= T_MAX:
+    if isinstance(T, bool) or not T_MIN <= T <= T_MAX or T != int(T):  # the range first: int(nan) fails
         raise ScheduleError("T", f"T must be a whole number from {T_MIN} to {T_MAX}, not {T:g}.")
     known = FAMILIES[family].parameters
     for name in params:
@@ -210,6 +216,10 @@ def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Sch
     if "beta_start" in values and values["beta_start"] >= values["beta_end"]:
         raise ScheduleError(
             "beta_start",
-            f"β₁ must be smaller than β_T, but {values['beta_start']:g} is not smaller than {values['beta_end']:g}.",
+            f"β_1 must be smaller than β_T, but {values['beta_start']:g} is not smaller than {values['beta_end']:g}.",
         )
-    return Schedule(FAMILIES[family].betas(int(T), **values), family, tuple(values.items()))
+    schedule = Schedule(FAMILIES[family].betas(int(T), **values), family, tuple(values.items()))
+    if schedule.alpha_bar[-1] < ALPHA_BAR_MIN:
+        name = "beta_end" if "beta_end" in values else "T"
+        raise ScheduleError(name, f"So much noise in {int(T)} steps leaves ᾱ_T below {ALPHA_BAR_MIN:g}; lower β or T.")
+    return schedule

@@ -76,7 +76,7 @@ def batch_indices(n: int, step: int, batch: int, seed: int) -> Tensor:
 def loss_of_batch(network: nn.Module, config: UNetConfig, x_0: Tensor, label: Tensor, t: Tensor, eps: Tensor,
                   schedule: Schedule) -> Tensor:  # fmt: skip
     """Mean squared error of the network's prediction at steps t, (B,); a scalar."""
-    alpha_bar = torch.from_numpy(schedule.alpha_bar)[t]
+    alpha_bar = torch.tensor(schedule.alpha_bar)[t]
     level = alpha_bar.to(x_0.device, x_0.dtype)[:, None, None, None]
     x_t = process.q_sample(x_0, level, eps)
     target = {"eps": eps, "x0": x_0, "v": process.v_from_x0_eps(x_0, eps, level)}[config.prediction]
@@ -95,7 +95,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, run: 
     """Train, or go on with the run in ``run``; returns the path of the averaged weights.
 
     Raises:
-        FloatingPointError: the loss is no longer a number.
+        RuntimeError: the gradient is no longer finite.
     """
     run.mkdir(parents=True, exist_ok=True)
     schedule = make_schedule(**card.schedule)
@@ -137,6 +137,8 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, run: 
             label = torch.where(drop, network_config.num_classes, batch.labels)
             for group in optimizer.param_groups:
                 group["lr"] = config.lr_at(step)
+            # Dropout draws from the global generator; another seed than above, or its masks would repeat those numbers.
+            torch.manual_seed(config.seed * 2**32 + 2**31 + step)
             loss = loss_of_batch(network, network_config, x_0.to(device, memory_format=torch.channels_last),
                                  label.to(device), t, eps.to(device), schedule)  # fmt: skip
             optimizer.zero_grad()
