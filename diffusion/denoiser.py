@@ -35,7 +35,10 @@ class Denoiser(Protocol):
 
 def per_image(alpha_bar: float | Tensor, x: Tensor) -> float | Tensor:
     """alpha_bar shaped to broadcast against x (B, C, H, W), in x's precision and on its device."""
-    return alpha_bar if isinstance(alpha_bar, float) else alpha_bar.to(x.device, x.dtype)[:, None, None, None]
+    if isinstance(alpha_bar, float):
+        return alpha_bar
+    # In float32 a level next to one rounds to one, and 1 - alpha_bar, which is divided by, to zero.
+    return alpha_bar.to(x.device, x.dtype).clamp(max=1 - torch.finfo(x.dtype).eps)[:, None, None, None]
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,12 @@ class NoiseLevelEmbedding(nn.Module):
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(32, channels), channels)
+    """32 groups, or as many as divide the channels; never one for each channel.
+
+    A channel normalised alone forgets any constant added to it, and that is how noise level and class come in.
+    """
+    groups = math.gcd(32, channels)
+    return nn.GroupNorm(groups if groups < channels else max(1, channels // 4), channels)
 
 
 def _zeroed(module: nn.Conv2d) -> nn.Conv2d:
