@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import GifImagePlugin, Image, ImageOps
 from torch import Tensor
 
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 2
+# What Pillow's readers raise on bytes that are not what they say.
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
 
 class ImageError(ValueError):
@@ -37,7 +40,7 @@ def open_image(source: str | Path | bytes, side: int = 256) -> Image.Image:
             image = Image.open(file)
     except Image.DecompressionBombError as error:
         raise ImageError("This picture has more than 50 megapixels; choose a smaller one.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise ImageError("This file is not a picture that can be read; try a PNG or JPEG.") from error
     with image:
         width, height = image.size
@@ -48,12 +51,14 @@ def open_image(source: str | Path | bytes, side: int = 256) -> Image.Image:
         try:
             image.draft("RGB", (2 * side, 2 * side))  # lets a JPEG decode at a fraction of its size
             image.load()
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            rgb = _to_rgb(ImageOps.exif_transpose(image))
+        except UNREADABLE as error:
             raise ImageError("This picture is damaged or cut off; choose another file.") from error
-        rgb = _to_rgb(ImageOps.exif_transpose(image))
     scale = side / max(rgb.size)
     if scale < 1:
-        rgb = rgb.resize((max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))), Image.Resampling.LANCZOS)
+        rgb = rgb.resize(
+            (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))), Image.Resampling.LANCZOS
+        )
     return rgb
 
 
@@ -115,13 +120,18 @@ def encode(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def gif(frames: list[Image.Image], milliseconds: int, hold: int = 1200) -> bytes:
-    """An endless animation, one frame each; the last is held for ``hold`` milliseconds longer.
+    """An endless animation of grey or RGB frames; the last is held for ``hold`` milliseconds longer.
 
-    Pillow drops a frame that equals the one before it and adds its time to that one; a GIF of n frames must have n, so
-    such a frame gets a duration of its own by differing in one palette-invisible way: its disposal.
+    Written frame by frame, because ``Image.save`` drops a frame that equals the one before it. Times are rounded to
+    10 ms, the unit of the format.
     """
-    durations = [milliseconds] * (len(frames) - 1) + [milliseconds + hold]
-    buffer = io.BytesIO()
-    paletted = [frame.quantize(256, dither=Image.Dither.NONE) if frame.mode == "RGB" else frame for frame in frames]
-    paletted[0].save(buffer, "GIF", save_all=True, append_images=paletted[1:], duration=durations, loop=0, disposal=1)
-    return buffer.getvalue()
+    header, _ = GifImagePlugin.getheader(Image.new("L", frames[0].size), info={"loop": 0})
+    parts = [*header]  # its colour table is the 256 greys; a frame in colour brings one of its own
+    for i, frame in enumerate(frames):
+        duration = max(10, round(milliseconds + hold * (i == len(frames) - 1), -1))
+        if frame.mode == "L":
+            parts += GifImagePlugin.getdata(frame.copy(), duration=duration)
+        else:
+            paletted = frame.quantize(256, dither=Image.Dither.NONE)
+            parts += GifImagePlugin.getdata(paletted, duration=duration, include_color_table=True)
+    return b"".join([*parts, b";"])
