@@ -15,6 +15,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 from diffusion.denoiser import NetworkDenoiser
 from diffusion.schedule import Schedule, make_schedule
@@ -102,7 +103,7 @@ def read_card(path: Path) -> Card:
         network = content.pop("network")
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
         return Card(network=UNetConfig(**fields), **content)
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
 
 
@@ -129,10 +130,10 @@ def load_model(name: str, device: torch.device | str = "cpu") -> Model:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != card.sha256:
         raise CheckpointError(f"{path.name} is not the file its card describes (SHA-256 differs); download it again.")
-    network = UNet(card.network)
     try:
+        network = UNet(card.network)
         network.load_state_dict({k: v.float() for k, v in safetensors.torch.load(data).items()})
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path.name} does not fit the architecture in its card.") from error
     device = torch.device(device)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

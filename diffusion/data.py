@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +40,23 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     """Arrays x_{split} (N, H, W) or (N, H, W, C) uint8 and y_{split} (N,), padded evenly with zeros to image_size.
 
     Raises:
-        DataError: missing file or arrays, wrong type or length, or images larger than image_size.
+        DataError: missing or damaged file, missing arrays, wrong type or length, or images larger than image_size.
     """
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
-    with np.load(path, allow_pickle=False) as file:
-        names = (f"x_{split}", f"y_{split}")
-        if not all(name in file for name in names):
-            raise DataError(f"{path} has {', '.join(file.files)}, but {' and '.join(names)} are needed.")
-        images, labels = file[names[0]], file[names[1]]
+    names = (f"x_{split}", f"y_{split}")
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            found, arrays = file.files, [file[name] for name in names if name in file]
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is not an .npz file that can be read: {error}.") from error
+    if len(arrays) < len(names):
+        raise DataError(f"{path} has {', '.join(found)}, but {' and '.join(names)} are needed.")
+    images, labels = arrays
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise DataError(f"{path}: {names[0]} must be uint8 of shape (N, H, W) or (N, H, W, C).")
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError(f"{path}: {names[1]} must be whole numbers of shape (N,).")
     if len(images) != len(labels) or len(images) == 0:
         raise DataError(f"{path} has {len(images)} images but {len(labels)} labels in {split}.")
     images = images[..., None] if images.ndim == 3 else images
