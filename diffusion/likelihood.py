@@ -121,9 +121,9 @@ class ErrorCurve:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, for a file."""
-        return {"dimensions": self.dimensions} | {
-            name: [float(f"{value:.6g}") for value in getattr(self, name)]
-            for name in ("log_snr", "mean", "standard_error")
+        # The levels in full: rounded ends would no longer reach the ends of the schedule that was measured.
+        return {"dimensions": self.dimensions, "log_snr": self.log_snr.tolist()} | {
+            name: [float(f"{value:.6g}") for value in getattr(self, name)] for name in ("mean", "standard_error")
         }
 
     @staticmethod

@@ -38,7 +38,7 @@ def timesteps(T: int, count: int, spacing: Spacing = "trailing") -> list[int]:
     """``count`` of the steps 1 ... T, from the noisiest down; the step after the last is t = 0.
 
     leading:  1 + i floor(T / count): begins below T when count does not divide it, or count < T.
-    linspace: round(1 + i (T - 1) / (count - 1)): both ends.
+    linspace: 1 + round(i (T - 1) / (count - 1)): both ends.
     trailing: round(T - i T / count): always begins at T (Lin et al. 2023, arXiv 2305.08891, table 2).
 
     Raises:
@@ -52,7 +52,7 @@ def timesteps(T: int, count: int, spacing: Spacing = "trailing") -> list[int]:
             steps = 1 + np.arange(count) * (T // count)
         case "linspace":
             # The lower end alone when there is one step would start from almost clean images.
-            steps = np.round(np.linspace(1, T, count)) if count > 1 else np.array([T])
+            steps = 1 + np.round(np.linspace(0, T - 1, count)) if count > 1 else np.array([T])
         case "trailing":
             steps = np.round(np.arange(T, 0, -T / count))[:count][::-1]
         case _:

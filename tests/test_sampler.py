@@ -1,0 +1,269 @@
+"""Samplers: which steps they take, what one step does, and whether they draw from what the denoiser knows."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from diffusion import process
+from diffusion.sampler import DDIM, DDPM, SPACINGS, SamplingError, Spacing, Step, Update, sample, timesteps
+from diffusion.schedule import make_schedule
+
+SCHEDULE = make_schedule("linear", 1000)
+SHAPE = (1, 8, 8)
+UPDATES: list[Update] = [DDPM("beta"), DDPM("posterior"), DDIM(0.0), DDIM(0.5), DDIM(1.0)]
+every_update = pytest.mark.parametrize("update", UPDATES, ids=str)
+
+
+def bent(x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+    """A denoiser of no meaning, nonlinear and pixel by pixel."""
+    return x_t.clamp(-2, 2) * (1 - cast(float, alpha_bar)) ** 0.5 + 0.1 * x_t.square().clamp(max=4)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The exact denoiser of pixels drawn from N(mean, std^2), by linear regression of x_0 on x_t."""
+
+    mean: float
+    std: float
+
+    def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        a = cast(float, alpha_bar)
+        return (1 - a) ** 0.5 * (x_t - a**0.5 * self.mean) / (a * self.std**2 + 1 - a)
+
+    def last_variance(self, alpha_bar: float) -> float:
+        """Variance of E[x_0 | x_t]: what the samples have when they end on the prediction at this level."""
+        return alpha_bar * self.std**4 / (alpha_bar * self.std**2 + 1 - alpha_bar)
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize(
+    ("T", "count"), [(1000, n) for n in (1, 2, 7, 10, 50, 300, 333, 999, 1000)] + [(10, 4), (37, 5), (400, 250), (4, 4)]
+)
+def test_timesteps_are_those_of_diffusers(T: int, count: int, spacing: Spacing) -> None:
+    if spacing == "linspace" and count == 1:
+        assert timesteps(T, 1, spacing) == [T]  # diffusers begins (and ends) at its step 0, on almost clean images
+        return
+    scheduler = DDIMScheduler(num_train_timesteps=T, timestep_spacing=spacing)
+    scheduler.set_timesteps(count)
+    assert timesteps(T, count, spacing) == [int(t) + 1 for t in scheduler.timesteps]  # ours count from 1
+
+
+@given(st.data(), st.integers(2, 4000), st.sampled_from(SPACINGS))
+def test_timesteps_descend_within_1_and_T(data: st.DataObject, T: int, spacing: Spacing) -> None:
+    count = data.draw(st.integers(1, T))
+    steps = timesteps(T, count, spacing)
+    assert len(steps) == count
+    assert all(isinstance(t, int) for t in steps)
+    assert all(t > s for t, s in itertools.pairwise(steps))
+    assert steps[0] <= T and steps[-1] >= 1
+    assert spacing == "leading" or steps[0] == T
+    assert spacing == "trailing" or count == 1 or steps[-1] == 1
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_all_timesteps_are_all_timesteps(spacing: Spacing) -> None:
+    assert timesteps(50, 50, spacing) == list(range(50, 0, -1))
+
+
+@pytest.mark.parametrize("count", [0, -1, 101])
+def test_more_steps_than_there_are_or_none_are_refused(count: int) -> None:
+    with pytest.raises(SamplingError, match="between 1 and T = 100") as refusal:
+        timesteps(100, count)
+    assert refusal.value.field == "steps"
+
+
+def test_an_unknown_spacing_is_refused() -> None:
+    with pytest.raises(SamplingError, match="no spacing 'even'") as refusal:
+        timesteps(100, 10, "even")  # type: ignore[arg-type]
+    assert refusal.value.field == "spacing"
+
+
+@pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan])
+def test_an_eta_outside_0_and_1_is_refused(eta: float) -> None:
+    with pytest.raises(SamplingError, match="between 0 and 1") as refusal:
+        DDIM(eta)
+    assert refusal.value.field == "eta"
+
+
+@pytest.mark.parametrize("steps", [[], [0], [-1], [1001], [5, 5], [3, 4], [9, 5, 0], [9, 5, 7], [5, -2]])
+def test_steps_that_do_not_descend_within_1_and_T_are_refused(steps: list[int]) -> None:
+    with pytest.raises(SamplingError, match="T = 1000") as refusal:
+        next(sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[0]))
+    assert refusal.value.field == "steps"
+
+
+@pytest.mark.parametrize(("t", "s"), [(1000, 0), (1000, 999), (700, 13), (2, 1), (1, 0)])
+def test_a_deterministic_step_with_the_true_noise_lands_on_the_closed_form(t: int, s: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x_0 = torch.rand((2, 1, 4, 4), generator=generator, dtype=torch.float64) * 2 - 1
+    eps = torch.randn(x_0.shape, generator=generator, dtype=torch.float64)
+    at_t, at_s = float(SCHEDULE.alpha_bar[t]), float(SCHEDULE.alpha_bar[s])
+    x_s = DDIM(0.0).mean(process.q_sample(x_0, at_t, eps), x_0, eps, at_t, at_s)
+    torch.testing.assert_close(x_s, at_s**0.5 * x_0 + (1 - at_s) ** 0.5 * eps, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [1, 7, 100])
+def test_a_deterministic_run_with_the_true_noise_stays_on_the_closed_form(count: int) -> None:
+    """The denoiser of a single image knows the noise: every x_s is that image and the noise it began with."""
+    image = torch.rand((1, *SHAPE), generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+    def knows(x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        return process.eps_from_x0(x_t, image, alpha_bar)
+
+    steps = timesteps(1000, count)
+    ran = list(sample(knows, SCHEDULE, SHAPE, steps=steps, seeds=[0, 1], update=DDIM(0.0), clip=False))
+    eps = knows(ran[0].x_t, float(SCHEDULE.alpha_bar[steps[0]]))
+    for step in ran:
+        expected = process.q_sample(image, float(SCHEDULE.alpha_bar[step.s]), eps)
+        torch.testing.assert_close(step.x_s, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(("t", "s"), [(1000, 999), (500, 499), (2, 1), (1000, 400), (3, 1)])
+def test_ddim_with_eta_1_is_the_posterior_and_ddpm_with_its_variance(t: int, s: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x_0 = torch.rand((2, 1, 4, 4), generator=generator, dtype=torch.float64) * 2 - 1
+    eps = torch.randn(x_0.shape, generator=generator, dtype=torch.float64)
+    levels = float(SCHEDULE.alpha_bar[t]), float(SCHEDULE.alpha_bar[s])
+    x_t = process.q_sample(x_0, levels[0], eps)
+    ddim, ddpm = DDIM(1.0), DDPM("posterior")
+    posterior = process.posterior_mean(x_0, x_t, *levels)
+    torch.testing.assert_close(ddim.mean(x_t, x_0, eps, *levels), posterior, rtol=0, atol=1e-12)
+    torch.testing.assert_close(ddpm.mean(x_t, x_0, eps, *levels), posterior, rtol=0, atol=1e-12)
+    assert ddim.noise_variance(*levels) == pytest.approx(ddpm.noise_variance(*levels), rel=1e-12)
+    assert ddim.noise_variance(*levels) == pytest.approx(process.posterior_variance(*levels), rel=1e-12)
+
+
+@pytest.mark.parametrize("t", [1, 2, 500, 1000])
+def test_on_adjacent_steps_the_noise_variances_are_the_schedule_s(t: int) -> None:
+    levels = float(SCHEDULE.alpha_bar[t]), float(SCHEDULE.alpha_bar[t - 1])
+    assert DDPM("beta").noise_variance(*levels) == pytest.approx(SCHEDULE.beta[t], rel=1e-9)
+    assert DDPM("posterior").noise_variance(*levels) == pytest.approx(SCHEDULE.posterior_variance[t], rel=1e-9)
+    assert DDIM(0.0).noise_variance(*levels) == 0
+    assert DDIM(0.5).noise_variance(*levels) == pytest.approx(SCHEDULE.posterior_variance[t] / 4, rel=1e-9)
+
+
+@every_update
+@pytest.mark.parametrize("clip", [True, False])
+def test_the_steps_chain_and_say_what_they_did(update: Update, clip: bool) -> None:
+    steps = [1000, 600, 61, 3]
+    ran = list(sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[4, 5], update=update, clip=clip))
+    assert [(step.index, step.count, step.t, step.s) for step in ran] == [
+        (0, 4, 1000, 600), (1, 4, 600, 61), (2, 4, 61, 3), (3, 4, 3, 0)
+    ]  # fmt: skip
+    for before, after in itertools.pairwise(ran):
+        assert torch.equal(before.x_s, after.x_t)
+    for step in ran:
+        expected = process.q_sample(step.x_0, float(SCHEDULE.alpha_bar[step.t]), step.eps)
+        torch.testing.assert_close(step.x_t, expected, rtol=0, atol=1e-5)
+
+
+@every_update
+@pytest.mark.parametrize("steps", [[1000], [500, 20], [3, 2, 1]])
+def test_the_last_step_adds_no_noise_and_ends_on_the_prediction(update: Update, steps: list[int]) -> None:
+    *_, last = sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[0], update=update)
+    assert torch.equal(last.x_s, last.x_0)
+
+
+@every_update
+def test_every_other_step_adds_noise_of_the_stated_variance(update: Update) -> None:
+    step = next(sample(bent, SCHEDULE, (1, 100, 100), steps=[800, 700], seeds=[0], update=update))
+    levels = float(SCHEDULE.alpha_bar[800]), float(SCHEDULE.alpha_bar[700])
+    added = step.x_s - update.mean(step.x_t, step.x_0, step.eps, *levels)
+    variance = update.noise_variance(*levels)
+    assert abs(added.var().item() - variance) <= 4 * variance * math.sqrt(2 / 1e4)
+    assert abs(added.mean().item()) <= 4 * math.sqrt(variance / 1e4)
+    assert abs((added * step.x_t).mean().item()) <= 4 * math.sqrt(variance / 1e4)  # noise of its own, not x_T's again
+
+
+@every_update
+def test_clipping_keeps_the_prediction_in_range(update: Update) -> None:
+    free, clipped = (
+        list(sample(bent, SCHEDULE, SHAPE, steps=timesteps(1000, 5), seeds=[0], update=update, clip=clip))
+        for clip in (False, True)
+    )
+    assert max(step.x_0.abs().max().item() for step in free) > 1.5
+    assert max(step.x_0.abs().max().item() for step in clipped) <= 1
+    assert torch.equal(clipped[0].x_0, free[0].x_0.clamp(-1, 1))
+
+
+@every_update
+def test_a_sample_does_not_depend_on_its_batch(update: Update) -> None:
+    def run(seeds: list[int]) -> Step:
+        *_, last = sample(bent, SCHEDULE, SHAPE, steps=timesteps(1000, 6), seeds=seeds, update=update)
+        return last
+
+    together = run([3, 1, 4, 1])
+    for i, seed in enumerate([3, 1, 4, 1]):
+        assert torch.equal(together.x_s[i], run([seed]).x_s[0])
+    assert torch.equal(together.x_s[1], together.x_s[3])
+    assert not torch.equal(together.x_s[0], together.x_s[1])
+
+
+def test_labels_and_levels_reach_the_denoiser() -> None:
+    asked: list[tuple[float, list[int]]] = []
+
+    def listening(x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        assert label is not None
+        asked.append((cast(float, alpha_bar), label.tolist()))
+        return x_t
+
+    list(sample(listening, SCHEDULE, SHAPE, steps=[900, 5], seeds=[0, 1], labels=torch.tensor([7, 2])))
+    assert asked == [(SCHEDULE.alpha_bar[900], [7, 2]), (SCHEDULE.alpha_bar[5], [7, 2])]
+
+
+@pytest.mark.parametrize(
+    ("update", "bias"),
+    # What a thousand steps leave besides the statistical error: sigma^2 = beta fits data of unit variance, beta~ a
+    # single image (section 3.2), so that with the narrow data below the one is a little too wide, the other too narrow.
+    [(DDPM("beta"), 0.01), (DDPM("posterior"), 0.05), (DDIM(0.0), 0.02), (DDIM(0.5), 0.02)],
+    ids=str,
+)
+@pytest.mark.parametrize(("mean", "std"), [(0.3, 0.5), (-0.6, 0.2)])
+def test_on_gaussian_data_the_samples_have_its_mean_and_variance(
+    update: Update, bias: float, mean: float, std: float
+) -> None:
+    n, denoiser = 150 * 150, Gaussian(mean, std)
+    *_, last = sample(
+        denoiser, SCHEDULE, (1, 150, 150), steps=timesteps(1000, 1000), seeds=[0], update=update, clip=False
+    )
+    assert abs(last.x_s.mean().item() - mean) < 4 * std / math.sqrt(n)
+    assert abs(last.x_s.var().item() / std**2 - 1) < 4 * math.sqrt(2 / n) + bias
+
+
+@pytest.mark.parametrize(
+    ("update", "std"),
+    [(DDPM("beta"), 1.0), (DDPM("posterior"), 0.0), (DDIM(0.0), 0.0), (DDIM(0.5), 0.0), (DDIM(1.0), 0.0)],
+    ids=str,
+)
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_where_the_variance_fits_the_data_even_ten_steps_are_exact(
+    update: Update, std: float, spacing: Spacing
+) -> None:
+    n, mean, schedule = 150 * 150, 0.4, make_schedule("linear", 1000, beta_end=0.03)
+    steps = timesteps(1000, 10, spacing)
+    if spacing == "leading":
+        steps[0] = 1000  # where pure noise is what it begins with
+    for step in sample(Gaussian(mean, std), schedule, (1, 150, 150), steps=steps, seeds=[0], update=update, clip=False):
+        alpha_bar = float(schedule.alpha_bar[step.s])
+        variance = alpha_bar * std**2 + 1 - alpha_bar
+        if step.s == 0:  # the last step leaves its noise away
+            variance = Gaussian(mean, std).last_variance(float(schedule.alpha_bar[step.t]))
+        assert abs(step.x_s.mean().item() - alpha_bar**0.5 * mean) < 4 * math.sqrt(variance / n) + 1e-5
+        assert abs(step.x_s.var().item() - variance) < 4 * variance * math.sqrt(2 / n) + 1e-5
+
+
+@pytest.mark.parametrize("family", ["linear", "scaled_linear", "cosine"])
+@every_update
+def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: str, update: Update) -> None:
+    params = {} if family == "cosine" else {"beta_end": 0.2}
+    schedule = make_schedule(family, 1000, **params)
+    *_, last = sample(bent, schedule, SHAPE, steps=timesteps(1000, 20), seeds=[0], update=update)
+    assert last.x_s.isfinite().all()
