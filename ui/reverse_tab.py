@@ -42,8 +42,8 @@ class Wish:
 
 
 def read_wish(
-    model: Model, settings: Settings, label: str, guidance: float, sampler: str, steps: float, spacing: Spacing,
-    variance: Variance, eta: float, seed: str, count: float, keep_all: bool,
+    model: Model, settings: Settings, label: str, guidance: float, sampler: str, steps: float | None,
+    spacing: Spacing, variance: Variance, eta: float, seed: str, count: float, keep_all: bool,
 ) -> Wish:  # fmt: skip
     """Check the controls.
 
@@ -57,7 +57,7 @@ def read_wish(
     text = str(seed).strip()
     if not text.isdecimal() or int(text) > MAX_SEED:
         raise SamplingError("seed", "The seed must be a whole number from 0 to 9007199254740991.")
-    if steps != int(steps):
+    if steps is None or steps != int(steps):
         raise SamplingError("steps", "The number of steps must be a whole number.")
     classes = model.card.classes
     number = int(count)
@@ -146,8 +146,8 @@ Answer = tuple[dict[str, Any], str, str, str, dict[str, Any], dict[str, Any]]
 
 
 def generate(
-    settings: Settings, label: str, guidance: float, sampler: str, steps: float, spacing: Spacing, variance: Variance,
-    eta: float, seed: str, count: float, keep_all: bool, flag: StopFlag, packed: str,
+    settings: Settings, label: str, guidance: float, sampler: str, steps: float | None, spacing: Spacing,
+    variance: Variance, eta: float, seed: str, count: float, keep_all: bool, flag: StopFlag, packed: str,
 ) -> Iterator[Answer]:  # fmt: skip
     """Generate's handler: (view, message at steps, message at seed, frames' path, Generate, Stop)."""
     idle = gr.update(interactive=True), gr.update(interactive=False)

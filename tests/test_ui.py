@@ -1,0 +1,178 @@
+"""The page's handlers, called without a browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffusion.denoiser import ExactDenoiser
+from diffusion.likelihood import ErrorCurve, kl_extra, loss_weight, measure_errors
+from diffusion.sampler import DDIM, DDPM, SamplingError
+from diffusion.schedule import FAMILIES, make_schedule
+from ui import figures, forward_tab, loss_tab, player, reverse_tab, sidebar
+from ui.models import StopFlag, shared_model
+
+CONTROLS = ("3", 1.0, "DDIM", 4, "trailing", "beta", 0.0, "7", 2, False)
+
+
+def decode(column: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(column), dtype=np.float64)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_browser_gets_the_schedule_to_the_last_digit(family: str) -> None:
+    params = {name: p.default for name, p in FAMILIES[family].parameters.items()}
+    answer = json.loads(json.dumps(sidebar.bend_schedule({"family": family, "T": 50, "params": params})))
+    schedule = make_schedule(family, 50)
+    columns = {name: decode(column) for name, column in answer["columns"].items()}
+    assert np.array_equal(columns["beta"], schedule.beta)
+    assert np.array_equal(columns["alpha_bar"], schedule.alpha_bar)
+    # The posterior's two coefficients, from eq. 7 as it stands in the paper.
+    a, b = schedule.alpha_bar[1:], schedule.alpha_bar[:-1]
+    np.testing.assert_allclose(columns["posterior_x0"][1:], np.sqrt(b) * schedule.beta[1:] / (1 - a), rtol=1e-9)
+    np.testing.assert_allclose(
+        columns["posterior_xt"][1:], np.sqrt(schedule.alpha[1:]) * (1 - b) / (1 - a), rtol=1e-9, atol=1e-15
+    )
+
+
+def test_chart_columns_are_thin_and_reach_both_ends() -> None:
+    chart = sidebar.bend_schedule(sidebar.default_settings())["chart"]
+    assert chart["t"][0] == 1
+    assert chart["t"][-1] == 1000
+    assert len(chart["t"]) <= sidebar.CHART_POINTS
+    assert {len(column) for column in chart.values()} == {len(chart["t"])}
+    assert chart["weight_posterior"][0] is None  # infinite at t = 1
+
+
+def test_every_trace_of_a_figure_names_columns_that_are_sent() -> None:
+    chart = sidebar.bend_schedule(sidebar.default_settings())["chart"]
+    for figure in (figures.schedule_figure(), figures.schedule_figure(across=1)):
+        assert all(trace["meta"]["x"] in chart and trace["meta"]["y"] in chart for trace in figure["data"])
+    curve = ErrorCurve(np.array([5.0, -5.0]), np.array([0.5, 0.01]), np.array([0.1, 0.001]), 4)
+    asked = {"curve": curve.to_json(), "variance": "beta", "settings": sidebar.default_settings()}
+    columns = loss_tab.weigh(asked)["columns"]
+    for trace in figures.loss_figure()["data"]:
+        assert set(trace["meta"].values()) <= set(columns)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"T": "ten"}, "T"), ({"T": 1}, "T"), ({"T": float("nan")}, "T"), ({"T": True}, "T")],
+)
+def test_schedule_that_cannot_be_is_an_answer_not_a_crash(change: dict[str, object], field: str) -> None:
+    answer = sidebar.bend_schedule(sidebar.default_settings() | change)
+    assert answer.keys() == {"error"}
+    assert answer["error"]["field"] == field
+
+
+def test_forward_file_holds_x0_exactly_and_eps_to_a_rounding(tmp_path: Path) -> None:
+    pixels = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)  # an odd number of bytes
+    Image.fromarray(pixels).save(tmp_path / "odd.png")
+    value = forward_tab.forward_value(tmp_path / "odd.png", seed=4)
+    data = Path(value["file"]["path"]).read_bytes()
+    assert (value["height"], value["width"], value["channels"]) == (3, 5, 3)
+    assert np.array_equal(np.frombuffer(data[:45], np.uint8).reshape(3, 5, 3), pixels)
+    eps = np.frombuffer(data[46:], "<i2") / forward_tab.EPS_UNIT
+    expected = torch.randn(3, 5, 3, generator=torch.Generator().manual_seed(4)).numpy().ravel()
+    assert np.abs(eps - expected).max() <= 0.5 / forward_tab.EPS_UNIT + 1e-7
+
+
+def test_bad_picture_keeps_the_one_that_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("no picture")
+    _, shown, message = forward_tab.show_picture(str(tmp_path / "bad.png"), "before.png", 0)
+    assert shown == "before.png"
+    assert message.startswith("This file is not a picture")
+
+
+def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
+    model = shared_model()
+    wish = reverse_tab.read_wish(model, sidebar.default_settings(), *CONTROLS)
+    *_, done = reverse_tab.run(model, wish, StopFlag())
+    assert [frame["t"] for frame in done["frames"]] == [1000, 750, 500, 250, 0]
+    images = player.unpack(Path(done["file"]["path"]).read_bytes())
+    assert len(images) == 5
+    assert images[0].size == (2 * (2 * 32 + player.GAP), 32)
+    last = np.asarray(images[-1])
+    assert np.array_equal(last[:, : last.shape[1] // 2], last[:, last.shape[1] // 2 :])  # x_0 itself, twice
+
+
+def test_stopped_run_ends_after_the_step_in_hand() -> None:
+    model = shared_model()
+    wish = reverse_tab.read_wish(model, sidebar.default_settings(), *CONTROLS)
+    *_, done = reverse_tab.run(model, wish, StopFlag(up=True))
+    assert done["stopped"]
+    assert [frame["t"] for frame in done["frames"]] == [1000, 750]
+
+
+@pytest.mark.parametrize("update", [DDPM("beta"), DDPM("posterior"), DDIM(0.0), DDIM(0.7)])
+def test_numbers_beside_a_frame_are_the_step_that_was_taken(update: DDPM | DDIM) -> None:
+    schedule = make_schedule("linear")
+    a, b, c, sigma = reverse_tab.coefficients(update, schedule, 600, 500)
+    x_t, x_0, eps = torch.randn(3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    levels = float(schedule.alpha_bar[600]), float(schedule.alpha_bar[500])
+    torch.testing.assert_close(update.mean(x_t, x_0, eps, *levels), a * x_t + b * x_0 + c * eps)
+    assert sigma**2 == pytest.approx(update.noise_variance(*levels))
+
+
+@pytest.mark.parametrize(
+    ("count", "keep_all", "frames"), [(1, False, 1), (250, False, 250), (251, False, 126), (1000, False, 250), (1000, True, 1000)]
+)
+def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool, frames: int) -> None:
+    recorder = player.Recorder(every=player.stride(count, keep_all))
+    assert sum(recorder.wants(step) for step in range(count)) == frames
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({6: "1.5"}, "seed"), ({6: ""}, "seed"), ({6: "-1"}, "seed"), ({6: "9" * 30}, "seed"), ({2: 2000}, "steps"),
+     ({2: 2.5}, "steps"), ({2: None}, "steps")],
+)  # fmt: skip
+def test_impossible_run_names_its_control(change: dict[int, object], field: str) -> None:
+    # Positions count from the sampler: 2 is its number of steps, 6 the seed.
+    controls = list(CONTROLS)
+    for at, value in change.items():
+        controls[at + 1] = value
+    with pytest.raises(SamplingError) as error:
+        reverse_tab.read_wish(shared_model(), sidebar.default_settings(), *controls)
+    assert error.value.field == field
+
+
+def test_exports_hold_the_frames_that_were_packed(tmp_path: Path) -> None:
+    recorder = player.Recorder()
+    for step in range(5):
+        x = torch.full((4, 1, 8, 8), -1.0 + step / 2)
+        recorder.add(player.Frame(5 - step, step, None, (0.0, 0.0, 0.0, 0.0)), x, -x)
+    packed = tmp_path / "run.frames"
+    packed.write_bytes(recorder.pack())
+    with Image.open(io.BytesIO(player.export_gif(packed))) as animation:
+        assert animation.n_frames == 5
+    with Image.open(io.BytesIO(player.export_png(packed))) as picture:
+        assert picture.convert("L").getpixel((0, 0)) == 255
+
+
+def test_loss_weighs_measured_errors_by_the_paper_s_formula() -> None:
+    images = torch.linspace(-1, 1, 32).reshape(8, 1, 2, 2)
+    levels = make_schedule("linear", 30).alpha_bar[1:]
+    *_, curve = measure_errors(ExactDenoiser(images), images, levels, seed=1)
+    settings = {"family": "linear", "T": 30, "params": {"beta_start": 1e-4, "beta_end": 0.02}}
+    weighed = loss_tab.weigh({"curve": curve.to_json(), "variance": "beta", "settings": settings})
+    schedule = make_schedule("linear", 30)
+    error = dict(zip(np.argsort(-curve.log_snr) + 1, curve.mean, strict=True))
+    t = 17
+    nats = loss_weight(schedule)[t] * error[t] + kl_extra(schedule)[t]
+    at = weighed["columns"]["t"].index(t)
+    assert weighed["columns"]["bound"][at] == pytest.approx(nats / np.log(2), rel=1e-4)
+
+
+def test_own_picture_becomes_what_the_network_knows(tmp_path: Path) -> None:
+    Image.new("RGB", (90, 40), (255, 0, 0)).save(tmp_path / "red.png")
+    images, labels = loss_tab.own_picture(str(tmp_path / "red.png"), shared_model(), 3)
+    assert images.shape == (3, 1, 32, 32)
+    assert labels is None
