@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
 
 DIGITS = Path(__file__).parent.parent / "assets" / "digits" / "digits.npz"
 BATCH = 64
-# Where the loss is measured. Beyond, an image is all signal or all noise in any schedule that samples well.
-LOG_SNR_RANGE = (-12.0, 12.0)
 
 
 class CommandError(ValueError):
@@ -137,13 +135,11 @@ def _loss(args: argparse.Namespace) -> None:
     if args.levels < 2:
         raise CommandError(f"--levels must be at least 2, not {args.levels}.")
 
-    import numpy as np
-    import torch
     from tqdm import tqdm
 
     from diffusion.checkpoint import load_model, write_atomically
     from diffusion.data import load_npz, to_unit
-    from diffusion.likelihood import measure_errors
+    from diffusion.likelihood import measure_errors, measuring_levels
 
     model = load_model(args.model, _device(args.device))
     data = load_npz(args.images, "test", model.card.network.image_size)
@@ -155,12 +151,10 @@ def _loss(args: argparse.Namespace) -> None:
     classes = len(model.card.classes)
     if classes and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < classes:
         raise CommandError(f"{args.images} has labels outside 0 ... {classes - 1}, the classes of {args.model}.")
-    # An even stride: data sets are often sorted by class.
-    chosen = data[torch.linspace(0, len(data) - 1, args.count, dtype=torch.float64).round().long()]
-    low, high = np.clip(model.card.training_schedule().log_snr[[-1, 1]], *LOG_SNR_RANGE)
-    alpha_bars = 1 / (1 + np.exp(-np.linspace(high, low, args.levels)))
+    chosen = data.spread(args.count)
+    levels = measuring_levels(model.card.training_schedule(), args.levels)
     curves = measure_errors(
-        model.denoiser, to_unit(chosen.images), alpha_bars, labels=chosen.labels if classes else None, seed=args.seed,
+        model.denoiser, to_unit(chosen.images), levels, labels=chosen.labels if classes else None, seed=args.seed,
         batch=BATCH, device=model.device,
     )  # fmt: skip
     *_, curve = tqdm(curves, total=args.levels, unit=" levels")

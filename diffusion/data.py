@@ -30,6 +30,11 @@ class ImageSet:
     def __getitem__(self, index: Tensor | slice) -> ImageSet:
         return ImageSet(self.images[index], self.labels[index])
 
+    def spread(self, count: int) -> ImageSet:
+        """``count`` of the images at an even stride (data sets are often sorted by class); all if there are fewer."""
+        at = torch.linspace(0, len(self) - 1, min(count, len(self)), dtype=torch.float64)
+        return self[at.round().long()]
+
 
 def to_unit(images: Tensor) -> Tensor:
     """uint8 0 ... 255 to float32 in [-1, 1]."""

@@ -132,6 +132,16 @@ class ErrorCurve:
         return ErrorCurve(**arrays, dimensions=int(content["dimensions"]))
 
 
+def measuring_levels(schedule: Schedule, count: int) -> Array:
+    """Noise levels to measure at, (count,) alpha_bar, descending: even in log-SNR from t = 1 to t = T.
+
+    Within -12 ... 12: beyond, an image is all signal or all noise in any schedule that samples well.
+    """
+    high, low = np.clip(schedule.log_snr[[1, -1]], -12.0, 12.0)
+    log_snr = np.linspace(high, low, count)
+    return 1 / (1 + np.exp(-log_snr))
+
+
 @torch.inference_mode()
 def measure_errors(
     denoiser: Denoiser,

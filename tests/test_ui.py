@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from diffusion.schedule import FAMILIES, make_schedule
 from ui import figures, forward_tab, loss_tab, player, reverse_tab, sidebar
 from ui.models import StopFlag, shared_model
 
-CONTROLS = ("3", 1.0, "DDIM", 4, "trailing", "beta", 0.0, "7", 2, False)
+CONTROLS = reverse_tab.Controls(label="3", count=2, steps=4, seed="7")
 
 
 def decode(column: str) -> np.ndarray:
@@ -93,7 +95,7 @@ def test_bad_picture_keeps_the_one_that_is_shown(tmp_path: Path) -> None:
 
 def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
     model = shared_model()
-    wish = reverse_tab.read_wish(model, sidebar.default_settings(), *CONTROLS)
+    wish = reverse_tab.read_wish(model, sidebar.default_settings(), CONTROLS)
     *_, done = reverse_tab.run(model, wish, StopFlag())
     assert [frame["t"] for frame in done["frames"]] == [1000, 750, 500, 250, 0]
     images = player.unpack(Path(done["file"]["path"]).read_bytes())
@@ -105,7 +107,7 @@ def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
 
 def test_stopped_run_ends_after_the_step_in_hand() -> None:
     model = shared_model()
-    wish = reverse_tab.read_wish(model, sidebar.default_settings(), *CONTROLS)
+    wish = reverse_tab.read_wish(model, sidebar.default_settings(), CONTROLS)
     *_, done = reverse_tab.run(model, wish, StopFlag(up=True))
     assert done["stopped"]
     assert [frame["t"] for frame in done["frames"]] == [1000, 750]
@@ -122,7 +124,8 @@ def test_numbers_beside_a_frame_are_the_step_that_was_taken(update: DDPM | DDIM)
 
 
 @pytest.mark.parametrize(
-    ("count", "keep_all", "frames"), [(1, False, 1), (250, False, 250), (251, False, 126), (1000, False, 250), (1000, True, 1000)]
+    ("count", "keep_all", "frames"),
+    [(1, False, 1), (250, False, 250), (251, False, 126), (1000, False, 250), (1000, True, 1000)],
 )
 def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool, frames: int) -> None:
     recorder = player.Recorder(every=player.stride(count, keep_all))
@@ -131,16 +134,12 @@ def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool,
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({6: "1.5"}, "seed"), ({6: ""}, "seed"), ({6: "-1"}, "seed"), ({6: "9" * 30}, "seed"), ({2: 2000}, "steps"),
-     ({2: 2.5}, "steps"), ({2: None}, "steps")],
+    [({"seed": "1.5"}, "seed"), ({"seed": ""}, "seed"), ({"seed": "-1"}, "seed"), ({"seed": "9" * 30}, "seed"),
+     ({"steps": 2000}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": None}, "steps"), ({"eta": 2.0}, "eta")],
 )  # fmt: skip
-def test_impossible_run_names_its_control(change: dict[int, object], field: str) -> None:
-    # Positions count from the sampler: 2 is its number of steps, 6 the seed.
-    controls = list(CONTROLS)
-    for at, value in change.items():
-        controls[at + 1] = value
+def test_impossible_run_names_its_control(change: dict[str, Any], field: str) -> None:
     with pytest.raises(SamplingError) as error:
-        reverse_tab.read_wish(shared_model(), sidebar.default_settings(), *controls)
+        reverse_tab.read_wish(shared_model(), sidebar.default_settings(), replace(CONTROLS, **change))
     assert error.value.field == field
 
 

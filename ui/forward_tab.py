@@ -19,7 +19,7 @@ EPS_UNIT = 4096  # eps travels as int16 in steps of 1/4096: +-8 standard deviati
 class Picture(gr.Image):
     """gr.Image that hands over the file as it came: diffusion.images decides what can be read, and says why not."""
 
-    def preprocess(self, payload: Any) -> str | None:  # type: ignore[override]
+    def preprocess(self, payload: Any) -> str | None:
         return None if payload is None else payload.path
 
     def get_block_name(self) -> str:
@@ -88,7 +88,9 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
             )
             message = gr.Markdown(elem_classes="lab-message", elem_id="lab-picture-message")
         with gr.Column(scale=3, min_width=260):
-            gr.Examples([str(path) for path in sample_pictures()], picture, label="or one of these", elem_id="lab-samples")
+            gr.Examples(
+                [str(path) for path in sample_pictures()], picture, label="or one of these", elem_id="lab-samples"
+            )
             redraw = gr.Button("Draw another ε", elem_id="lab-redraw")
     picture.change(
         show_picture,

@@ -10,13 +10,12 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-import torch
 from torch import Tensor
 
 from diffusion.checkpoint import MODELS, Model
 from diffusion.data import load_npz, to_unit
 from diffusion.images import ImageError, open_image, to_tensor
-from diffusion.likelihood import ErrorCurve, bits_per_dim, kl_extra, loss_terms, measure_errors
+from diffusion.likelihood import ErrorCurve, bits_per_dim, kl_extra, loss_terms, measure_errors, measuring_levels
 from diffusion.schedule import Variance
 from ui.figures import loss_figure
 from ui.models import DEFAULT, StopFlag, shared_model, stop
@@ -24,7 +23,6 @@ from ui.sidebar import plain, read_schedule, thin
 from ui.view import ASSETS, PLOTLY, View, served
 
 BUNDLED, OWN = "held-out digits", "my picture"
-LOG_SNR_RANGE = (9.0, -10.0)  # where networks are trained and schedules spend their steps
 DIGITS = ASSETS / "digits" / "digits.npz"
 
 
@@ -65,9 +63,8 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
 
 def bundled_digits(count: int) -> tuple[Tensor, Tensor]:
     """Held-out digits, evenly over the classes as they are stored: (images in [-1, 1], labels)."""
-    digits = load_npz(DIGITS, "test", 32)
-    at = torch.linspace(0, len(digits) - 1, min(count, len(digits))).round().long()
-    return to_unit(digits.images[at]), digits.labels[at]
+    digits = load_npz(DIGITS, "test", 32).spread(count)
+    return to_unit(digits.images), digits.labels
 
 
 def own_picture(path: str, model: Model, count: int) -> tuple[Tensor, None]:
@@ -111,24 +108,21 @@ def measure(
     except ImageError as error:
         yield gr.skip(), str(error), *idle
         return
-    log_snr = np.linspace(*LOG_SNR_RANGE, int(levels))
+    alpha_bars = measuring_levels(model.card.training_schedule(), int(levels))
     started, shown = time.monotonic(), 0.0
     curve = None
-    for curve in measure_errors(model.denoiser, images, 1 / (1 + np.exp(-log_snr)), labels=labels, device=model.device):
+    for curve in measure_errors(model.denoiser, images, alpha_bars, labels=labels, device=model.device):
         now, done = time.monotonic(), len(curve.mean)
         if flag.up:
             break
-        if now - shown > 0.2 and done < len(log_snr):
+        if now - shown > 0.2 and done < len(alpha_bars):
             shown = now
-            left = (now - started) / done * (len(log_snr) - done)
-            yield (
-                _value(curve, variance, f"{done} of {len(log_snr)} levels, about {left:.0f} s left",
-                       part=done / len(log_snr)),
-                "", *busy,
-            )  # fmt: skip
+            left = (now - started) / done * (len(alpha_bars) - done)
+            status = f"{done} of {len(alpha_bars)} levels, about {left:.0f} s left"
+            yield _value(curve, variance, status, part=done / len(alpha_bars)), "", *busy
     assert curve is not None
     done, seconds = len(curve.mean), time.monotonic() - started
-    stopped = "Stopped: " if done < len(log_snr) else ""
+    stopped = "Stopped: " if done < len(alpha_bars) else ""
     what = f"{len(images)} draws of ε on your picture" if source == OWN else f"{len(images)} held-out digits"
     yield _value(curve, variance, f"{stopped}{what} at {done} noise levels, {seconds:.1f} s"), "", *idle
 
@@ -150,9 +144,13 @@ def loss_tab(shown: gr.State) -> None:
         count = gr.Slider(8, 128, 32, step=8, label="draws of ε", min_width=130, scale=2)
         levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=130, scale=2)
         variance = gr.Radio(
-            [("posterior β̃", "posterior"), ("forward β", "beta")], value="posterior", label="variance σ²", min_width=150, scale=2,
+            [("posterior β̃", "posterior"), ("forward β", "beta")],
+            value="posterior",
+            label="variance σ²",
+            min_width=150,
+            scale=2,
             elem_id="lab-loss-variance",
-        )  # fmt: skip
+        )
         with gr.Column(min_width=110, scale=1):
             start = gr.Button("Measure", variant="primary", elem_id="lab-measure")
             halt = gr.Button("Stop", interactive=False, elem_id="lab-measure-stop")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ def unpack(data: bytes) -> list[Image.Image]:
     """The images of a packed file."""
     (count,) = struct.unpack_from("<I", data)
     offsets = struct.unpack_from(f"<{count + 1}I", data, 4)
-    spans = zip(offsets, offsets[1:], strict=False)
+    spans = itertools.pairwise(offsets)
     return [Image.open(io.BytesIO(data[start:end])).convert("RGB") for start, end in spans]
 
 

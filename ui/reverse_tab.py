@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,22 @@ ALL_CLASSES = "one of each"
 
 
 @dataclass(frozen=True)
+class Controls:
+    """What the controls of the tab say, as they came from the page; the defaults are what it opens with."""
+
+    label: str = ALL_CLASSES
+    count: float = 20
+    sampler: str = "DDIM"
+    steps: float | None = 50
+    seed: str = "0"
+    guidance: float = 1.0
+    variance: Variance = "beta"
+    eta: float = 0.0
+    spacing: Spacing = "trailing"
+    keep_all: bool = False
+
+
+@dataclass(frozen=True)
 class Wish:
     """What is to be sampled, checked."""
 
@@ -41,10 +57,7 @@ class Wish:
     keep_all: bool
 
 
-def read_wish(
-    model: Model, settings: Settings, label: str, guidance: float, sampler: str, steps: float | None,
-    spacing: Spacing, variance: Variance, eta: float, seed: str, count: float, keep_all: bool,
-) -> Wish:  # fmt: skip
+def read_wish(model: Model, settings: Settings, controls: Controls) -> Wish:
     """Check the controls.
 
     Raises:
@@ -54,29 +67,28 @@ def read_wish(
         schedule = read_schedule(settings)
     except ScheduleError as error:
         raise SamplingError("steps", f"The schedule cannot be used: {error}") from error
-    text = str(seed).strip()
-    if not text.isdecimal() or int(text) > MAX_SEED:
-        raise SamplingError("seed", "The seed must be a whole number from 0 to 9007199254740991.")
-    if steps is None or steps != int(steps):
+    seed = str(controls.seed).strip()
+    if not seed.isdecimal() or int(seed) > MAX_SEED:
+        raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.")
+    if controls.steps is None or controls.steps != int(controls.steps):
         raise SamplingError("steps", "The number of steps must be a whole number.")
-    classes = model.card.classes
-    number = int(count)
-    labels = range(number) if label == ALL_CLASSES else [classes.index(label)] * number
+    classes, count = model.card.classes, int(controls.count)
+    labels = range(count) if controls.label == ALL_CLASSES else [classes.index(controls.label)] * count
     return Wish(
         schedule=schedule,
-        steps=timesteps(schedule.T, int(steps), spacing),
-        update=DDIM(eta) if sampler == "DDIM" else DDPM(variance),
+        steps=timesteps(schedule.T, int(controls.steps), controls.spacing),
+        update=DDIM(controls.eta) if controls.sampler == "DDIM" else DDPM(controls.variance),
         labels=torch.tensor([i % len(classes) for i in labels]),
-        seeds=[int(text) + i for i in range(number)],
-        guidance=guidance,
-        keep_all=keep_all,
+        seeds=[int(seed) + i for i in range(count)],
+        guidance=controls.guidance,
+        keep_all=controls.keep_all,
     )
 
 
 def coefficients(update: Update, schedule: Schedule, t: int, s: int) -> tuple[float, float, float, float]:
     """(a, b, c, sigma) of the step x_s = a x_t + b x_0 + c eps + sigma z: the mean of each unit vector."""
     levels = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
-    a, b, c = (update.mean(*unit, *levels) for unit in torch.eye(3, dtype=torch.float64))
+    a, b, c = (update.mean(x_t, x_0, eps, *levels) for x_t, x_0, eps in torch.eye(3, dtype=torch.float64))
     return float(a), float(b), float(c), update.noise_variance(*levels) ** 0.5 if s > 0 else 0.0
 
 
@@ -136,8 +148,7 @@ def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
 def opening_run() -> tuple[dict[str, Any], bytes]:
     """The finished trajectory that the tab opens with, and its packed frames."""
     model = shared_model()
-    controls = ("one of each", 1.0, "DDIM", 50, "trailing", "beta", 0.0, "0", 20, False)
-    wish = read_wish(model, default_settings(), *controls)
+    wish = read_wish(model, default_settings(), Controls())
     *_, value = run(model, wish, StopFlag())
     return value, Path(value["file"]["path"]).read_bytes()
 
@@ -145,19 +156,17 @@ def opening_run() -> tuple[dict[str, Any], bytes]:
 Answer = tuple[dict[str, Any], str, str, str, dict[str, Any], dict[str, Any]]
 
 
-def generate(
-    settings: Settings, label: str, guidance: float, sampler: str, steps: float | None, spacing: Spacing,
-    variance: Variance, eta: float, seed: str, count: float, keep_all: bool, flag: StopFlag, packed: str,
-) -> Iterator[Answer]:  # fmt: skip
-    """Generate's handler: (view, message at steps, message at seed, frames' path, Generate, Stop)."""
+def generate(settings: Settings, flag: StopFlag, packed: str, *controls: Any) -> Iterator[Answer]:
+    """Generate's handler, ``controls`` in the order of ``Controls``.
+
+    Yields (view, message at steps, message at seed, frames' path, Generate, Stop).
+    """
     idle = gr.update(interactive=True), gr.update(interactive=False)
     busy = gr.update(interactive=False), gr.update(interactive=True)
     flag.up = False
+    model = shared_model()
     try:
-        model = shared_model()
-        wish = read_wish(
-            model, settings, label, guidance, sampler, steps, spacing, variance, eta, seed, count, keep_all
-        )
+        wish = read_wish(model, settings, Controls(*controls))
     except SamplingError as error:
         at_seed = error.field == "seed"
         yield gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", packed, *idle
@@ -179,6 +188,11 @@ def export(packed: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return animation, picture
 
 
+def show_options(sampler: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that the chosen sampler has: (variance, eta)."""
+    return gr.update(visible=sampler == "DDPM"), gr.update(visible=sampler == "DDIM")
+
+
 def open_tab() -> tuple[dict[str, Any], str]:
     """What a new visitor finds: (view, frames' path)."""
     value, frames = opening_run()
@@ -198,30 +212,51 @@ def describe_model(model: Model) -> str:
 
 def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
     """Build the tab on the page ``demo``; ``sidebar`` holds the schedule's settings."""
-    model = shared_model()
+    model, start_with = shared_model(), Controls()
     flag, packed = gr.State(StopFlag()), gr.State("")
+    control: dict[str, gr.Component] = {}
     with gr.Row(elem_classes="lab-reverse-row"):
         with gr.Column(scale=1, min_width=250, elem_classes="lab-panel"):
-            label = gr.Dropdown([ALL_CLASSES, *model.card.classes], value=ALL_CLASSES, label="class")
-            count = gr.Slider(1, 64, 20, step=1, label="images")
-            sampler = gr.Radio(["DDPM", "DDIM"], value="DDIM", label="sampler", elem_id="lab-sampler")
-            steps = gr.Number(50, label="steps (up to T)", elem_id="lab-steps", precision=None)
+            classes = [ALL_CLASSES, *model.card.classes]
+            control["label"] = gr.Dropdown(classes, value=start_with.label, label="class")
+            control["count"] = gr.Slider(1, 64, start_with.count, step=1, label="images")
+            sampler = gr.Radio(["DDPM", "DDIM"], value=start_with.sampler, label="sampler", elem_id="lab-sampler")
+            control["sampler"] = sampler
+            control["steps"] = gr.Number(start_with.steps, label="steps (up to T)", elem_id="lab-steps")
             at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
-            seed = gr.Textbox("0", label="seed", elem_id="lab-seed", max_lines=1, info="image k uses seed + k")
+            control["seed"] = gr.Textbox(
+                start_with.seed, label="seed", info="image k uses seed + k", max_lines=1, elem_id="lab-seed"
+            )
             at_seed = gr.Markdown(elem_classes="lab-message", elem_id="lab-seed-message")
             with gr.Row():
                 start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
                 halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
             with gr.Accordion("More", open=False):
-                guidance = gr.Slider(0, 8, 1, step=0.1, label="guidance", info="1 = plain conditional, one call a step")
-                variance = gr.Radio(
-                    [("forward β", "beta"), ("posterior β̃", "posterior")], value="beta", label="DDPM variance σ²", visible=False
+                control["guidance"] = gr.Slider(
+                    0, 8, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
                 )
-                eta = gr.Slider(0, 1, 0, step=0.05, label="DDIM η", info="0 = deterministic, 1 = DDPM with the posterior variance")
-                spacing = gr.Dropdown(
-                    list(SPACINGS), value="trailing", label="spacing of steps", info="trailing always starts at T"
+                control["variance"] = gr.Radio(
+                    [("forward β", "beta"), ("posterior β̃", "posterior")],
+                    value=start_with.variance,
+                    label="DDPM variance σ²",
+                    visible=start_with.sampler == "DDPM",
                 )
-                keep_all = gr.Checkbox(False, label="keep every step as a frame")
+                control["eta"] = gr.Slider(
+                    0,
+                    1,
+                    start_with.eta,
+                    step=0.05,
+                    label="DDIM η",
+                    info="0 = deterministic, 1 = DDPM with the posterior variance",
+                    visible=start_with.sampler == "DDIM",
+                )
+                control["spacing"] = gr.Dropdown(
+                    list(SPACINGS),
+                    value=start_with.spacing,
+                    label="spacing of steps",
+                    info="trailing always starts at T",
+                )
+                control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
         with gr.Column(scale=3, min_width=320):
             view = View("reverse", elem_id="lab-reverse")
             with gr.Row(elem_classes="lab-downloads"):
@@ -229,24 +264,15 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
                 as_png = gr.DownloadButton("Download PNG", interactive=False, elem_id="lab-png", size="sm")
             gr.Markdown(describe_model(model), elem_classes="lab-note")
 
-    controls = [label, guidance, sampler, steps, spacing, variance, eta, seed, count, keep_all]
-    sampler.change(
-        lambda name: (gr.update(visible=name == "DDPM"), gr.update(visible=name == "DDIM")),
-        sampler,
-        [variance, eta],
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    network: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
+    sampler.change(show_options, sampler, [control["variance"], control["eta"]], **quiet)
     start.click(
         generate,
-        [sidebar, *controls, flag, packed],
+        [sidebar, flag, packed, *(control[field.name] for field in fields(Controls))],
         [view, at_steps, at_seed, packed, start, halt],
-        show_progress="hidden",
-        concurrency_id="network",
-        concurrency_limit=2,
-        api_visibility="private",
-    ).then(export, packed, [as_gif, as_png], show_progress="hidden", api_visibility="private")
-    halt.click(stop, flag, None, queue=False, show_progress="hidden", api_visibility="private")
-    demo.load(
-        open_tab, None, [view, packed], show_progress="hidden", concurrency_id="network", api_visibility="private"
-    ).then(export, packed, [as_gif, as_png], show_progress="hidden", api_visibility="private")
+        **network,
+        **quiet,
+    ).then(export, packed, [as_gif, as_png], **quiet)
+    halt.click(stop, flag, None, queue=False, **quiet)
+    demo.load(open_tab, None, [view, packed], **network, **quiet).then(export, packed, [as_gif, as_png], **quiet)
