@@ -32,6 +32,8 @@ def _train(args: argparse.Namespace) -> None:
     from diffusion.unet import UNetConfig
 
     data = load_npz(args.data, "train", args.image_size)
+    if args.hold_out is not None:
+        data = data.without(load_npz(args.hold_out, "test", args.image_size))
     classes = [str(i) for i in range(int(data.labels.max()) + 1)]
     network = UNetConfig(args.image_size, data.images.shape[1], len(classes), widths=tuple(args.widths))
     card = Card(
@@ -226,6 +228,9 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a network; run again to go on with a stopped run")
     train.add_argument("--data", type=Path, required=True, help=".npz with x_train, y_train (uint8)")
+    train.add_argument(
+        "--hold-out", type=Path, metavar="FILE", help=".npz with x_test, y_test that are left out of --data"
+    )
     train.add_argument("--run", type=Path, required=True, help="folder for checkpoints")
     train.add_argument("--name", required=True, help="name of the network")
     train.add_argument("--title", default="")
@@ -260,7 +265,7 @@ def parser() -> argparse.ArgumentParser:
     schedule.add_argument("--csv", required=True, metavar="FILE", help="where to write; - for the terminal")
     schedule.set_defaults(run_command=_schedule)
 
-    loss = commands.add_parser("loss", help="measure a network's error on held-out images, by noise level")
+    loss = commands.add_parser("loss", help="measure a network's error on images, by noise level")
     _add_model_options(loss)
     loss.add_argument("--images", type=Path, default=DIGITS,
                       help=".npz with x_test, y_test (uint8; default: the bundled digits)")  # fmt: skip

@@ -35,6 +35,12 @@ class ImageSet:
         at = torch.linspace(0, len(self) - 1, min(count, len(self)), dtype=torch.float64)
         return self[at.round().long()]
 
+    def without(self, held_out: ImageSet) -> ImageSet:
+        """What is left when every image that equals one of ``held_out``, pixel for pixel, is taken out."""
+        unwanted = {image.numpy().tobytes() for image in held_out.images}
+        keep = [i for i, image in enumerate(self.images) if image.numpy().tobytes() not in unwanted]
+        return self[torch.tensor(keep, dtype=torch.int64)]
+
 
 def to_unit(images: Tensor) -> Tensor:
     """uint8 0 ... 255 to float32 in [-1, 1]."""

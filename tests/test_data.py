@@ -98,3 +98,17 @@ def test_a_set_is_indexed_with_its_labels() -> None:
 def test_unit_range_is_that_of_uploaded_pictures() -> None:
     greys = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     assert torch.equal(to_unit(torch.from_numpy(greys)), to_tensor(Image.fromarray(greys[0])))
+
+
+def test_held_out_images_are_left_out_wherever_they_stand() -> None:
+    images = torch.arange(6 * 4, dtype=torch.uint8).reshape(6, 1, 2, 2)
+    data = ImageSet(torch.cat([images, images[:1]]), torch.arange(7))
+    left = data.without(ImageSet(images[[0, 4]], torch.zeros(2, dtype=torch.int64)))
+    assert left.labels.tolist() == [1, 2, 3, 5]
+    assert torch.equal(left.images, images[[1, 2, 3, 5]])
+
+
+def test_spread_reaches_both_ends_and_never_repeats() -> None:
+    data = ImageSet(torch.zeros(10, 1, 2, 2, dtype=torch.uint8), torch.arange(10))
+    assert data.spread(4).labels.tolist() == [0, 3, 6, 9]
+    assert data.spread(99).labels.tolist() == list(range(10))

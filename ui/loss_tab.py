@@ -22,7 +22,7 @@ from ui.models import DEFAULT, StopFlag, shared_model, stop
 from ui.sidebar import plain, read_schedule, thin
 from ui.view import ASSETS, PLOTLY, View, served
 
-BUNDLED, OWN = "held-out digits", "my picture"
+BUNDLED, OWN = "bundled digits", "my picture"
 DIGITS = ASSETS / "digits" / "digits.npz"
 
 
@@ -62,7 +62,7 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def bundled_digits(count: int) -> tuple[Tensor, Tensor]:
-    """Held-out digits, evenly over the classes as they are stored: (images in [-1, 1], labels)."""
+    """Digits of the project, evenly over the classes as they are stored: (images in [-1, 1], labels)."""
     digits = load_npz(DIGITS, "test", 32).spread(count)
     return to_unit(digits.images), digits.labels
 
@@ -91,7 +91,7 @@ def measured_before() -> dict[str, Any] | None:
         "variance": "posterior",
         "running": False,
         "part": 1.0,
-        "status": f"Measured before: {content['count']} held-out digits at {len(curve.mean)} noise levels.",
+        "status": f"Measured before: {content['count']} bundled digits at {len(curve.mean)} noise levels.",
     }
 
 
@@ -123,7 +123,7 @@ def measure(
     assert curve is not None
     done, seconds = len(curve.mean), time.monotonic() - started
     stopped = "Stopped: " if done < len(alpha_bars) else ""
-    what = f"{len(images)} draws of ε on your picture" if source == OWN else f"{len(images)} held-out digits"
+    what = f"{len(images)} draws of ε on your picture" if source == OWN else f"{len(images)} bundled digits"
     yield _value(curve, variance, f"{stopped}{what} at {done} noise levels, {seconds:.1f} s"), "", *idle
 
 

@@ -267,6 +267,24 @@ def test_impossible_run_is_refused_beside_its_control(
     assert page.get_attribute(".lab-reverse", "data-state") == "ready"
 
 
+def test_sampling_follows_the_schedule_of_the_sidebar(page: Page) -> None:
+    page.fill("[data-number=T]", "100")
+    page.press("[data-number=T]", "Tab")
+    expect(page.locator("[data-reading=t]")).to_have_text("30 of 100")
+    open_tab(page, "Reverse")
+    opening = wait_for_run(page, None)
+    page.fill("#lab-steps input", "101")
+    page.click("#lab-generate")
+    expect(page.locator("#lab-steps-message")).to_contain_text("between 1 and T = 100")
+    page.fill("#lab-steps input", "10")
+    page.click("#lab-generate")
+    wait_for_run(page, opening)
+    expect(page.locator("#lab-steps-message")).to_be_hidden()
+    move(page, REVERSE_SLIDER, 0)
+    expect(page.locator(".lab-reverse .lab-readout")).to_have_text("t = 100 → 90")
+    expect(page.locator("[data-reading=t]")).to_have_text("100 of 100")  # one t for the whole page
+
+
 def test_loss_opens_measured_and_is_weighed_anew_without_the_network(page: Page) -> None:
     open_tab(page, "Loss")
     page.wait_for_selector(".lab-loss [data-state=ready]")
