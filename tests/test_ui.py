@@ -88,8 +88,8 @@ def test_forward_file_holds_x0_exactly_and_eps_to_a_rounding(tmp_path: Path) -> 
 
 def test_bad_picture_keeps_the_one_that_is_shown(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_text("no picture")
-    _, shown, message = forward_tab.show_picture(str(tmp_path / "bad.png"), "before.png", 0)
-    assert shown == "before.png"
+    _, shown, message, box = forward_tab.show_picture(str(tmp_path / "bad.png"), "before.png", 0)
+    assert (shown, box) == ("before.png", None)
     assert message.startswith("This file is not a picture")
 
 

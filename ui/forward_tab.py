@@ -52,14 +52,17 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
     }
 
 
-def show_picture(path: str | None, shown: str, seed: int) -> tuple[dict[str, Any], str, str]:
-    """A new picture: (what to draw, the picture now shown, message). A bad one changes nothing but the message."""
+def show_picture(path: str | None, shown: str, seed: int) -> tuple[Any, str, Any, Any]:
+    """A new picture: (what to draw, the picture now shown, message, the upload box).
+
+    A bad one is taken out of the box and changes nothing but the message.
+    """
     if path is None:
-        return gr.skip(), shown, ""
+        return gr.skip(), shown, gr.skip(), gr.skip()
     try:
-        return forward_value(path, seed), path, ""
+        return forward_value(path, seed), path, "", gr.skip()
     except ImageError as error:
-        return gr.skip(), shown, str(error)
+        return gr.skip(), shown, str(error), None
 
 
 def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:
@@ -95,7 +98,7 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
     picture.change(
         show_picture,
         [picture, shown, seed],
-        [view, shown, message],
+        [view, shown, message, picture],
         show_progress="hidden",
         trigger_mode="always_last",
         api_visibility="private",

@@ -49,6 +49,8 @@ export function mount(element, { props, watch, server }) {
       status.textContent = "Nothing measured yet: press Measure.";
       return;
     }
+    // Spoken at the end of a run, not at every level.
+    status.setAttribute("aria-live", value.running ? "off" : "polite");
     status.textContent = value.status;
     progress.hidden = !value.running;
     progress.value = value.part;

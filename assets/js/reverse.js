@@ -127,6 +127,8 @@ export function mount(element, { props, watch }) {
     const next = props.value;
     if (!next) return;
     const mine = ++generation;
+    // Spoken at the end of a run, not ten times a second.
+    status.setAttribute("aria-live", next.state === "live" ? "off" : "polite");
     status.textContent = next.status;
     progress.hidden = next.state !== "live";
     if (next.state === "live") {
