@@ -22,40 +22,48 @@ class Noising {
   }
 
   /** Paint a x_0 + b eps into a canvas, 0 as mid-grey; every ``stride``-th pixel only. */
-  paint(canvas, a, b, { stride = 1, count = false } = {}) {
-    const { x0, eps, channels: c, bins } = this;
+  paint(canvas, a, b, stride = 1) {
+    const { x0, eps, channels } = this;
     const w = Math.ceil(this.width / stride), h = Math.ceil(this.height / stride);
-    if (canvas.width !== w || canvas.height !== h || !canvas.lab) {
-      canvas.width = w;
-      canvas.height = h;
-      const context = canvas.getContext("2d");
-      canvas.lab = { context, image: context.createImageData(w, h) };
-      canvas.lab.image.data.fill(255);
-    }
-    const out = canvas.lab.image.data; // clamps and rounds to the nearest
-    const scale = BINS / (2 * SPAN) / 127.5, middle = BINS / 2;
-    if (count) bins.fill(0);
-    let o = 0;
-    for (let y = 0; y < h; y++) {
-      let i = y * stride * this.width * c;
-      for (let x = 0; x < w; x++, o += 4, i += stride * c) {
-        for (let k = 0; k < 3; k++) {
-          const j = c === 3 ? i + k : i;
-          const v = a * x0[j] + b * eps[j];
-          out[o + k] = v + 127.5;
-          if (count) {
-            const bin = Math.floor(v * scale + middle);
-            if (bin >= 0 && bin < BINS) bins[bin]++;
-          }
-        }
+    const { context, image } = prepare(canvas, w, h);
+    const out = image.data; // clamps, and rounds to the nearest
+    const green = channels === 3 ? 1 : 0, blue = 2 * green;
+    for (let y = 0, o = 0; y < h; y++) {
+      for (let x = 0, i = y * stride * this.width * channels; x < w; x++, o += 4, i += stride * channels) {
+        out[o] = a * x0[i] + b * eps[i] + 127.5;
+        out[o + 1] = a * x0[i + green] + b * eps[i + green] + 127.5;
+        out[o + 2] = a * x0[i + blue] + b * eps[i + blue] + 127.5;
       }
     }
-    canvas.lab.context.putImageData(canvas.lab.image, 0, 0);
-    if (count) {
-      const density = BINS / (2 * SPAN) / (w * h * 3);
-      for (let i = 0; i < BINS; i++) bins[i] *= density;
-    }
+    context.putImageData(image, 0, 0);
   }
+
+  /** The density of the values a x_0 + b eps in each bin, from at most some 50,000 of them. */
+  density(a, b) {
+    const { x0, eps, bins } = this;
+    const scale = BINS / (2 * SPAN) / 127.5, middle = BINS / 2;
+    const stride = Math.max(1, Math.floor(x0.length / 50_000) | 1);
+    bins.fill(0);
+    let count = 0;
+    for (let i = 0; i < x0.length; i += stride, count++) {
+      const bin = Math.floor((a * x0[i] + b * eps[i]) * scale + middle);
+      if (bin >= 0 && bin < BINS) bins[bin]++;
+    }
+    for (let i = 0; i < BINS; i++) bins[i] *= BINS / (2 * SPAN) / count;
+    return bins;
+  }
+}
+
+/** A canvas of that size, with the pixels that are written into it. */
+function prepare(canvas, width, height) {
+  if (canvas.lab?.image.width !== width || canvas.lab.image.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext("2d", { alpha: false });
+    canvas.lab = { context, image: context.createImageData(width, height) };
+    canvas.lab.image.data.fill(255);
+  }
+  return canvas.lab;
 }
 
 function histogram() {
@@ -80,7 +88,7 @@ function histogram() {
     svg,
     draw(bins) {
       let d = `M0 ${H}`;
-      for (let i = 0; i < BINS; i++) d += `V${y(bins[i]).toFixed(1)}H${((i + 1) * step).toFixed(2)}`;
+      for (let i = 0; i < BINS; i++) d += `V${Math.round(y(bins[i]) * 10) / 10}H${(i + 1) * step}`;
       bars.setAttribute("d", `${d}V${H}Z`);
     },
   };
@@ -175,10 +183,10 @@ export function mount(element, { props, watch }) {
     if (!noising || !store.schedule) return;
     const { signal, noise } = store.schedule.columns;
     const a = signal[store.t], b = noise[store.t];
-    noising.paint(views.xt, a, b, { count: true });
+    noising.paint(views.xt, a, b);
     noising.paint(views.x0, a, 0);
     noising.paint(views.eps, 0, b);
-    chart.draw(noising.bins);
+    chart.draw(noising.density(a, b));
     fill(formula, { a: fixed(a, 3), b: fixed(b, 3) });
     if (details.open) drawDetails();
     root.dataset.t = store.t;
@@ -203,7 +211,7 @@ export function mount(element, { props, watch }) {
     const stride = Math.max(1, Math.floor(Math.max(noising.width, noising.height) / 85));
     thumbs.forEach((thumb, k) => {
       thumb.t = Math.round((k / (STRIP - 1)) * T);
-      noising.paint(thumb.view, columns.signal[thumb.t], columns.noise[thumb.t], { stride });
+      noising.paint(thumb.view, columns.signal[thumb.t], columns.noise[thumb.t], stride);
       thumb.label.textContent = `${thumb.t}`;
       thumb.button.setAttribute("aria-label", `go to t ${thumb.t}`);
     });

@@ -1,6 +1,6 @@
 // The frame player: one slider, three buttons, the keyboard and a voice, over anything that can draw frame i.
 
-import { el } from "./store.js";
+import { el, oncePerFrame } from "./store.js";
 
 const SECONDS = 6; // a whole play-through, however many frames there are
 
@@ -10,12 +10,11 @@ export class Player {
    * say(i): {short, spoken} for the read-out and the screen reader.
    */
   constructor(root, { label, show, say }) {
-    this.show = show;
+    this.draw = oncePerFrame(() => show(this.index));
     this.say = say;
     this.count = 0;
     this.index = 0;
     this.timer = 0;
-    this.frame = 0;
     const button = (name, text, action) =>
       el("button", { type: "button", class: "lab-step", "aria-label": name, title: name, onclick: action }, text);
     this.back = button("one step back (left arrow)", "‹", () => this.user(this.index - 1));
@@ -57,15 +56,6 @@ export class Player {
     this.range.setAttribute("aria-valuetext", spoken);
     this.range.style.setProperty("--part", this.count > 1 ? this.index / (this.count - 1) : 0);
     this.draw();
-  }
-
-  /** Moves within one frame are gathered: only the last is drawn. */
-  draw() {
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = 0;
-      this.show(this.index);
-    });
   }
 
   play() {

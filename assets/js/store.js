@@ -1,7 +1,24 @@
 // What the whole page shares: the schedule and the step t. Views subscribe and redraw once a frame.
 
+/**
+ * fn, at most once a frame: at once if it has not run in this frame, else at the start of the next, so that nothing waits
+ * for a frame without need and no last value is lost.
+ */
+export function oncePerFrame(fn) {
+  let resting = false, again = false;
+  const run = () => {
+    resting = true;
+    again = false;
+    requestAnimationFrame(() => {
+      resting = false;
+      if (again) run();
+    });
+    fn();
+  };
+  return () => (resting ? (again = true) : run());
+}
+
 const listeners = new Set();
-let frame = 0;
 let changed = new Set();
 
 export const store = {
@@ -9,22 +26,21 @@ export const store = {
   t: 0,
 };
 
-/** Call fn(changes) in the frame after something changed; changes has "t" and/or "schedule". Returns a way out. */
+/** Call fn(changes) once a frame in which something changed; changes has "t" and/or "schedule". Returns a way out. */
 export function subscribe(fn) {
   listeners.add(fn);
   return () => listeners.delete(fn);
 }
 
-function announce(what) {
-  changed.add(what);
-  if (!frame) {
-    frame = requestAnimationFrame(() => {
-      frame = 0;
-      const changes = changed;
-      changed = new Set();
-      for (const fn of listeners) fn(changes);
-    });
-  }
+const tell = oncePerFrame(() => {
+  const changes = changed;
+  changed = new Set();
+  for (const fn of listeners) fn(changes);
+});
+
+function announce(...what) {
+  for (const name of what) changed.add(name);
+  tell();
 }
 
 export function setT(t) {
@@ -46,8 +62,7 @@ export function setSchedule(payload) {
   const part = store.schedule ? store.t / store.schedule.T : 0.3;
   store.schedule = { ...payload, columns };
   store.t = Math.round(part * payload.T);
-  announce("schedule");
-  announce("t");
+  announce("schedule", "t");
 }
 
 /** A number for people: three digits, plain where that is short. */
