@@ -7,9 +7,9 @@ Three pages in one run, the same moves on each:
 - plain: gr.Slider -> Python -> gr.Image with the same 1000 frames, the way Gradio is used by default.
 
 Moves come at random moments between two frames of the display. "pixel" runs from dispatching the input event to the
-start of the first frame for which the canvas (or picture) holds what was asked for; "painted" to the end of the page's
-work on that frame. Waiting for a frame alone takes up to 16.7 ms at 60 Hz. Which frame is shown is read from its pixels,
-which carry the frame's number as a bar code. JSON on the last line, times in milliseconds.
+start of the first frame for which the canvas (or picture) holds what was asked for; "painted" to the end of the
+page's work on that frame. Waiting for a frame alone takes up to 16.7 ms at 60 Hz. Which frame is shown is read from
+its pixels, which carry the frame's number as a bar code. JSON on the last line, times in milliseconds.
 """
 
 from __future__ import annotations
