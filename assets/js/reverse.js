@@ -4,7 +4,7 @@ import { el, fixed, setT, store, subscribe } from "./store.js";
 import { Player } from "./player.js";
 import { fill, tex } from "./tex.js";
 
-const CACHE = 64, AHEAD = 4;
+const CACHE = 64, AHEAD = 12; // a quick drag skips about ten frames at a time
 
 /** Frames of one file: a table of offsets, then one image each; decoded when asked for, kept while fresh. */
 class Frames {
