@@ -49,16 +49,16 @@ def schedule_figure(*, across: int = 2) -> dict[str, Any]:
 def loss_figure() -> dict[str, Any]:
     """The error by t as measured, the weight, and their product L_{t-1}, each on a log axis over t."""
     titles = (
-        "error a dimension, E‖ε − ε<sub>θ</sub>‖² / D",
+        "E‖ε − ε<sub>θ</sub>‖² / D; dots: measured, ±1 s.e.",
         "weight β<sub>t</sub>² / (2 σ<sub>t</sub>² α<sub>t</sub> (1−ᾱ<sub>t</sub>))",
         "L<sub>t−1</sub>, bits/dim",
     )
     figure = make_subplots(3, 1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.09)
-    _line(figure, "error", "on this schedule", EPS, (1, 1))
+    _line(figure, "error", "on this schedule", EPS, (1, 1), legend=None)
     figure.add_trace(
         go.Scatter(
             mode="markers",
-            legend="legend",
+            showlegend=False,
             name="measured, ±1 standard error",
             marker={"color": EPS, "size": 5},
             error_y={"type": "data", "color": EPS, "thickness": 1, "width": 2},
@@ -72,7 +72,7 @@ def loss_figure() -> dict[str, Any]:
     _line(figure, "bound", "L<sub>t−1</sub>, with C<sub>t</sub>", SCHEDULE, (3, 1), legend="legend2")
     figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     figure.update_xaxes(title_text="t", row=3)
-    return _finish(figure, height=560, legends={"legend": (0.99, 0.99), "legend2": (0.99, 0.26)})
+    return _finish(figure, height=560, legends={"legend2": (0.99, 0.26)})
 
 
 def _line(

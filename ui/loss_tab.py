@@ -56,8 +56,8 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
     constant = float(np.asarray(bits_per_dim(np.nansum(kl_extra(schedule, variance)), 1)))
     return {
         "columns": columns,
-        "summary": f"Sum of L_{{t−1}} for t = 2 … {schedule.T}{gaps}: {total:.3f} bits/dim"
-        + (f", of which {constant:.3f} is C_t, the price of choosing σ² = β_t." if variance == "beta" else "."),
+        "summary": f"Sum of Lₜ₋₁ for t = 2 … {schedule.T}{gaps}: {total:.3f} bits/dim"
+        + (f", of which {constant:.3f} is Cₜ, the price of choosing σ² = β_t." if variance == "beta" else "."),
     }
 
 

@@ -293,7 +293,7 @@ def test_loss_opens_measured_and_is_weighed_anew_without_the_network(page: Page)
     points = page.get_attribute(".lab-loss", "data-points")
     page.locator("#lab-loss-variance input").nth(1).check()
     page.wait_for_selector(".lab-loss[data-variance=beta]")
-    expect(page.locator(".lab-total")).to_contain_text("C_t")
+    expect(page.locator(".lab-total")).to_contain_text("Cₜ")
     assert page.get_attribute(".lab-loss", "data-points") == points
 
 
