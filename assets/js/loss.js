@@ -1,7 +1,7 @@
 // The loss tab: errors that were measured once, weighed for whatever schedule and variance are chosen.
 
 import { chart } from "./chart.js";
-import { el, store, subscribe } from "./store.js";
+import { el, oneAtATime, store, subscribe } from "./store.js";
 import { tex } from "./tex.js";
 
 export function mount(element, { props, watch, server }) {
@@ -20,29 +20,17 @@ export function mount(element, { props, watch, server }) {
   const view = chart(root, props.figure, props.plotly, "loss");
   root.append(total);
 
-  let busy = false;
-  let again = false;
-  async function weigh() {
+  const weigh = oneAtATime(async () => {
     const value = props.value;
     if (!value || !store.schedule) return;
-    if (busy) {
-      again = true;
-      return;
-    }
-    busy = true;
-    const terms = await server.weigh({ curve: value.curve, variance: value.variance, settings: store.schedule.settings });
-    busy = false;
-    if (again) {
-      again = false;
-      weigh();
-      return;
-    }
+    const { curve, variance, running } = value;
+    const terms = await server.weigh({ curve, variance, settings: store.schedule.settings });
     view.update(terms.columns);
     total.textContent = terms.summary;
-    root.dataset.variance = value.variance;
-    root.dataset.points = value.curve.mean.length;
-    root.dataset.state = value.running ? "running" : "ready";
-  }
+    root.dataset.variance = variance;
+    root.dataset.points = curve.mean.length;
+    root.dataset.state = running ? "running" : "ready";
+  });
   function sync() {
     const value = props.value;
     if (!value) {

@@ -1,6 +1,6 @@
 // The sidebar: choose and bend the schedule; alpha-bar at a glance; what step t is worth.
 
-import { digits, el, fixed, setSchedule, setT, store, subscribe, symbol } from "./store.js";
+import { digits, el, fixed, oneAtATime, setSchedule, setT, store, subscribe, symbol } from "./store.js";
 import { tex } from "./tex.js";
 
 const POSITIONS = 1000;
@@ -37,35 +37,24 @@ export function mount(element, { props, server }) {
     readings,
   );
 
-  // One request at a time; while it is under way only the newest wish is kept, so no drag ends on a stale schedule.
-  let busy = false;
-  let wish = null;
-  async function bend() {
-    wish = structuredClone(settings);
-    if (busy) return;
-    busy = true;
-    while (wish) {
-      const asked = wish;
-      wish = null;
-      let answer;
-      try {
-        answer = await server.bend_schedule(asked);
-      } catch {
-        answer = { error: { field: "family", message: "The server did not answer; the last schedule stays." } };
-      }
-      if (wish) continue;
-      for (const node of root.querySelectorAll(".lab-error")) node.textContent = "";
-      if (answer.error) {
-        const place = root.querySelector(`[data-error="${answer.error.field}"]`) ?? root.querySelector(".lab-error");
-        place.textContent = answer.error.message;
-        continue;
-      }
-      props.value = asked;
-      setSchedule(answer);
-      root.dataset.state = "ready";
+  const bend = oneAtATime(async () => {
+    const asked = structuredClone(settings);
+    let answer;
+    try {
+      answer = await server.bend_schedule(asked);
+    } catch {
+      answer = { error: { field: "family", message: "The server did not answer; the last schedule stays." } };
     }
-    busy = false;
-  }
+    for (const node of root.querySelectorAll(".lab-error")) node.textContent = "";
+    if (answer.error) {
+      const place = root.querySelector(`[data-error="${answer.error.field}"]`) ?? root.querySelector(".lab-error");
+      place.textContent = answer.error.message;
+      return;
+    }
+    props.value = asked;
+    setSchedule(answer);
+    root.dataset.state = "ready";
+  });
 
   function field(name, parameter, value, set) {
     const scale = scaleOf(parameter);

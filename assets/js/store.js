@@ -18,6 +18,27 @@ export function oncePerFrame(fn) {
   return () => (resting ? (again = true) : run());
 }
 
+/**
+ * task, one run at a time: asked again while it runs, it runs once more when it is done, whatever became of it. What it
+ * reads then is the newest, so that every answer is shown and none that is shown last is stale.
+ */
+export function oneAtATime(task) {
+  let busy = false, again = false;
+  return async () => {
+    again = true;
+    if (busy) return;
+    busy = true;
+    try {
+      while (again) {
+        again = false;
+        await task();
+      }
+    } finally {
+      busy = false;
+    }
+  };
+}
+
 const listeners = new Set();
 let changed = new Set();
 
@@ -26,11 +47,8 @@ export const store = {
   t: 0,
 };
 
-/** Call fn(changes) once a frame in which something changed; changes has "t" and/or "schedule". Returns a way out. */
-export function subscribe(fn) {
-  listeners.add(fn);
-  return () => listeners.delete(fn);
-}
+/** Call fn(changes) once a frame in which something changed; changes has "t" and/or "schedule". */
+export const subscribe = (fn) => listeners.add(fn);
 
 const tell = oncePerFrame(() => {
   const changes = changed;

@@ -139,6 +139,25 @@ def test_last_value_of_a_drag_wins(page: Page) -> None:
     )
 
 
+def test_picture_follows_while_the_hand_is_still_moving(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          const seen = window.seen = new Set(), slider = document.querySelector('[data-field=beta_end]');
+          let v = 300;
+          const drag = () => {
+            slider.value = v;
+            slider.dispatchEvent(new Event('input', { bubbles: true }));
+            seen.add(document.querySelector('[data-reading=ab]').textContent);
+            if ((v += 4) < 900) setTimeout(drag, 4); // quicker than the server answers
+            else window.dragged = seen.size;
+          };
+          drag();
+        }"""
+    )
+    page.wait_for_function("window.dragged > 0")
+    assert page.evaluate("window.dragged") >= 5
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
