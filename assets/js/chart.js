@@ -40,7 +40,7 @@ function dress(layout) {
  * A figure in ``node``. figure: {data, layout} from Python. Returns {update(columns)}.
  */
 export function chart(node, figure, url, name) {
-  const plot = el("div", { class: "lab-plot", style: `height:${figure.layout.height ?? 480}px` });
+  const plot = el("div", { class: "lab-plot", style: `height:${figure.layout.height}px` });
   const cursors = el("div", { class: "lab-cursors", "aria-hidden": "true" });
   const frame = el("div", { class: "lab-plot-frame" }, plot, cursors);
   node.append(frame);

@@ -164,7 +164,7 @@ export function mount(element, { props, watch }) {
 
   const player = new Player(transport, {
     label: "step t",
-    show: () => {},
+    moved: setT, // t belongs to the page: the player moves the store, and the store draws
     say: (t) => {
       const { T, columns } = store.schedule;
       const db = columns.snr_db[t];
@@ -172,12 +172,6 @@ export function mount(element, { props, watch }) {
       return { short: `t = ${t}`, spoken: `t ${t} of ${T}, SNR ${words}` };
     },
   });
-  // t belongs to the page: the player moves the store, and the store draws.
-  const go = player.go.bind(player);
-  player.go = (i) => {
-    go(i);
-    setT(player.index);
-  };
 
   function draw() {
     if (!noising || !store.schedule) return;
@@ -230,7 +224,7 @@ export function mount(element, { props, watch }) {
       player.setCount(store.schedule.T + 1);
       drawStrip();
     }
-    if (player.index !== store.t || changes.has("schedule")) go(store.t);
+    if (player.index !== store.t || changes.has("schedule")) player.go(store.t);
     draw();
   });
 
@@ -247,7 +241,7 @@ export function mount(element, { props, watch }) {
     root.dataset.picture = value.key;
     if (store.schedule) {
       player.setCount(store.schedule.T + 1);
-      go(store.t);
+      player.go(store.t);
     }
     drawStrip();
     draw();

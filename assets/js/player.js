@@ -7,10 +7,11 @@ const SECONDS = 6; // a whole play-through, however many frames there are
 export class Player {
   /**
    * root: where to build; label: what is scrubbed, spoken; show(i): draw frame i, called once a frame at most;
-   * say(i): {short, spoken} for the read-out and the screen reader.
+   * moved(i): a person, or play, went to frame i; say(i): {short, spoken} for the read-out and the screen reader.
    */
-  constructor(root, { label, show, say }) {
+  constructor(root, { label, show = () => {}, moved, say }) {
     this.draw = oncePerFrame(() => show(this.index));
+    this.moved = moved;
     this.say = say;
     this.count = 0;
     this.index = 0;
@@ -44,9 +45,15 @@ export class Player {
   /** Something a person did: stop playing and go there. */
   user(i) {
     this.pause();
-    this.go(i);
+    this.move(i);
   }
 
+  move(i) {
+    this.go(i);
+    this.moved(this.index);
+  }
+
+  /** Show frame i without telling anybody. */
   go(i) {
     if (!this.count) return;
     this.index = Math.min(this.count - 1, Math.max(0, Math.round(i)));
@@ -65,7 +72,7 @@ export class Player {
     const started = performance.now();
     const tick = (now) => {
       const i = from + (now - started) * rate;
-      this.go(i);
+      this.move(i);
       if (i >= this.count - 1) this.pause();
       else this.timer = requestAnimationFrame(tick);
     };

@@ -96,9 +96,12 @@ export function mount(element, { props, watch }) {
     }
   }
 
+  const linked = () => value?.T && store.schedule && value.T === store.schedule.T;
   const player = new Player(transport, {
     label: "step of the reverse process",
     show,
+    // Moving through the frames moves the page's t where both count the same steps, and the other way round.
+    moved: (i) => linked() && setT(value.frames[i].t),
     say: (i) => {
       const { t, s, step } = value.frames[i];
       return {
@@ -107,13 +110,6 @@ export function mount(element, { props, watch }) {
       };
     },
   });
-  // Moving through the frames moves the page's t where both count the same steps, and the other way round.
-  const linked = () => value?.T && store.schedule && value.T === store.schedule.T;
-  const user = player.user.bind(player);
-  player.user = (i) => {
-    user(i);
-    if (linked()) setT(value.frames[player.index].t);
-  };
   let open = false;
   new IntersectionObserver((entries) => (open = entries.at(-1).isIntersecting)).observe(root);
   subscribe((changes) => {

@@ -23,7 +23,7 @@ export function mount(element, { props, server }) {
   for (const [name, { title }] of Object.entries(families)) family.append(el("option", { value: name }, title));
   const formula = el("div", { class: "lab-family-formula" });
   const source = el("div", { class: "lab-note" });
-  const controls = el("div", { class: "lab-controls" });
+  const controls = el("div");
   const curve = el("div", { class: "lab-curve" });
   const readings = el("dl", { class: "lab-readings", "aria-label": "readings at step t" });
   root.append(

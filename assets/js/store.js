@@ -19,8 +19,7 @@ export function oncePerFrame(fn) {
 }
 
 /**
- * task, one run at a time: asked again while it runs, it runs once more when it is done, whatever became of it. What it
- * reads then is the newest, so that every answer is shown and none that is shown last is stale.
+ * task, one run at a time: asked again while it runs, it runs once more when it is done. What it reads then is the newest, so that every answer is shown and none that is shown last is stale.
  */
 export function oneAtATime(task) {
   let busy = false, again = false;

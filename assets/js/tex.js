@@ -14,9 +14,8 @@ const macros = {
   "\\num": "\\htmlClass{num num-#1}{0.000}",
 };
 
-export function tex(node, source, { display = false } = {}) {
+export function tex(node, source) {
   katex.render(source, node, {
-    displayMode: display,
     macros: { ...macros },
     throwOnError: false,
     trust: (context) => context.command === "\\htmlClass",
