@@ -1,22 +1,22 @@
 """`python -m benchmarks.scrub`: input-to-pixel latency of scrubbing, in headless Chromium.
 
-Three pages in one run, the same moves on each:
+Three views in one run, the same moves on each, small steps as in a drag:
 
 - trajectory: our player over 1000 frames of a 4 x 4 grid of 32 x 32 RGB images (x_t and predicted x_0 side by side);
 - forward: our forward view, 256 x 256 RGB, three canvases and a histogram a frame;
-- plain: gr.Slider -> Python -> gr.Image with the same 1000 frames, the way Gradio is used by default.
+- plain: gr.Slider -> Python -> gr.Image with the same 1000 frames (as PNG, and with no lost drags: at its best).
 
 Moves come at random moments between two frames of the display. "pixel" runs from dispatching the input event to the
 start of the first frame for which the canvas (or picture) holds what was asked for; "painted" to the end of the
-page's work on that frame. Waiting for a frame alone takes up to 16.7 ms at 60 Hz. Which frame is shown is read from
-its pixels, which carry the frame's number as a bar code. JSON on the last line, times in milliseconds.
+page's work on that frame. Waiting for a frame alone takes up to 16.7 ms at 60 Hz. What is shown is read from pixels:
+frames carry their number as a bar code, and the forward view, where t follows from no single pixel, must have changed
+and say that it drew t. JSON on the last line, times in milliseconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ import gradio as gr
 import numpy as np
 import torch
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from benchmarks.browser import chromium
 from ui.demo import launch_options
 from ui.forward_tab import forward_value
 from ui.player import Frame, Recorder
@@ -84,27 +85,31 @@ def serve(frames: np.ndarray, photo: Path) -> gr.Blocks:
     return demo
 
 
-# Each prepares window.ask(i): move, and resolve with [work, latency] once frame i is seen.
-READ_CODE = f"""
-(source, scale) => {{
-  const canvas = new OffscreenCanvas({BITS * CELL}, {CELL});
-  const probe = window.probe ??= canvas.getContext('2d', {{ willReadFrequently: true }});
-  probe.drawImage(source, 0, 0, {BITS * CELL} * scale, {CELL} * scale, 0, 0, {BITS * CELL}, {CELL});
-  const data = probe.getImageData(0, 0, {BITS * CELL}, {CELL}).data;
-  let code = 0;
-  for (let bit = 0; bit < {BITS}; bit++) if (data[(1 * {BITS * CELL} + bit * {CELL} + 1) * 4] > 127) code |= 1 << bit;
-  return code;
-}}
+# The first pixels of a picture, and the number written in them.
+READ = f"""
+const $ = (selector) => document.querySelector(selector);
+const probe = new OffscreenCanvas({BITS * CELL}, {CELL}).getContext('2d', {{ willReadFrequently: true }});
+const pixels = (source) => {{
+  probe.drawImage(source, 0, 0);
+  return probe.getImageData(0, 0, {BITS * CELL}, {CELL}).data;
+}};
+const code = (source) => {{
+  const data = pixels(source);
+  let number = 0;
+  for (let bit = 0; bit < {BITS}; bit++) if (data[({BITS * CELL} + bit * {CELL} + 1) * 4] > 127) number |= 1 << bit;
+  return number;
+}};
 """
-# The task that follows a frame's callbacks runs after the browser has painted it.
+# Move, and resolve with [pixel, painted]: the task that follows a frame's callbacks runs when the page has painted it.
 WATCH = """
-(slider, input, seen, i) => new Promise((resolve) => {
+(slider, before, seen, i) => new Promise((resolve) => {
+  const old = before();
   const started = performance.now();
   let drawn = 0;
   slider.value = i;
-  slider.dispatchEvent(new Event(input, { bubbles: true }));
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
   const look = () => {
-    if (!drawn && seen(i)) drawn = performance.now();
+    if (!drawn && seen(i, old)) drawn = performance.now();
     if (drawn) {
       const channel = new MessageChannel();
       channel.port1.onmessage = () => resolve([drawn - started, performance.now() - started]);
@@ -115,23 +120,29 @@ WATCH = """
   requestAnimationFrame(look);
 })
 """
-PAGES = {
-    "trajectory": ("#trajectory .lab-player input[type=range]", "readCode($('#trajectory .lab-traj-xt'), 1) === i"),
-    "forward": ("#forward .lab-player input[type=range]", "+$('#forward .lab-forward').dataset.t === i"),
+# For each view: its slider, what to remember before a move, and whether frame i is there.
+VIEWS = {
+    "trajectory": ("#trajectory .lab-player input[type=range]", "null", "code($('#trajectory .lab-traj-xt')) === i"),
+    "forward": (
+        "#forward .lab-player input[type=range]",
+        "pixels($('#forward .lab-xt'))",
+        "+$('#forward .lab-forward').dataset.t === i && pixels($('#forward .lab-xt')).some((v, k) => v !== old[k])",
+    ),
     "plain": (
         "#plain-slider input[type=range]",
-        "(() => { const p = $('#plain-image img'); return p && p.complete && readCode(p, 1) === i; })()",
+        "null",
+        "(() => { const p = $('#plain-image img'); return p && p.complete && code(p) === i; })()",
     ),
 }
 
 
 def measure(page: Page, name: str, moves: list[int]) -> dict[str, Any]:
-    """Latencies of all moves on one of the pages, each begun at a random moment between two frames."""
-    selector, seen = PAGES[name]
+    """Latencies of all moves in one of the views, each begun at a random moment between two frames."""
+    selector, before, seen = VIEWS[name]
     page.evaluate(
         f"""() => {{
-          const $ = (s) => document.querySelector(s), readCode = {READ_CODE}, watch = {WATCH};
-          window.ask = (i) => watch($({selector!r}), 'input', (i) => {seen}, i);
+          {READ}
+          window.ask = (i) => ({WATCH})($({selector!r}), () => {before}, (i, old) => {seen}, i);
         }}"""
     )
     rng = np.random.default_rng(1)
@@ -155,21 +166,15 @@ def main() -> None:
     frames = trajectory()
     demo = serve(frames, ASSETS / "samples" / "astronaut.jpg")
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
-    rng = np.random.default_rng(0)
-    # Neighbours, as in a drag, and far jumps, in turn.
-    walk = np.cumsum(rng.integers(1, 9, args.moves)) % (FRAMES - 10) + 5
+    # One to eight frames on at a time, starting over at the end.
+    walk = np.cumsum(np.random.default_rng(0).integers(1, 9, args.moves)) % (FRAMES - 10) + 5
     moves = [int(v) for v in walk]
-    executable = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1600})
         page.goto(url)
         page.wait_for_selector("#trajectory .lab-reverse[data-state=ready]", timeout=120_000)
         page.wait_for_selector("#forward .lab-forward[data-state=ready]")
-        result = {name: measure(page, name, moves) for name in PAGES}
-        browser.close()
+        result = {name: measure(page, name, moves) for name in VIEWS}
     demo.close()
     for name, row in result.items():
         print(f"{name:11s} {row}")

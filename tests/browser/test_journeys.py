@@ -196,11 +196,13 @@ def test_player_answers_keys_and_speaks(page: Page) -> None:
     expect(page.locator(".lab-forward .lab-player button").nth(1)).to_have_attribute("aria-label", "play (space)")
 
 
-@pytest.mark.parametrize("kind", ["text", "truncated", "one pixel"])
+@pytest.mark.parametrize("kind", ["text", "truncated", "one pixel", "huge"])
 def test_file_that_is_no_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "bad.png"
     if kind == "text":
         path.write_text("not a picture")
+    elif kind == "huge":
+        Image.new("1", (20_000, 20_000)).save(path)  # 400 megapixels in 50 kB
     elif kind == "one pixel":
         Image.new("RGB", (1, 1)).save(path)
     else:
