@@ -16,6 +16,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from diffusion.denoiser import NetworkDenoiser
 from diffusion.schedule import Schedule, make_schedule
@@ -48,6 +49,12 @@ class Card:
     def training_schedule(self) -> Schedule:
         """The schedule its noise levels were drawn from in training."""
         return make_schedule(**self.schedule)
+
+    def labels(self, count: int, only: int | None = None) -> Tensor:
+        """The class of each of ``count`` samples, (count,) int64: all classes in turn, or only one."""
+        if only is not None:
+            return torch.full((count,), only)
+        return torch.arange(count) % max(len(self.classes), 1)
 
 
 @dataclass(frozen=True)

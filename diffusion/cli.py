@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
 
     from diffusion.checkpoint import Card
 
-DIGITS = Path(__file__).parent.parent / "assets" / "digits" / "digits.npz"
 BATCH = 64
 
 
@@ -66,7 +65,7 @@ def _sample(args: argparse.Namespace) -> None:
     update = DDIM(args.eta) if args.sampler == "ddim" else DDPM(args.variance)
     model = load_model(args.model, _device(args.device))
     classes = len(model.card.classes)
-    labels = _labels(args.label, args.count, model.card)
+    labels = model.card.labels(args.count, _class(args.label, model.card))
     denoiser = Guided(model.denoiser, args.guidance, empty=classes)
     starts = range(0, args.count, BATCH)
     images = []
@@ -87,22 +86,18 @@ def _sample(args: argparse.Namespace) -> None:
     )
 
 
-def _labels(wanted: str | None, count: int, card: Card) -> torch.Tensor:
-    """The class of each sample, (count,) int64: the one that is wanted, by name or index, or all in turn."""
-    import torch
-
+def _class(wanted: str | None, card: Card) -> int | None:
+    """The index of the class that is wanted by name or index; None for all in turn."""
     names = card.classes
     if wanted is None:
-        return torch.arange(count) % max(len(names), 1)
+        return None
     if wanted in names:
-        index = names.index(wanted)
-    elif wanted.isdecimal() and int(wanted) < len(names):
-        index = int(wanted)
-    elif names:
+        return names.index(wanted)
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    if names:
         raise CommandError(f"There is no class {wanted!r}; {card.name} knows {', '.join(names)}.")
-    else:
-        raise CommandError(f"{card.name} has no classes; leave --label out.")
-    return torch.full((count,), index)
+    raise CommandError(f"{card.name} has no classes; leave --label out.")
 
 
 def _npz(**arrays: object) -> bytes:
@@ -140,19 +135,21 @@ def _loss(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from diffusion.checkpoint import load_model, write_atomically
-    from diffusion.data import load_npz, to_unit
+    from diffusion.data import BUNDLED_DIGITS, load_npz
+    from diffusion.images import to_unit
     from diffusion.likelihood import measure_errors, measuring_levels
 
     model = load_model(args.model, _device(args.device))
-    data = load_npz(args.images, "test", model.card.network.image_size)
+    images = args.images or BUNDLED_DIGITS
+    data = load_npz(images, "test", model.card.network.image_size)
     if data.images.shape[1] != model.card.network.channels:
         wanted, found = model.card.network.channels, data.images.shape[1]
-        raise CommandError(f"{args.images} has images of {found} channels, but {args.model} takes {wanted}.")
+        raise CommandError(f"{images} has images of {found} channels, but {args.model} takes {wanted}.")
     if args.count > len(data):
-        raise CommandError(f"{args.images} has {len(data)} images, fewer than the {args.count} asked for.")
+        raise CommandError(f"{images} has {len(data)} images, fewer than the {args.count} asked for.")
     classes = len(model.card.classes)
     if classes and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < classes:
-        raise CommandError(f"{args.images} has labels outside 0 ... {classes - 1}, the classes of {args.model}.")
+        raise CommandError(f"{images} has labels outside 0 ... {classes - 1}, the classes of {args.model}.")
     chosen = data.spread(args.count)
     levels = measuring_levels(model.card.training_schedule(), args.levels)
     curves = measure_errors(
@@ -267,7 +264,7 @@ def parser() -> argparse.ArgumentParser:
 
     loss = commands.add_parser("loss", help="measure a network's error on images, by noise level")
     _add_model_options(loss)
-    loss.add_argument("--images", type=Path, default=DIGITS,
+    loss.add_argument("--images", type=Path,
                       help=".npz with x_test, y_test (uint8; default: the bundled digits)")  # fmt: skip
     loss.add_argument("--levels", type=int, default=100, help="noise levels, even in log-SNR (default: %(default)s)")
     loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")

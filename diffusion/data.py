@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# The digits that come with the project; assets/digits/README.md says from where.
+BUNDLED_DIGITS = Path(__file__).parent.parent / "assets" / "digits" / "digits.npz"
+
 
 class DataError(ValueError):
     """A data file that cannot be used, said in one sentence."""
@@ -40,11 +43,6 @@ class ImageSet:
         unwanted = {image.numpy().tobytes() for image in held_out.images}
         keep = [i for i, image in enumerate(self.images) if image.numpy().tobytes() not in unwanted]
         return self[torch.tensor(keep, dtype=torch.int64)]
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 0 ... 255 to float32 in [-1, 1]."""
-    return images.float() / 127.5 - 1.0
 
 
 def load_npz(path: Path, split: str, image_size: int) -> ImageSet:

@@ -77,11 +77,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def to_unit(images: Tensor) -> Tensor:
+    """uint8 0 ... 255 to float32 in [-1, 1]."""
+    return images.float() / 127.5 - 1.0
+
+
 def to_tensor(image: Image.Image) -> Tensor:
     """PIL to (C, H, W) float32 in [-1, 1]."""
     array = np.asarray(image, dtype=np.uint8)
     array = array[..., None] if array.ndim == 2 else array
-    return torch.from_numpy(array.transpose(2, 0, 1).copy()).float() / 127.5 - 1.0
+    return to_unit(torch.from_numpy(array.transpose(2, 0, 1).copy()))
 
 
 def to_bytes(x: Tensor) -> np.ndarray:

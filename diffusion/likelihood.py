@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from torch import Tensor
 from diffusion import process
 from diffusion.denoiser import Denoiser
 from diffusion.schedule import Array, Schedule, Variance
+
+N = TypeVar("N", float, Array)
 
 
 def loss_weight(schedule: Schedule, variance: Variance = "beta") -> Array:
@@ -87,7 +89,7 @@ def decoder_nll(x_0: Tensor, mean: Tensor, sigma: float) -> Tensor:
     return -log_probability.flatten(1).sum(1)
 
 
-def bits_per_dim(nats: float | Array, dimensions: int) -> float | Array:
+def bits_per_dim(nats: N, dimensions: int) -> N:
     """nats / (D ln 2)."""
     return nats / (dimensions * math.log(2))
 
@@ -206,8 +208,7 @@ def loss_terms(curve: ErrorCurve, schedule: Schedule, variance: Variance) -> Ter
     """L_{t-1} in bits/dim for t = 2 ... T: (w_t D error_t + D extra_t) / (D ln 2)."""
     error, weight = curve.on(schedule), loss_weight(schedule, variance)
     nats = curve.dimensions * (weight * error + kl_extra(schedule, variance))
-    bound = cast(Array, bits_per_dim(nats, curve.dimensions))
-    return Terms(error, weight, bound)
+    return Terms(error, weight, bits_per_dim(nats, curve.dimensions))
 
 
 @torch.inference_mode()

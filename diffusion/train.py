@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from diffusion import process
 from diffusion.checkpoint import Card, save_model, write_atomically
-from diffusion.data import ImageSet, to_unit
+from diffusion.data import ImageSet
+from diffusion.images import to_unit
 from diffusion.schedule import Schedule, make_schedule
 from diffusion.unet import UNet, UNetConfig
 

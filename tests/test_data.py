@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.data import DataError, ImageSet, load_npz, to_unit
-from diffusion.images import to_tensor
+from diffusion.data import DataError, ImageSet, load_npz
+from diffusion.images import to_tensor, to_unit
 
 
 def write(path: Path, **arrays: Any) -> Path:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from diffusion import process, train
 from diffusion.checkpoint import Card, load_model
-from diffusion.data import ImageSet, to_unit
+from diffusion.data import ImageSet
+from diffusion.images import to_unit
 from diffusion.schedule import make_schedule
 from diffusion.train import TrainConfig, batch_indices, stratified_steps
 from diffusion.unet import UNet, UNetConfig

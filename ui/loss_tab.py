@@ -13,17 +13,16 @@ import numpy as np
 from torch import Tensor
 
 from diffusion.checkpoint import MODELS, Model
-from diffusion.data import load_npz, to_unit
-from diffusion.images import ImageError, open_image, to_tensor
+from diffusion.data import BUNDLED_DIGITS, load_npz
+from diffusion.images import ImageError, open_image, to_tensor, to_unit
 from diffusion.likelihood import ErrorCurve, bits_per_dim, kl_extra, loss_terms, measure_errors, measuring_levels
 from diffusion.schedule import Variance
 from ui.figures import loss_figure
 from ui.models import DEFAULT, StopFlag, shared_model, stop
 from ui.sidebar import plain, read_schedule, thin
-from ui.view import ASSETS, PLOTLY, View, served
+from ui.view import PLOTLY, View, served
 
 BUNDLED, OWN = "bundled digits", "my picture"
-DIGITS = ASSETS / "digits" / "digits.npz"
 
 
 def weigh(asked: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
             "t": np.arange(schedule.T + 1, dtype=np.float64),
             "error": terms.error,
             "weight": terms.weight,
-            "product": np.asarray(bits_per_dim(terms.weight * terms.error, 1)),
+            "product": bits_per_dim(terms.weight * terms.error, 1),
             "bound": terms.bound,
         }
     )
@@ -53,7 +52,7 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
     reached = np.isfinite(terms.bound[2:])
     total = float(np.nansum(terms.bound[2:]))
     gaps = "" if reached.all() else f" over the {reached.sum()} of {schedule.T - 1} steps within the measured levels"
-    constant = float(np.asarray(bits_per_dim(np.nansum(kl_extra(schedule, variance)), 1)))
+    constant = bits_per_dim(float(np.nansum(kl_extra(schedule, variance))), 1)
     return {
         "columns": columns,
         "summary": f"Sum of Lₜ₋₁ for t = 2 … {schedule.T}{gaps}: {total:.3f} bits/dim"
@@ -63,7 +62,7 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
 
 def bundled_digits(count: int) -> tuple[Tensor, Tensor]:
     """Digits of the project, evenly over the classes as they are stored: (images in [-1, 1], labels)."""
-    digits = load_npz(DIGITS, "test", 32).spread(count)
+    digits = load_npz(BUNDLED_DIGITS, "test", 32).spread(count)
     return to_unit(digits.images), digits.labels
 
 

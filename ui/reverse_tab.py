@@ -73,12 +73,12 @@ def read_wish(model: Model, settings: Settings, controls: Controls) -> Wish:
     if controls.steps is None or controls.steps != int(controls.steps):
         raise SamplingError("steps", "The number of steps must be a whole number.")
     classes, count = model.card.classes, int(controls.count)
-    labels = range(count) if controls.label == ALL_CLASSES else [classes.index(controls.label)] * count
+    only = None if controls.label == ALL_CLASSES else classes.index(controls.label)
     return Wish(
         schedule=schedule,
         steps=timesteps(schedule.T, int(controls.steps), controls.spacing),
         update=DDIM(controls.eta) if controls.sampler == "DDIM" else DDPM(controls.variance),
-        labels=torch.tensor([i % len(classes) for i in labels]),
+        labels=model.card.labels(count, only),
         seeds=[int(seed) + i for i in range(count)],
         guidance=controls.guidance,
         keep_all=controls.keep_all,
@@ -215,12 +215,12 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
     model, start_with = shared_model(), Controls()
     flag, packed = gr.State(StopFlag()), gr.State("")
     control: dict[str, gr.Component] = {}
-    with gr.Row(elem_classes="lab-reverse-row"):
-        with gr.Column(scale=1, min_width=250, elem_classes="lab-panel"):
+    with gr.Row():
+        with gr.Column(scale=1, min_width=250):
             classes = [ALL_CLASSES, *model.card.classes]
             control["label"] = gr.Dropdown(classes, value=start_with.label, label="class")
             control["count"] = gr.Slider(1, 64, start_with.count, step=1, label="images")
-            sampler = gr.Radio(["DDPM", "DDIM"], value=start_with.sampler, label="sampler", elem_id="lab-sampler")
+            sampler = gr.Radio(["DDPM", "DDIM"], value=start_with.sampler, label="sampler")
             control["sampler"] = sampler
             control["steps"] = gr.Number(start_with.steps, label="steps (up to T)", elem_id="lab-steps")
             at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
