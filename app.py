@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-
-from ui.demo import build_demo, launch_options
+import os
 
 
 def main() -> None:
@@ -12,6 +11,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from other machines")
     args = parser.parse_args()
+
+    # Both libraries read these when they are imported.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    from ui.demo import build_demo, launch_options
+
     build_demo().launch(server_name=args.host, server_port=args.port, **launch_options())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import gradio as gr
@@ -47,8 +46,6 @@ def build_demo() -> gr.Blocks:
 
 def launch_options() -> dict[str, Any]:
     """Everything launch() needs for a page that asks for nothing outside its own server."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     styles = ("vendor/katex/katex.min.css", "css/lab.css")
     head = "".join(f'<link rel="stylesheet" href="{served(ASSETS / style)}">' for style in styles)
     return {

@@ -79,7 +79,7 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
     """Build the tab on the page ``demo``; returns the state that holds the path of the picture shown."""
     shown, seed = gr.State(str(sample_pictures()[0])), gr.State(0)
     view = View("forward", elem_id="lab-forward")
-    with gr.Row(elem_classes="lab-picture-row"):
+    with gr.Row():
         with gr.Column(scale=2, min_width=260):
             picture = Picture(
                 label="Your picture: upload, webcam or clipboard",

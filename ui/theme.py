@@ -1,11 +1,11 @@
-"""Colours with one meaning each, and the Gradio theme. assets/css/lab.css holds the same names for the browser."""
+"""Colours with one meaning each, those that figures need (all are in assets/css/lab.css), and the Gradio theme."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-# Okabe & Ito's palette, told apart by colour-blind readers; x_t and the schedule's slate are mixed to fit beside it.
-X0, EPS, X_T, PREDICTED = "#0072B2", "#D55E00", "#8E5BB5", "#009E73"
+# Okabe & Ito's palette, told apart by colour-blind readers; the schedule's slate is mixed to fit beside it.
+X0, EPS = "#0072B2", "#D55E00"
 SCHEDULE, SCHEDULE_LIGHT = "#64788F", "#9DB0C4"
 
 _SANS = ["ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 import plotly
@@ -18,12 +19,12 @@ PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 def served(path: Path) -> str:
     """The address of a file that Gradio serves as it is, relative to the page."""
-    return f"gradio_api/file={path.resolve().as_posix()}"
+    return f"gradio_api/file={quote(path.resolve().as_posix(), safe='/:')}"
 
 
 class View(gr.HTML):
-    """An element that ``assets/js/MODULE.js`` fills: its ``mount(element, {props, watch, trigger, server})`` is called
-    once, and gets later values through ``watch``.
+    """An element that ``assets/js/MODULE.js`` fills: its ``mount(element, {props, watch, server})`` is called once, and
+    gets later values through ``watch``.
 
     The template is static on purpose: with placeholders, Gradio would rebuild what the module drew.
     """
@@ -44,8 +45,8 @@ class View(gr.HTML):
             html_template='<div class="lab-view"></div>',
             js_on_load=(
                 f"import(new URL('{source}', document.baseURI).href).then(m => m.mount("
-                "element.querySelector('.lab-view') ?? element, "
-                "{props, watch, trigger, server: typeof server === 'undefined' ? null : server}))"
+                "element.querySelector('.lab-view'), "
+                "{props, watch, server: typeof server === 'undefined' ? null : server}))"
             ),
             apply_default_css=False,
             server_functions=server_functions,
