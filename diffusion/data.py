@@ -22,16 +22,21 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """images (N, C, H, W) uint8, labels (N,) int64."""
+    """images (N, C, H, W) uint8, labels (N,) int64.
+
+    ``groups`` (N,) int64, where there are any, says which images are variations of one thing (an emoji in several skin
+    tones): training draws every group equally often, so that one with many variations does not crowd out the others.
+    """
 
     images: Tensor
     labels: Tensor
+    groups: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: Tensor | slice) -> ImageSet:
-        return ImageSet(self.images[index], self.labels[index])
+        return ImageSet(self.images[index], self.labels[index], None if self.groups is None else self.groups[index])
 
     def spread(self, count: int) -> ImageSet:
         """``count`` of the images at an even stride (data sets are often sorted by class); all if there are fewer."""
@@ -57,6 +62,7 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found, arrays = file.files, [file[name] for name in names if name in file]
+            groups = torch.from_numpy(file[f"group_{split}"].astype(np.int64)) if f"group_{split}" in file else None
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not an .npz file that can be read: {error}.") from error
     if len(arrays) < len(names):
@@ -75,4 +81,4 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     dx, dy = image_size - width, image_size - height
     tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     padded = F.pad(tensor, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))
-    return ImageSet(padded, torch.from_numpy(labels.astype(np.int64)))
+    return ImageSet(padded, torch.from_numpy(labels.astype(np.int64)), groups)

@@ -74,6 +74,17 @@ def batch_indices(n: int, step: int, batch: int, seed: int) -> Tensor:
     return torch.cat(parts)
 
 
+def choose(data: ImageSet, step: int, batch: int, seed: int, generator: torch.Generator) -> Tensor:
+    """Which images step ``step`` sees: every one once an epoch, or one member of every group."""
+    if data.groups is None:
+        return batch_indices(len(data), step, batch, seed)
+    members = torch.argsort(data.groups, stable=True)
+    counts = torch.unique(data.groups, return_counts=True)[1]
+    group = batch_indices(len(counts), step, batch, seed)
+    member = (torch.rand(batch, generator=generator) * counts[group]).long()
+    return members[(counts.cumsum(0) - counts)[group] + member]
+
+
 def loss_of_batch(network: nn.Module, config: UNetConfig, x_0: Tensor, label: Tensor, t: Tensor, eps: Tensor,
                   schedule: Schedule) -> Tensor:  # fmt: skip
     """Mean squared error of the network's prediction at steps t, (B,); a scalar."""
@@ -130,7 +141,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, run: 
     try:
         while step < config.steps:
             generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
-            batch = data[batch_indices(len(data), step, config.batch, config.seed)]
+            batch = data[choose(data, step, config.batch, config.seed, generator)]
             t = stratified_steps(config.batch, schedule.T, generator)
             x_0 = to_unit(batch.images)
             eps = torch.randn(x_0.shape, generator=generator)

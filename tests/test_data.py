@@ -10,6 +10,9 @@ from PIL import Image
 
 from diffusion.data import DataError, ImageSet, load_npz
 from diffusion.images import to_tensor, to_unit
+from diffusion.train import choose
+
+ROOT = Path(__file__).parent.parent
 
 
 def write(path: Path, **arrays: Any) -> Path:
@@ -112,3 +115,21 @@ def test_spread_reaches_both_ends_and_never_repeats() -> None:
     data = ImageSet(torch.zeros(10, 1, 2, 2, dtype=torch.uint8), torch.arange(10))
     assert data.spread(4).labels.tolist() == [0, 3, 6, 9]
     assert data.spread(99).labels.tolist() == list(range(10))
+
+
+def test_a_group_is_drawn_as_often_as_an_image_alone() -> None:
+    groups = torch.tensor([0, 1, 1, 1, 1, 2])
+    data = ImageSet(torch.zeros(6, 1, 2, 2, dtype=torch.uint8), torch.zeros(6, dtype=torch.int64), groups)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.cat([choose(data, step, 3, 0, generator) for step in range(400)])
+    assert torch.bincount(groups[drawn]).tolist() == [400, 400, 400]
+    assert torch.bincount(drawn)[1:5].min() > 60
+
+
+def test_the_bundled_emoji_hold_out_whole_emoji() -> None:
+    train, test = (load_npz(ROOT / "assets" / "emoji" / "emoji.npz", split, 32) for split in ("train", "test"))
+    assert (len(train), len(test)) == (3421, 360)
+    assert train.groups is not None
+    assert test.groups is not None
+    assert not set(train.groups.tolist()) & set(test.groups.tolist())
+    assert set(train.labels.tolist()) == set(test.labels.tolist()) == set(range(9))
