@@ -16,7 +16,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion.denoiser import NetworkDenoiser
 from diffusion.schedule import Schedule, make_schedule
@@ -44,7 +44,7 @@ class Card:
     images_seen: int
     seconds: float
     sha256: str = ""
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
 
     def training_schedule(self) -> Schedule:
         """The schedule its noise levels were drawn from in training."""
@@ -79,23 +79,65 @@ def available(folder: Path = MODELS) -> list[str]:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write beside and rename, so that a full disk or a lost machine leaves the file that was there."""
-    beside = path.with_name(f".{path.name}.part")
+    write_together({path: data})
+
+
+def write_together(files: dict[Path, bytes]) -> None:
+    """Write several files that belong together, atomically each; none is replaced unless there is room for all."""
+    beside = {path: path.with_name(f".{path.name}.part") for path in files}
     try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
+        for path, data in files.items():
+            with beside[path].open("wb") as file:
+                file.write(data)
+                file.flush()
+                # Without it the rename may reach the disk before the content.
+                os.fsync(file.fileno())
+        for path, part in beside.items():
+            os.replace(part, path)
     finally:
-        beside.unlink(missing_ok=True)
+        for part in beside.values():
+            part.unlink(missing_ok=True)
+
+
+def write_weights(path: Path, network: nn.Module, card: dict[str, Any]) -> None:
+    """Write ``path`` (NAME.safetensors, float16) and beside it the card, with the weights' hash filled in."""
+    # Whole numbers, counters for one, may be larger than float16 holds.
+    weights = {name: (value.detach().half() if value.is_floating_point() else value).cpu().contiguous()
+               for name, value in network.state_dict().items()}  # fmt: skip
+    data = safetensors.torch.save(weights)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = card | {"sha256": hashlib.sha256(data).hexdigest()}
+    write_together({path: data, path.with_suffix(".json"): _card_bytes(content)})
+
+
+def read_weights(path: Path, sha256: str, network: nn.Module) -> None:
+    """Load the weights at ``path`` into a network, as float32.
+
+    Raises:
+        CheckpointError: a hash that does not match, or weights of another architecture.
+    """
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckpointError(f"{path.name} is not the file its card describes (SHA-256 differs); download it again.")
+    try:
+        network.load_state_dict(safetensors.torch.load(data))  # copies, and so converts to float32
+    except (RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{path.name} does not fit the architecture in its card.") from error
 
 
 def save_model(path: Path, network: UNet, card: Card) -> Card:
     """Write ``path`` (NAME.safetensors, float16) and its card; returns the card with the hash filled in."""
-    weights = {name: value.detach().half().cpu().contiguous() for name, value in network.state_dict().items()}
-    data = safetensors.torch.save(weights)
-    content = asdict(card) | {"sha256": hashlib.sha256(data).hexdigest()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data)
-    write_atomically(path.with_suffix(".json"), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    write_weights(path, network, asdict(card))
     return read_card(path)
+
+
+def save_card(name: str, card: Card) -> None:
+    """Write the card of a network anew, beside its weights."""
+    write_atomically(find_model(name).with_suffix(".json"), _card_bytes(asdict(card)))
+
+
+def _card_bytes(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_card(path: Path) -> Card:
@@ -134,14 +176,8 @@ def load_model(name: str, device: torch.device | str = "cpu") -> Model:
     """
     path = find_model(name)
     card = read_card(path)
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != card.sha256:
-        raise CheckpointError(f"{path.name} is not the file its card describes (SHA-256 differs); download it again.")
-    try:
-        network = UNet(card.network)
-        network.load_state_dict({k: v.float() for k, v in safetensors.torch.load(data).items()})
-    except (RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} does not fit the architecture in its card.") from error
+    network = UNet(card.network)
+    read_weights(path, card.sha256, network)
     device = torch.device(device)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval().requires_grad_(False)

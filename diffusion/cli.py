@@ -5,18 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffusion.schedule import FAMILIES, Schedule, make_schedule
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     import torch
+    from accelerate import PartialState
 
     from diffusion.checkpoint import Card
 
 BATCH = 64
+# What `evaluate` draws: fewer images where one takes longer.
+DRAWINGS = [
+    f"{sampler}:{steps}:{count}"
+    for steps, count in ((10, 1000), (20, 1000), (50, 1000), (100, 1000), (1000, 200))
+    for sampler in ("ddim", "ddpm")
+]
 
 
 class CommandError(ValueError):
@@ -24,23 +32,47 @@ class CommandError(ValueError):
 
 
 def _train(args: argparse.Namespace) -> None:
-    from diffusion.checkpoint import Card
-    from diffusion.data import load_npz
-    from diffusion.device import best_device
-    from diffusion.train import TrainConfig, train
-    from diffusion.unet import UNetConfig
+    from dataclasses import fields, replace
 
-    data = load_npz(args.data, "train", args.image_size)
+    from accelerate import Accelerator
+
+    from diffusion.checkpoint import Card
+    from diffusion.data import load_data
+    from diffusion.device import best_precision
+    from diffusion.train import RECIPES, TrainConfig, train
+
+    name = args.config or (args.data if args.data in RECIPES else "emoji")
+    if name not in RECIPES:
+        raise CommandError(f"There is no configuration {name!r}; choose one of {', '.join(RECIPES)}.")
+    recipe = RECIPES[name]
+
+    def given(kind: type[Any]) -> dict[str, Any]:
+        values = {field.name: getattr(args, field.name, None) for field in fields(kind)}
+        return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+
+    config = replace(recipe.train, **given(TrainConfig))
+    schedule = {"family": args.schedule or recipe.schedule["family"], "T": args.T} | _given_parameters(args)
+    make_schedule(**schedule)  # refuses what cannot be, before the data are read
+    size = args.image_size or recipe.network.image_size
+    data = load_data(args.data, "train", size)
     if args.hold_out is not None:
-        data = data.without(load_npz(args.hold_out, "test", args.image_size))
-    classes = [str(i) for i in range(int(data.labels.max()) + 1)]
-    network = UNetConfig(args.image_size, data.images.shape[1], len(classes), widths=tuple(args.widths))
+        data = data.without(load_data(args.hold_out, "test", size, data.images.shape[1]))
+    conditional = recipe.network.num_classes > 0
+    classes = list(data.classes or map(str, range(int(data.labels.max()) + 1))) if conditional else []
+    network = replace(
+        recipe.network, **given(type(recipe.network)), channels=data.images.shape[1], num_classes=len(classes),
+    )  # fmt: skip
     card = Card(
-        name=args.name, title=args.title, classes=classes, network=network, schedule={"family": "cosine", "T": 1000},
+        name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
         data=args.about_data, licence=args.licence, command="", images_seen=0, seconds=0.0,
     )  # fmt: skip
-    config = TrainConfig(images=args.images, batch=args.batch, lr=args.lr, seed=args.seed)
-    print(train(data, network, config, args.run, card, best_device()))
+    processes = _processes(args)
+    precision = best_precision(processes.device) if args.precision == "auto" else args.precision
+    accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
+    weights = train(data, network, config, args.run, card, accelerator)
+    if processes.is_main_process:
+        print(weights)
+    accelerator.end_training()
 
 
 def _sample(args: argparse.Namespace) -> None:
@@ -53,37 +85,96 @@ def _sample(args: argparse.Namespace) -> None:
         raise CommandError(f"--guidance must be a finite number, not {args.guidance}.")
     schedule = _schedule_of(args, args.schedule)
 
-    import numpy as np
-    from tqdm import tqdm
-
     from diffusion.checkpoint import load_model, write_atomically
     from diffusion.denoiser import Guided
-    from diffusion.images import encode, grid, to_bytes, to_pil
-    from diffusion.sampler import DDIM, DDPM, sample, timesteps
+    from diffusion.generate import generate
+    from diffusion.images import encode, grid, to_pil
+    from diffusion.sampler import DDIM, DDPM, timesteps
 
     steps = timesteps(schedule.T, args.steps, args.spacing)
     update = DDIM(args.eta) if args.sampler == "ddim" else DDPM(args.variance)
-    model = load_model(args.model, _device(args.device))
+    device = _device(args.device)
+    processes = _processes(args)
+    model = load_model(args.model, processes.device if args.device == "auto" else device)
     classes = len(model.card.classes)
     labels = model.card.labels(args.count, _class(args.label, model.card))
-    denoiser = Guided(model.denoiser, args.guidance, empty=classes)
-    starts = range(0, args.count, BATCH)
-    images = []
-    with tqdm(total=len(starts) * len(steps), unit=" steps") as bar:
-        for start in starts:
-            stop = min(start + BATCH, args.count)
-            for step in sample(
-                denoiser, schedule, model.image_shape, steps=steps, seeds=range(args.seed + start, args.seed + stop),
-                labels=labels[start:stop] if classes else None, update=update, device=model.device,
-            ):  # fmt: skip
-                x = step.x_s
-                bar.update()
-            images.append(to_bytes(x))
-    made = np.concatenate(images)
-    write_atomically(
-        args.out,
-        encode(to_pil(grid(made)), "PNG") if args.out.suffix == ".png" else _npz(images=made, labels=labels.numpy()),
-    )
+    made = generate(
+        Guided(model.denoiser, args.guidance, empty=classes), schedule, model.image_shape, steps=steps,
+        seeds=range(args.seed, args.seed + args.count), labels=labels if classes else None, update=update,
+        device=model.device, batch=BATCH, processes=processes, progress=True,
+    )  # fmt: skip
+    if processes.is_main_process:
+        write_atomically(
+            args.out,
+            encode(to_pil(grid(made)), "PNG") if args.out.suffix == ".png"
+            else _npz(images=made, labels=labels.numpy()),
+        )  # fmt: skip
+    processes.destroy_process_group()
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    runs = [_drawing(text) for text in args.runs]
+    _check_seed(args.seed, max([count for *_, count in runs], default=1))
+    if args.draws < 1:
+        raise CommandError(f"--draws must be at least 1, not {args.draws}.")
+    if args.out is not None:
+        _check_folder(args.out)
+
+    from dataclasses import replace
+
+    from diffusion.checkpoint import load_model, save_card, write_atomically
+    from diffusion.classifier import load_classifier
+    from diffusion.data import load_data
+    from diffusion.evaluate import Run, evaluate_likelihood, evaluate_samples
+    from diffusion.sampler import DDIM, DDPM, timesteps
+
+    model = load_model(args.model, _device(args.device))
+    network = model.card.network
+    for _, steps, _ in runs:
+        timesteps(model.card.training_schedule().T, steps)  # refuses too many
+    held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
+    command = "python -m diffusion " + shlex.join(args.arguments)
+    result: dict[str, Any] = {"model": model.card.name, "sha256": model.card.sha256, "command": command}
+    result |= evaluate_likelihood(model, held_out, draws=args.draws, seed=args.seed, batch=BATCH)
+    if runs:
+        classifier, judge = load_classifier(args.classifier or model.card.name)
+        train = load_data(args.data, "train", network.image_size, network.channels)
+        updates: dict[str, DDPM | DDIM] = {"ddim": DDIM(), "ddpm": DDPM()}
+        result |= evaluate_samples(
+            model, classifier, train, held_out, [Run(updates[name], steps, count) for name, steps, count in runs],
+            seed=args.seed, batch=BATCH,
+        )  # fmt: skip
+        result["classifier"] = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
+    if args.card:
+        save_card(args.model, replace(model.card, figures=result))
+    if args.out is not None:
+        write_atomically(args.out, (json.dumps(result, indent=1) + "\n").encode())
+    print(json.dumps(result))
+
+
+def _drawing(text: str) -> tuple[str, int, int]:
+    """SAMPLER:STEPS:COUNT."""
+    sampler, *numbers = text.split(":")
+    if sampler not in ("ddim", "ddpm") or len(numbers) != 2 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
+        raise CommandError(f"{text!r} is not SAMPLER:STEPS:COUNT, as in ddim:50:1000 or ddpm:100:1000.")
+    return sampler, int(numbers[0]), int(numbers[1])
+
+
+def _classifier(args: argparse.Namespace) -> None:
+    _check_folder(args.out)
+
+    from diffusion.classifier import ClassifierConfig, ClassifierTraining, make_classifier
+    from diffusion.data import load_data
+
+    train = load_data(args.data, "train", args.image_size)
+    channels = train.images.shape[1]
+    test = load_data(args.data, "test", args.image_size, channels)
+    card = make_classifier(
+        args.out, train, test, ClassifierConfig(channels, int(train.labels.max()) + 1),
+        ClassifierTraining(mirror=args.mirror, seed=args.seed), about_data=args.about_data,
+        command="python -m diffusion " + shlex.join(args.arguments),
+    )  # fmt: skip
+    print(json.dumps({"test_accuracy": card.test_accuracy, "test_images": card.test_images}))
 
 
 def _class(wanted: str | None, card: Card) -> int | None:
@@ -180,6 +271,13 @@ def _check_seed(seed: int, count: int) -> None:
         raise CommandError(f"--seed must be a whole number from 0 to 2^63 - {count}, not {seed}.")
 
 
+def _processes(args: argparse.Namespace) -> PartialState:
+    """All processes that ``accelerate launch`` started; this one alone without it."""
+    from accelerate import PartialState
+
+    return PartialState(cpu=args.device == "cpu")
+
+
 def _device(name: str) -> torch.device:
     import torch
 
@@ -195,8 +293,11 @@ def _device(name: str) -> torch.device:
 
 def _schedule_of(args: argparse.Namespace, family: str) -> Schedule:
     """The schedule that the options describe; those left out take the family's defaults."""
-    given = {name: getattr(args, name) for name in _parameters() if getattr(args, name) is not None}
-    return make_schedule(family, args.T, **given)
+    return make_schedule(family, args.T, **_given_parameters(args))
+
+
+def _given_parameters(args: argparse.Namespace) -> dict[str, float]:
+    return {name: getattr(args, name) for name in _parameters() if getattr(args, name) is not None}
 
 
 def _parameters() -> dict[str, str]:
@@ -204,8 +305,9 @@ def _parameters() -> dict[str, str]:
     return {name: p.about for family in FAMILIES.values() for name, p in family.parameters.items()}
 
 
-def _add_schedule_options(command: argparse.ArgumentParser, name: str) -> None:
-    command.add_argument(name, default="linear", metavar="FAMILY", help=f"{', '.join(FAMILIES)} (default: linear)")
+def _add_schedule_options(command: argparse.ArgumentParser, name: str, default: str | None = "linear") -> None:
+    about = f"{', '.join(FAMILIES)} (default: {default or 'as --config says'})"
+    command.add_argument(name, default=default, metavar="FAMILY", help=about)
     command.add_argument("--T", type=int, default=1000, help="number of steps (default: %(default)s)")
     for parameter, about in _parameters().items():
         holders = [family for family in FAMILIES if parameter in FAMILIES[family].parameters]
@@ -224,21 +326,40 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True)
 
     train = commands.add_parser("train", help="train a network; run again to go on with a stopped run")
-    train.add_argument("--data", type=Path, required=True, help=".npz with x_train, y_train (uint8)")
-    train.add_argument(
-        "--hold-out", type=Path, metavar="FILE", help=".npz with x_test, y_test that are left out of --data"
-    )
-    train.add_argument("--run", type=Path, required=True, help="folder for checkpoints")
+    data_help = "digits, emoji, an .npz with x_train, y_train (uint8), or a folder or zip of images"
+    train.add_argument("--data", required=True, help=data_help)
+    train.add_argument("--hold-out", metavar="DATA", help="data whose test images are left out of --data")
+    train.add_argument("--run", type=Path, required=True, help="folder for checkpoints, samples and the log")
     train.add_argument("--name", required=True, help="name of the network")
-    train.add_argument("--title", default="")
+    train.add_argument("--config", help="digits, emoji, or cifar10, the paper's: sets all that follows "
+                                        "(default: that of --data if there is one, else emoji)")  # fmt: skip
+    train.add_argument("--title", default="", help="for the card (default: the name)")
     train.add_argument("--about-data", default="", help="where the data is from, for the card")
     train.add_argument("--licence", default="", help="licence of the data, for the card")
-    train.add_argument("--image-size", type=int, default=32)
-    train.add_argument("--widths", type=int, nargs="+", default=[48, 96, 128])
-    train.add_argument("--images", type=int, default=320_000)
-    train.add_argument("--batch", type=int, default=32)
-    train.add_argument("--lr", type=float, default=5e-4)
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--image-size", type=int)
+    train.add_argument("--widths", type=int, nargs="+", metavar="N", help="channels at each level")
+    train.add_argument("--prediction", choices=("eps", "v", "x0"), help="what the network predicts")
+    train.add_argument("--dropout", type=float)
+    train.add_argument("--images", type=int, help="images seen in all")
+    train.add_argument("--batch", type=int, help="images a step, over all processes")
+    train.add_argument("--lr", type=float, help="peak learning rate")
+    train.add_argument("--warmup", type=int, help="steps until the peak")
+    train.add_argument("--decay", choices=("cosine", "constant"), help="of the learning rate")
+    train.add_argument("--weight-decay", type=float)
+    train.add_argument("--drop-label", type=float, help="share shown with the empty class")
+    train.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror half of the images")
+    train.add_argument("--ema", type=float, help="decay of the averaged weights")
+    train.add_argument("--clip", type=float, help="largest gradient norm")
+    train.add_argument("--t", choices=("stratified", "uniform", "importance"), help="how steps are drawn")
+    train.add_argument("--weighting", choices=("simple", "min-snr"), help="of the squared error")
+    train.add_argument("--seed", type=int)
+    train.add_argument("--save-every", type=float, help="seconds between checkpoints")
+    train.add_argument("--log-every", type=int, help="steps a row of log.csv")
+    train.add_argument("--preview-every", type=int, help="images between two grids of samples")
+    train.add_argument("--precision", choices=("auto", "no", "bf16", "fp16"), default="auto",
+                       help="auto: what the device is fast at (default: %(default)s)")  # fmt: skip
+    train.add_argument("--device", choices=("auto", "cpu"), default="auto")
+    _add_schedule_options(train, "--schedule", default=None)
     train.set_defaults(run_command=_train)
 
     sample = commands.add_parser("sample", help="draw images from a network, with seeds seed, seed + 1, ...")
@@ -270,11 +391,35 @@ def parser() -> argparse.ArgumentParser:
     loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")
     loss.add_argument("--out", type=Path, required=True, help="where to write the JSON")
     loss.set_defaults(run_command=_loss)
+
+    evaluate = commands.add_parser(
+        "evaluate", help="measure a network: bits/dim, and what it draws; JSON on the last line"
+    )
+    _add_model_options(evaluate)
+    evaluate.add_argument("--data", required=True, help=data_help + "; its test images are the held-out ones")
+    evaluate.add_argument("--test", metavar="DATA", help="other data with the held-out images")
+    evaluate.add_argument("--draws", type=int, default=10, help="steps drawn for each image (default: %(default)s)")
+    evaluate.add_argument("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT", default=DRAWINGS,
+                          help="what to draw; none for bits/dim alone (default: all of 10 ... 1000 steps)")  # fmt: skip
+    evaluate.add_argument("--classifier", help="that judges, by name or path (default: the one named like the model)")
+    evaluate.add_argument("--out", type=Path, help=".json to write as well")
+    evaluate.add_argument("--card", action="store_true", help="write the figures into the network's card as well")
+    evaluate.set_defaults(run_command=_evaluate)
+
+    classifier = commands.add_parser("classifier", help="train a classifier for evaluate to judge with")
+    classifier.add_argument("--data", required=True, help=data_help + ", with test images")
+    classifier.add_argument("--out", type=Path, required=True, help="NAME.safetensors to write, with its card")
+    classifier.add_argument("--image-size", type=int, default=32, help="(default: %(default)s)")
+    classifier.add_argument("--mirror", action="store_true", help="mirror half of the images")
+    classifier.add_argument("--about-data", default="", help="where the data is from, for the card")
+    classifier.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    classifier.set_defaults(run_command=_classifier)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
+    args.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         args.run_command(args)
     except (ValueError, OSError) as error:

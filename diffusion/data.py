@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import io
+import json
+import struct
+import warnings
 import zipfile
 import zlib
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 from torch import Tensor
+from tqdm import tqdm
 
-# The digits that come with the project; assets/digits/README.md says from where.
-BUNDLED_DIGITS = Path(__file__).parent.parent / "assets" / "digits" / "digits.npz"
+# The data that come with the project; the README.md beside each says from where.
+ASSETS = Path(__file__).parent.parent / "assets"
+BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
+BUNDLED_DIGITS = BUNDLED["digits"]
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
+LABELS = "dataset.json"
+MAX_PIXELS = 50_000_000
+# What Pillow's readers raise on bytes that are not what they say.
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile,
+              Image.DecompressionBombError)  # fmt: skip
 
 
 class DataError(ValueError):
     """A data file that cannot be used, said in one sentence."""
+
+
+class DataWarning(UserWarning):
+    """Some of the data cannot be used; the rest can."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +49,20 @@ class ImageSet:
 
     ``groups`` (N,) int64, where there are any, says which images are variations of one thing (an emoji in several skin
     tones): training draws every group equally often, so that one with many variations does not crowd out the others.
+    ``classes`` are the names of labels 0, 1, ..., where they are known.
     """
 
     images: Tensor
     labels: Tensor
     groups: Tensor | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: Tensor | slice) -> ImageSet:
-        return ImageSet(self.images[index], self.labels[index], None if self.groups is None else self.groups[index])
+        groups = None if self.groups is None else self.groups[index]
+        return replace(self, images=self.images[index], labels=self.labels[index], groups=groups)
 
     def spread(self, count: int) -> ImageSet:
         """``count`` of the images at an even stride (data sets are often sorted by class); all if there are fewer."""
@@ -48,6 +74,156 @@ class ImageSet:
         unwanted = {image.numpy().tobytes() for image in held_out.images}
         keep = [i for i, image in enumerate(self.images) if image.numpy().tobytes() not in unwanted]
         return self[torch.tensor(keep, dtype=torch.int64)]
+
+
+def load_data(source: str | Path, split: str, image_size: int, channels: int | None = None) -> ImageSet:
+    """Images from any of the places they may be in.
+
+    Args:
+        source: "digits" or "emoji", which come with the project; an .npz (see ``load_npz``); or a folder or .zip of
+            images. There the labels are those in ``dataset.json`` ({"labels": [[path, label], ...]}, or null) if there
+            is one; else the folders at the top are the classes, by name; else there are none. If the folders at the
+            top are ``train`` and ``test``, the split chooses one of them first. Images are cropped to the square in
+            their middle and resized with Lanczos; transparency is laid over white.
+        split: "train" or "test".
+        image_size: side of the images, in pixels.
+        channels: 1 for grey, 3 for RGB; None for grey if all images are. An .npz must have them as they are.
+
+    Raises:
+        DataError: nothing there, no images that can be read, labels that do not fit.
+
+    Warns:
+        DataWarning: images that cannot be read, which are left out.
+    """
+    path = BUNDLED.get(str(source), Path(source))
+    if path.suffix.lower() == ".npz":
+        data = load_npz(path, split, image_size)
+        if channels not in (None, data.images.shape[1]):
+            raise DataError(f"{path} has images of {data.images.shape[1]} channels, not {channels}.")
+        return data
+    if path.is_dir():
+        names = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+        return _load_files(path, names, lambda name: (path / name).read_bytes(), split, image_size, channels)
+    if not path.is_file():
+        raise DataError(f"There is no file or folder {path}.")
+    if path.suffix.lower() != ".zip":
+        raise DataError(f"{path} is neither an .npz, nor a .zip or folder of images.")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not a zip file that can be read: {error}.") from error
+    with archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+        return _load_files(path, names, archive.read, split, image_size, channels)
+
+
+def _load_files(source: Path, names: set[str], read: Callable[[str], bytes], split: str, image_size: int,
+                channels: int | None) -> ImageSet:  # fmt: skip
+    """The images among the files of a folder or zip, in the order of their names."""
+    names = {
+        name for name in names if not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    }
+    tops = {PurePosixPath(name).parts[0] for name in names}
+    root = ""
+    if len(tops) == 1 and source.suffix.lower() == ".zip" and not tops & names:
+        root = f"{tops.pop()}/"  # a folder that was zipped as a whole
+        tops = {PurePosixPath(name.removeprefix(root)).parts[0] for name in names}
+    if tops and tops <= {"train", "test"}:
+        if split not in tops:
+            raise DataError(f"{source} has no folder {split}.")
+        root += f"{split}/"
+    elif split == "test":
+        raise DataError(f"{source} has no folder test: what was trained on would say little about a network.")
+    inside = {name.removeprefix(root) for name in names if name.startswith(root)}
+    files = sorted(name for name in inside if PurePosixPath(name).suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"{source} has no images ({', '.join(sorted(SUFFIXES))}).")
+    labels, classes = (
+        _read_labels(source, read(root + LABELS), files) if LABELS in inside else _labels_of_folders(source, files)
+    )
+
+    def decode(name: str) -> NDArray[np.uint8] | None:
+        try:
+            return _square(read(root + name), image_size)
+        except UNREADABLE:
+            return None
+
+    # Decoding leaves the interpreter's lock, so threads help; map keeps the order.
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        decoded = list(tqdm(pool.map(decode, files), total=len(files), unit=" images", disable=len(files) < 500))
+    bad = [name for name, image in zip(files, decoded, strict=True) if image is None]
+    if len(bad) == len(files):
+        raise DataError(f"None of the {len(files)} images in {source} can be read.")
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        names_of_bad = ", ".join(bad[:5])
+        warnings.warn(f"{len(bad)} of {len(files)} images in {source} cannot be read and are left out: "
+                      f"{names_of_bad}{more}.", DataWarning, stacklevel=3)  # fmt: skip
+    kept = [image for image in decoded if image is not None]
+    if channels is None:
+        channels = 1 if all(image.shape[-1] == 1 for image in kept) else 3
+    arrays = np.stack([_with_channels(image, channels) for image in kept])
+    chosen = [label for label, image in zip(labels, decoded, strict=True) if image is not None]
+    return ImageSet(torch.from_numpy(arrays.transpose(0, 3, 1, 2).copy()), torch.tensor(chosen), classes=classes)
+
+
+def _read_labels(source: Path, content: bytes, files: list[str]) -> tuple[list[int], tuple[str, ...]]:
+    """The label of each file, and no names, from the format of the data set tools of StyleGAN and EDM."""
+    try:
+        listed = json.loads(content)["labels"]
+        found: dict[str, Any] = dict(listed) if listed is not None else dict.fromkeys(files, 0)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f'{LABELS} in {source} is not {{"labels": [[path, label], ...]}}.') from error
+    wrong = [f"{name} has {label!r}" for name, label in found.items() if type(label) is not int or label < 0]
+    strangers = [f"{name} is listed, but not there" for name in found if name not in set(files)]
+    missing = [f"{name} is not listed" for name in files if name not in found]
+    for problems in (wrong, strangers, missing):
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise DataError(f"{LABELS} in {source} does not fit the images: {problems[0]}{more}.")
+    return [found[name] for name in files], ()
+
+
+def _labels_of_folders(source: Path, files: list[str]) -> tuple[list[int], tuple[str, ...]]:
+    """The folder at the top that each file is in, and the folders' names."""
+    tops = [PurePosixPath(name).parts[0] if "/" in name else "" for name in files]
+    classes = sorted(set(tops) - {""})
+    if classes and "" in tops:
+        stray = files[tops.index("")]
+        raise DataError(
+            f"{source} has folders of classes, but {stray} and {tops.count('') - 1} more are in none of them."
+        )
+    return [classes.index(top) if classes else 0 for top in tops], tuple(classes)
+
+
+def _square(content: bytes, side: int) -> NDArray[np.uint8]:
+    """The square in the middle of a picture, (side, side, 1 or 3), grey or RGB as it is stored."""
+    with Image.open(io.BytesIO(content)) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError("too large")
+        image.load()
+        turned: Image.Image = ImageOps.exif_transpose(image)
+    if turned.mode.startswith(("I", "F")):
+        # 16-bit grey: Pillow's own conversion would cut everything above 255 to white.
+        values = np.asarray(turned, dtype=np.float64)
+        turned = Image.fromarray(np.rint(values / max(values.max(), 255.0) * 255).astype(np.uint8))
+    if turned.has_transparency_data:
+        grey = turned.mode in ("LA", "La")
+        turned = turned.convert("RGBA")
+        turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned).convert("L" if grey else "RGB")
+    fitted = ImageOps.fit(
+        turned.convert("L" if turned.mode in ("1", "L") else "RGB"), (side, side), Image.Resampling.LANCZOS
+    )
+    return np.asarray(fitted).reshape(side, side, -1)
+
+
+def _with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if image.shape[-1] == channels:
+        return image
+    if channels == 3:
+        return image.repeat(3, axis=2)
+    return np.asarray(Image.fromarray(image).convert("L"))[..., None]
 
 
 def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
@@ -62,7 +238,8 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found, arrays = file.files, [file[name] for name in names if name in file]
-            groups = torch.from_numpy(file[f"group_{split}"].astype(np.int64)) if f"group_{split}" in file else None
+            groups = file.get(f"group_{split}")
+            classes = tuple(map(str, file["classes"])) if "classes" in file else ()
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not an .npz file that can be read: {error}.") from error
     if len(arrays) < len(names):
@@ -74,6 +251,10 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
         raise DataError(f"{path}: {names[1]} must be whole numbers of shape (N,).")
     if len(images) != len(labels) or len(images) == 0:
         raise DataError(f"{path} has {len(images)} images but {len(labels)} labels in {split}.")
+    if groups is not None and (groups.shape != labels.shape or groups.dtype.kind not in "iu"):
+        raise DataError(f"{path}: group_{split} must be whole numbers of shape (N,), one for each image.")
+    if classes and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+        raise DataError(f"{path}: {names[1]} has labels outside 0 ... {len(classes) - 1}, the classes that are named.")
     images = images[..., None] if images.ndim == 3 else images
     height, width = images.shape[1:3]
     if max(height, width) > image_size:
@@ -81,4 +262,5 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     dx, dy = image_size - width, image_size - height
     tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     padded = F.pad(tensor, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))
-    return ImageSet(padded, torch.from_numpy(labels.astype(np.int64)), groups)
+    return ImageSet(padded, torch.from_numpy(labels.astype(np.int64)),
+                    None if groups is None else torch.from_numpy(groups.astype(np.int64)), classes)  # fmt: skip

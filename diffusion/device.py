@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 
@@ -22,3 +24,13 @@ def describe_device(device: torch.device) -> str:
         return "Apple GPU"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+
+
+def best_precision(device: torch.device) -> Literal["no", "bf16"]:
+    """bf16 where the device computes in it faster than in float32 ("no"), asked of the device itself."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return "bf16" if able.get("amx_bf16") or able.get("avx512_bf16") else "no"
+    return "no"

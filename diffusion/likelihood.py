@@ -235,11 +235,74 @@ def bound(
         found = denoiser(process.q_sample(images, alpha_bar, eps), alpha_bar, labels)
         error = (found - eps).double().square().flatten(1).sum(1)
         middle += weight[t] * error + dimensions * extra[t]
+    return {"L_T": prior_kl(images, schedule), "L_mid": middle,
+            "L_0": _last_term(denoiser, images, schedule, variance, labels, generator)}  # fmt: skip
+
+
+@torch.inference_mode()
+def estimate_bound(
+    denoiser: Denoiser,
+    images: Tensor,
+    schedule: Schedule,
+    generator: torch.Generator,
+    *,
+    draws: int = 10,
+    variance: Variance = "beta",
+    labels: Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> dict[str, Tensor]:
+    """The terms of ``bound``, nats, (B,), from draws + 1 calls instead of T; each right on average.
+
+    L_T and the part of L_mid that no network enters are exact, L_0 has one noise. The rest of L_mid is a sum over t
+    of w_t |eps - eps_theta|^2, estimated by importance sampling: with p_t > 0 over t = 2 ... T,
+
+        sum_t w_t |eps - eps_theta|^2 = E_{t ~ p} w_t / p_t |eps - eps_theta|^2,    p_t ~ w_t alpha_bar_t.
+
+    ``draws`` steps are drawn for each image, one from each of as many parts of equal probability. alpha_bar_t is the
+    best expected error where pixels are independent with unit variance; with images the summand varies little too, and
+    with steps drawn evenly it varies a lot: on digits, 10 draws leave 0.05 bits/dim an image instead of 1.6.
+    That takes a network whose error falls with alpha_bar_t, as it does where v or x_0 is predicted. Where eps is
+    predicted it need not, and steps near T, seldom drawn, can then count for much; use ``bound``.
+
+    Args:
+        images: (B, C, H, W) float32 in [-1, 1], on the CPU.
+        generator: of the steps and the noise, on the CPU.
+        labels: (B,) int64, or None for the empty class.
+    """
+    device = torch.device(device)
+    dimensions = math.prod(images.shape[1:])
+    weight = torch.tensor(loss_weight(schedule, variance)[2:])
+    alpha_bar = torch.tensor(schedule.alpha_bar[2:])
+    share = weight * alpha_bar / (weight * alpha_bar).sum()
+    ends = share.cumsum(0)
+    middle = torch.full((len(images),), dimensions * float(kl_extra(schedule, variance)[2:].sum()), dtype=torch.float64)
+    label = None if labels is None else labels.to(device)
+    for part in range(draws):
+        u = (part + torch.rand(len(images), generator=generator, dtype=torch.float64)) / draws
+        i = torch.searchsorted(ends, u, right=True).clamp(max=len(ends) - 1)  # rounding may leave ends[-1] below one
+        eps = torch.randn(images.shape, generator=generator)
+        # In float64 until it is x_t: 1 - alpha_bar has few digits left in float32 at small t.
+        x_t = process.q_sample(images, alpha_bar[i, None, None, None], eps).float()
+        error = (denoiser(x_t.to(device), alpha_bar[i], label).cpu() - eps).double().square().flatten(1).sum(1)
+        middle += weight[i] / share[i] * error / draws
+    return {"L_T": prior_kl(images, schedule), "L_mid": middle,
+            "L_0": _last_term(denoiser, images, schedule, variance, labels, generator, device)}  # fmt: skip
+
+
+def _last_term(
+    denoiser: Denoiser,
+    images: Tensor,
+    schedule: Schedule,
+    variance: Variance,
+    labels: Tensor | None,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """L_0 of each image with one noise, nats, (B,)."""
     alpha_bar_1 = float(schedule.alpha_bar[1])
     x_1 = process.q_sample(images, alpha_bar_1, torch.randn(images.shape, generator=generator))
-    mean = process.x0_from_eps(x_1, denoiser(x_1, alpha_bar_1, labels), alpha_bar_1)
+    eps = denoiser(x_1.to(device), alpha_bar_1, None if labels is None else labels.to(device)).cpu()
     # beta~_1 = 0: the decoder's standard deviation is that of sigma^2 = beta, and of beta~_2 otherwise (as in the
     # code that goes with the papers, which clips the variance at its value one step later).
     sigma2 = schedule.beta[1] if variance == "beta" else schedule.posterior_variance[2]
-    return {"L_T": prior_kl(images, schedule), "L_mid": middle,
-            "L_0": decoder_nll(images, mean, math.sqrt(sigma2))}  # fmt: skip
+    return decoder_nll(images, process.x0_from_eps(x_1, eps, alpha_bar_1), math.sqrt(sigma2))

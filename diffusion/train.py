@@ -1,10 +1,11 @@
 """Training: Algorithm 1 of Ho et al. 2020, with the target and the conditioning of our networks.
 
-    repeat: x_0 from the data, t even over 1 ... T, eps from N(0, I);
+    repeat: x_0 from the data, t over 1 ... T, eps from N(0, I);
             take a gradient step on |target - network(sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps)|^2.
 
 Everything random at step n is drawn from a generator seeded by (seed, n), so a run that was stopped goes on exactly as
-if it had not been.
+if it had not been. With several processes (``accelerate launch``) each draws the whole batch and takes its share of it,
+so the batch does not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -12,21 +13,40 @@ from __future__ import annotations
 import copy
 import io
 import shlex
+import signal
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from accelerate import Accelerator
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from diffusion import process
 from diffusion.checkpoint import Card, save_model, write_atomically
 from diffusion.data import ImageSet
-from diffusion.images import to_unit
-from diffusion.schedule import Schedule, make_schedule
-from diffusion.unet import UNet, UNetConfig
+from diffusion.denoiser import NetworkDenoiser
+from diffusion.generate import generate
+from diffusion.images import encode, grid, to_pil, to_unit
+from diffusion.sampler import DDIM, timesteps
+from diffusion.schedule import Array, Schedule, make_schedule
+from diffusion.unet import Prediction, UNet, UNetConfig
+
+TimeSampling = Literal["stratified", "uniform", "importance"]
+Weighting = Literal["simple", "min-snr"]
+Decay = Literal["cosine", "constant"]
+
+
+class TrainError(ValueError):
+    """A run that cannot begin or go on, said in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +55,50 @@ class TrainConfig:
 
     Args:
         images: how many images the network sees in all.
-        batch: images a step.
-        lr: peak learning rate, reached after ``warmup`` steps and lowered to zero along a half cosine.
+        batch: images a step, over all processes.
+        lr: peak learning rate, reached after ``warmup`` steps.
+        decay: the rate falls to zero along a half cosine, or stays constant.
+        weight_decay, beta2: of AdamW.
         drop_label: probability that an image is shown with the empty class (for guidance).
+        flip: show every image mirrored half of the time.
         ema: decay of the averaged weights a step.
         clip: largest gradient norm.
+        t: each step t of a batch uniform over 1 ... T; stratified, one from each of ``batch`` equal parts; or by
+            importance, see ``LossHistory``.
+        weighting: of the squared error, see ``min_snr_weight``.
         seed: of everything random.
         save_every: seconds between checkpoints.
+        log_every: steps a row of log.csv.
+        preview_every: images between two sample grids.
     """
 
     images: int = 320_000
     batch: int = 32
     lr: float = 5e-4
     warmup: int = 300
+    decay: Decay = "cosine"
+    weight_decay: float = 0.01
+    beta2: float = 0.99
     drop_label: float = 0.1
+    flip: bool = False
     ema: float = 0.999
     clip: float = 1.0
+    t: TimeSampling = "stratified"
+    weighting: Weighting = "simple"
     seed: int = 0
     save_every: float = 120.0
+    log_every: int = 50
+    preview_every: int = 32_000
+
+    def __post_init__(self) -> None:
+        bounds = {"batch": (1, 2**20), "images": (self.batch, 2**53), "lr": (1e-12, 1e3), "warmup": (1, 2**31),
+                  "weight_decay": (0, 1e3), "beta2": (0, 0.9999999), "drop_label": (0, 1), "ema": (0, 0.9999999),
+                  "clip": (1e-12, 1e12), "seed": (0, 2**20), "save_every": (0, 1e12), "log_every": (1, 2**53),
+                  "preview_every": (1, 2**53)}  # fmt: skip
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                option = "--" + name.replace("_", "-")
+                raise TrainError(f"{option} must lie between {low:g} and {high:g}, not {getattr(self, name)}.")
 
     @property
     def steps(self) -> int:
@@ -60,8 +106,40 @@ class TrainConfig:
 
     def lr_at(self, step: int) -> float:
         ramp = min(1.0, (step + 1) / self.warmup)
-        fall = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / self.steps)).item())
-        return self.lr * ramp * fall
+        fall = 0.5 * (1 + np.cos(np.pi * step / self.steps)) if self.decay == "cosine" else 1.0
+        return float(self.lr * ramp * fall)
+
+
+# What may be changed when a run goes on: how long it is, and what it writes as it goes.
+MAY_CHANGE = ("images", "save_every", "log_every", "preview_every")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network, a schedule and a way to train it; channels and number of classes are then those of the data."""
+
+    network: UNetConfig
+    schedule: dict[str, Any]
+    train: TrainConfig
+
+
+RECIPES = {
+    "digits": Recipe(
+        UNetConfig(32, 1, 10, widths=(48, 96, 128)), {"family": "cosine", "T": 1000}, TrainConfig(images=240_000)
+    ),
+    "emoji": Recipe(
+        UNetConfig(32, 3, 9, widths=(48, 96, 192), dropout=0.1),
+        {"family": "cosine", "T": 1000},
+        TrainConfig(images=1_280_000, ema=0.9995),
+    ),
+    # Ho et al. 2020, appendix B: 35.7 M parameters, 800,000 steps, unconditional.
+    "cifar10": Recipe(
+        UNetConfig(32, 3, 0, patch=1, widths=(128, 256, 256, 256), attention=(1,), dropout=0.1, prediction="eps"),
+        {"family": "linear", "T": 1000},
+        TrainConfig(images=102_400_000, batch=128, lr=2e-4, warmup=5000, decay="constant", weight_decay=0.0,
+                    beta2=0.999, flip=True, ema=0.9999, t="uniform", preview_every=1_280_000),
+    ),
+}  # fmt: skip
 
 
 def batch_indices(n: int, step: int, batch: int, seed: int) -> Tensor:
@@ -85,95 +163,320 @@ def choose(data: ImageSet, step: int, batch: int, seed: int, generator: torch.Ge
     return members[(counts.cumsum(0) - counts)[group] + member]
 
 
-def loss_of_batch(network: nn.Module, config: UNetConfig, x_0: Tensor, label: Tensor, t: Tensor, eps: Tensor,
-                  schedule: Schedule) -> Tensor:  # fmt: skip
-    """Mean squared error of the network's prediction at steps t, (B,); a scalar."""
-    alpha_bar = torch.tensor(schedule.alpha_bar)[t]
+def draw_steps(batch: int, probability: Array, stratified: bool, generator: torch.Generator) -> Tensor:
+    """Steps t in 1 ... T for a batch, (B,) int64, each with P(t) = probability[t - 1].
+
+    Stratified, the i-th comes from the i-th of ``batch`` parts of equal probability: the loss then varies less.
+    """
+    u = torch.rand(batch, generator=generator, dtype=torch.float64)
+    if stratified:
+        u = (torch.arange(batch) + u) / batch
+    cumulative = torch.from_numpy(probability).cumsum(0)
+    return torch.searchsorted(cumulative, u, right=True).clamp(max=len(probability) - 1) + 1
+
+
+@dataclass
+class LossHistory:
+    """The last 10 losses at each t, for the plot, and for drawing t where the loss is large.
+
+    Importance sampling (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 18) draws t with p_t ~ sqrt(E[L_t^2]) and divides
+    the loss by T p_t, which leaves its expectation as it was; uniform until every t has its 10 losses, and with a
+    uniform share of 0.001 for ever after, so that none is forgotten.
+
+    Args:
+        losses: (T, 10), the last ones at each t in no order.
+        count: (T,) how many there have been.
+    """
+
+    losses: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+    @staticmethod
+    def empty(T: int) -> LossHistory:
+        return LossHistory(np.zeros((T, 10)), np.zeros(T, np.int64))
+
+    def add(self, t: Tensor, loss: Tensor) -> None:
+        for i, value in zip((t - 1).tolist(), loss.tolist(), strict=True):
+            self.losses[i, self.count[i] % 10] = value
+            self.count[i] += 1
+
+    def mean(self) -> Array:
+        """Mean of the last losses at each t, (T,); nan where there are none."""
+        kept = np.minimum(self.count, 10)
+        return np.divide(self.losses.sum(1), kept, out=np.full(len(kept), np.nan), where=kept > 0)
+
+    def probability(self) -> Array:
+        """p_t, (T,)."""
+        T = len(self.count)
+        if self.count.min() < 10:
+            return np.full(T, 1 / T)
+        root = np.sqrt(np.square(self.losses).mean(1))
+        return 0.999 * root / root.sum() + 0.001 / T
+
+
+def min_snr_weight(alpha_bar: Tensor, prediction: Prediction, gamma: float = 5.0) -> Tensor:
+    """Weight of the squared error of a prediction that weighs the error of x_0 by min(SNR, gamma), like alpha_bar.
+
+    SNR = alpha_bar / (1 - alpha_bar); an error of eps is SNR times that of x_0, one of v (SNR + 1) times
+    (Hang et al. 2023, arXiv 2303.09556, section 3.4).
+    """
+    snr = alpha_bar / (1 - alpha_bar)
+    return snr.clamp(max=gamma) / {"eps": snr, "v": snr + 1, "x0": torch.ones_like(snr)}[prediction]
+
+
+def errors_of_batch(network: nn.Module, prediction: Prediction, x_0: Tensor, label: Tensor, alpha_bar: Tensor,
+                    eps: Tensor) -> Tensor:  # fmt: skip
+    """Mean squared error of the network's prediction for each image, (B,), at levels alpha_bar, (B,) float64."""
     level = alpha_bar.to(x_0.device, x_0.dtype)[:, None, None, None]
     x_t = process.q_sample(x_0, level, eps)
-    target = {"eps": eps, "x0": x_0, "v": process.v_from_x0_eps(x_0, eps, level)}[config.prediction]
+    target = {"eps": eps, "x0": x_0, "v": process.v_from_x0_eps(x_0, eps, level)}[prediction]
     out = network(x_t, alpha_bar.logit().float().to(x_0.device), label)
-    return (out - target).square().mean()
+    return (out.float() - target).square().flatten(1).mean(1)
 
 
-def stratified_steps(batch: int, T: int, generator: torch.Generator) -> Tensor:
-    """Steps for a batch, each uniform over 1 ... T, one from each of ``batch`` equal parts: the loss varies less."""
-    u = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
-    return (u * T).long().clamp(max=T - 1) + 1
+@dataclass
+class Run:
+    """A run as it stands between two steps: all that is needed to go on exactly."""
+
+    network: UNet
+    average: UNet
+    optimizer: Any
+    scaler: Any
+    history: LossHistory
+    step: int = 0
+    seconds: float = 0.0
+    # Of the steps since the last row of the log.
+    losses: list[float] = field(default_factory=list)
+
+    def to_bytes(self, config: TrainConfig) -> bytes:
+        buffer = io.BytesIO()
+        torch.save({"network": self.network.state_dict(), "average": self.average.state_dict(),
+                    "optimizer": self.optimizer.state_dict(), "scaler": self.scaler and self.scaler.state_dict(),
+                    "history": [torch.from_numpy(self.history.losses), torch.from_numpy(self.history.count)],
+                    "step": self.step, "seconds": self.seconds, "losses": self.losses,
+                    "config": asdict(config), "architecture": asdict(self.network.config)}, buffer)  # fmt: skip
+        return buffer.getvalue()
+
+    def load(self, path: Path, config: TrainConfig, device: torch.device) -> None:
+        """Take everything from a checkpoint.
+
+        Raises:
+            TrainError: it was made with other settings.
+        """
+        state = torch.load(path, map_location=device, weights_only=True)
+        before, now = (
+            {"network": network} | {k: v for k, v in train.items() if k not in MAY_CHANGE}
+            for network, train in ((state["architecture"], state["config"]),
+                                   (asdict(self.network.config), asdict(config)))
+        )  # fmt: skip
+        for name, value in now.items():
+            if before[name] != value:
+                raise TrainError(f"The run in {path.parent} began with {name} = {before[name]}, not {value}; "
+                                 "go on with that, or choose another folder.")  # fmt: skip
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler is not None and state["scaler"] is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self.history = LossHistory(*(array.cpu().numpy() for array in state["history"]))
+        self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
 
 
-def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, run: Path, card: Card,
-          device: torch.device) -> Path:  # fmt: skip
-    """Train, or go on with the run in ``run``; returns the path of the averaged weights.
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """A list that fills when Ctrl-C or SIGTERM ask to stop, instead of an exception in the middle of a step.
+
+    The second Ctrl-C is the exception again.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+LOG_HEADER = "step,images,loss,learning_rate,gradient_norm,seconds\n"
+
+
+def begin_log(path: Path, step: int) -> None:
+    """Start the log, or take out the rows that a run stopped hard had written after its last checkpoint."""
+    rows = path.read_text().splitlines(keepends=True)[1:] if path.is_file() else []
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
+    write_atomically(path, "".join([LOG_HEADER, *kept]).encode())
+
+
+def loss_plot(history: LossHistory) -> bytes:
+    """PNG of the loss by t: each t faint, and the median over 50 parts of the axis."""
+    mean = history.mean()
+    t = np.arange(1, len(mean) + 1)
+    parts = [part for part in np.array_split(np.flatnonzero(np.isfinite(mean)), 50) if len(part)]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.semilogy(t, mean, ".", markersize=2, color="0.75")
+    axes.semilogy([t[part].mean() for part in parts], [np.median(mean[part]) for part in parts], color="#4f46e5")
+    axes.set(xlabel="t", ylabel="squared error a dimension, last 10 at each t", xlim=(0, len(mean)))
+    axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
+
+
+def loss_csv(history: LossHistory) -> str:
+    rows = zip(history.count.tolist(), history.mean().tolist(), strict=True)
+    return "t,images,loss\n" + "".join(f"{t},{count},{mean:.6g}\n" for t, (count, mean) in enumerate(rows, 1))
+
+
+def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folder: Path, card: Card,
+          accelerator: Accelerator) -> Path:  # fmt: skip
+    """Train, or go on with the run in ``folder``; returns the path of the averaged weights.
+
+    Written as it goes: state.pt (all that is needed to go on), NAME.safetensors and its card, log.csv, loss_by_t.csv
+    and .png, samples/step-STEP.png.
 
     Raises:
+        TrainError: a batch that the processes cannot share evenly, or a run that was begun with other settings.
         RuntimeError: the gradient is no longer finite.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    processes, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
+    if config.batch % processes:
+        raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {processes} processes.")
+    share = slice(rank * config.batch // processes, (rank + 1) * config.batch // processes)
+    device = accelerator.device
     schedule = make_schedule(**card.schedule)
+    alpha_bars = torch.tensor(schedule.alpha_bar)
+    folder.mkdir(parents=True, exist_ok=True)
+    state_path, weights_path = folder / "state.pt", folder / f"{card.name}.safetensors"
+
     torch.manual_seed(config.seed)
     network = UNet(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    state_path, weights_path = run / "state.pt", run / f"{card.name}.safetensors"
-    step, seconds = 0, 0.0
+    average = copy.deepcopy(network).requires_grad_(False).eval()
+    model, optimizer = accelerator.prepare(network, torch.optim.AdamW(
+        network.parameters(), lr=config.lr, betas=(0.9, config.beta2), weight_decay=config.weight_decay, fused=True
+    ))  # fmt: skip
+    run = Run(network, average, optimizer, accelerator.scaler, LossHistory.empty(schedule.T))
     if state_path.is_file():
-        state = torch.load(state_path, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
+        run.load(state_path, config, device)
+    accelerator.wait_for_everyone()
 
-    def save(seconds: float) -> None:
-        buffer = io.BytesIO()
-        torch.save({"network": network.state_dict(), "average": average.state_dict(),
-                    "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}, buffer)  # fmt: skip
-        write_atomically(state_path, buffer.getvalue())
-        done = {"images_seen": step * config.batch, "seconds": round(seconds), "network": network_config,
-                "command": "python -m diffusion " + shlex.join(sys.argv[1:])}  # fmt: skip
-        save_model(weights_path, average, Card(**(vars(card) | done)))
+    def save() -> None:
+        if not main:
+            return
+        write_atomically(state_path, run.to_bytes(config))
+        save_model(weights_path, average, replace(
+            card, images_seen=run.step * config.batch, seconds=round(run.seconds), network=network_config,
+            command="python -m diffusion " + shlex.join(sys.argv[1:]),
+        ))  # fmt: skip
 
-    started = saved = time.monotonic()
-    before = seconds
+    def gradient_norm() -> float:
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.clip).item()
+        # A scaler expects infinities now and then: it leaves the step out and lowers its scale.
+        if accelerator.scaler is None and not np.isfinite(norm):
+            raise RuntimeError(f"The gradient at step {run.step} is non-finite; lower the learning rate.")
+        return float(norm)
+
+    if main:
+        begin_log(folder / "log.csv", run.step)
     network.train()
-    bar = tqdm(total=config.steps * config.batch, initial=step * config.batch, unit=" images", smoothing=0.02)
-    running = None
-    try:
-        while step < config.steps:
-            generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
-            batch = data[choose(data, step, config.batch, config.seed, generator)]
-            t = stratified_steps(config.batch, schedule.T, generator)
-            x_0 = to_unit(batch.images)
-            eps = torch.randn(x_0.shape, generator=generator)
-            drop = torch.rand(len(x_0), generator=generator) < config.drop_label
-            label = torch.where(drop, network_config.num_classes, batch.labels)
-            for group in optimizer.param_groups:
-                group["lr"] = config.lr_at(step)
-            # Dropout draws from the global generator; another seed than above, or its masks would repeat those numbers.
-            torch.manual_seed(config.seed * 2**32 + 2**31 + step)
-            loss = loss_of_batch(network, network_config, x_0.to(device, memory_format=torch.channels_last),
-                                 label.to(device), t, eps.to(device), schedule)  # fmt: skip
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), config.clip, error_if_nonfinite=True)
-            optimizer.step()
-            # Early on the weights move fast, and a long average would remember the start.
-            decay = min(config.ema, (1 + step) / (10 + step))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-            step += 1
-            bar.update(config.batch)
-            if step % 20 == 0:
-                value = loss.item()
-                running = value if running is None else 0.95 * running + 0.05 * value
-                bar.set_postfix(loss=f"{running:.4f}", refresh=False)
-            now = time.monotonic()
-            if now - saved > config.save_every:
-                save(before + now - started)
-                saved = now
-    except KeyboardInterrupt:
-        print(f"Stopped at step {step} of {config.steps}; the same command goes on from there.")
-    finally:
-        bar.close()
-        save(before + time.monotonic() - started)
+    started = saved = time.monotonic()
+    before = run.seconds
+    whole = True
+    bar = tqdm(total=config.steps * config.batch, initial=run.step * config.batch, unit=" images", smoothing=0.02,
+               disable=not main)  # fmt: skip
+    with stop_requests() as asked, bar:
+        try:
+            while run.step < config.steps and not stopped(accelerator, asked):
+                step = run.step
+                generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
+                chosen = data[choose(data, step, config.batch, config.seed, generator)]
+                importance = config.t == "importance"
+                p = run.history.probability() if importance else np.full(schedule.T, 1 / schedule.T)
+                t = draw_steps(config.batch, p, config.t != "uniform", generator)
+                alpha_bar = alpha_bars[t]
+                weight = 1 / torch.from_numpy(p * schedule.T)[t - 1]
+                fair = torch.ones_like(weight)  # the weight of the loss itself, without that of the draw
+                if config.weighting == "min-snr":
+                    fair = min_snr_weight(alpha_bar, network_config.prediction)
+                x_0 = to_unit(chosen.images)
+                eps = torch.randn(x_0.shape, generator=generator)
+                drop = torch.rand(config.batch, generator=generator) < config.drop_label
+                label = torch.where(drop, network_config.num_classes, chosen.labels)
+                if config.flip:
+                    mirrored = torch.rand(config.batch, generator=generator) < 0.5
+                    x_0 = torch.where(mirrored[:, None, None, None], x_0.flip(-1), x_0)
+                for group in optimizer.param_groups:
+                    group["lr"] = config.lr_at(step)
+                # Dropout draws from the global generator; other seeds than above, or its masks would repeat those
+                # numbers, and than in the other processes, or theirs would be the same.
+                torch.manual_seed(config.seed * 2**32 + 2**31 + step + rank * 2**40)
+                errors = errors_of_batch(
+                    model, network_config.prediction, x_0[share].to(device, memory_format=torch.channels_last),
+                    label[share].to(device), alpha_bar[share], eps[share].to(device),
+                ) * fair[share].to(device, torch.float32)  # fmt: skip
+                optimizer.zero_grad()
+                accelerator.backward((errors * weight[share].to(device, torch.float32)).mean())
+                norm = gradient_norm()
+                losses = accelerator.gather(errors.detach()).double().cpu()
+                whole = False
+                optimizer.step()
+                # Early on the weights move fast, and a long average would remember the start.
+                decay = min(config.ema, (1 + step) / (10 + step))
+                with torch.no_grad():
+                    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+                run.history.add(t, losses)
+                run.losses.append((losses * weight).mean().item())
+                run.step += 1
+                now = time.monotonic()
+                run.seconds = before + now - started
+                whole = True
+                bar.update(config.batch)
+                if main and run.step % config.log_every == 0:
+                    loss = float(np.mean(run.losses))
+                    with (folder / "log.csv").open("a") as log:
+                        log.write(f"{run.step},{run.step * config.batch},{loss:.8g},{config.lr_at(step):.6g},"
+                                  f"{norm:.6g},{run.seconds:.1f}\n")  # fmt: skip
+                    bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+                if run.step % config.log_every == 0:
+                    run.losses.clear()
+                if now - saved > config.save_every:
+                    save()
+                    saved = now
+                if (
+                    main
+                    and (run.step * config.batch) // config.preview_every > step * config.batch // config.preview_every
+                ):
+                    preview(run, schedule, card, folder, device)
+        finally:
+            # An error inside the update leaves it half done; the checkpoint before it is whole.
+            if whole:
+                save()
+    if main and run.step < config.steps:
+        print(f"Stopped at step {run.step} of {config.steps}; the same command goes on from there.")
     return weights_path
+
+
+def stopped(accelerator: Accelerator, asked: list[int]) -> bool:
+    """Whether any process was asked to stop: all must leave after the same step, or the others would wait for it."""
+    if accelerator.num_processes == 1:
+        return bool(asked)
+    return bool(accelerator.reduce(torch.tensor(float(bool(asked)), device=accelerator.device)).item())
+
+
+def preview(run: Run, schedule: Schedule, card: Card, folder: Path, device: torch.device) -> None:
+    """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t."""
+    config = run.network.config
+    labels = card.labels(64) if config.num_classes else None
+    made = generate(NetworkDenoiser(run.average), schedule, (config.channels, config.image_size, config.image_size),
+                    steps=timesteps(schedule.T, min(schedule.T, 50)), seeds=range(64), labels=labels, update=DDIM(),
+                    device=device)  # fmt: skip
+    (folder / "samples").mkdir(exist_ok=True)
+    write_atomically(folder / "samples" / f"step-{run.step:08d}.png", encode(to_pil(grid(made, gap=2)), "PNG"))
+    write_atomically(folder / "loss_by_t.png", loss_plot(run.history))
+    write_atomically(folder / "loss_by_t.csv", loss_csv(run.history).encode())

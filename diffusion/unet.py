@@ -43,6 +43,12 @@ class UNetConfig:
     dropout: float = 0.0
     prediction: Prediction = "v"
 
+    def __post_init__(self) -> None:
+        fold = self.patch * 2 ** (len(self.widths) - 1)
+        if not self.widths or self.image_size % fold:
+            raise ValueError(f"{len(self.widths)} levels and patches of {self.patch} need an image size divisible by "
+                             f"{fold}, not {self.image_size}.")  # fmt: skip
+
 
 class NoiseLevelEmbedding(nn.Module):
     """Sinusoids of log-SNR, then two linear layers, (B,) -> (B, width)."""

@@ -1,5 +1,6 @@
 """Data files, whole and broken."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.data import DataError, ImageSet, load_npz
+from diffusion.data import DataError, DataWarning, ImageSet, load_data, load_npz
 from diffusion.images import to_tensor, to_unit
 from diffusion.train import choose
 
@@ -133,3 +134,188 @@ def test_the_bundled_emoji_hold_out_whole_emoji() -> None:
     assert test.groups is not None
     assert not set(train.groups.tolist()) & set(test.groups.tolist())
     assert set(train.labels.tolist()) == set(test.labels.tolist()) == set(range(9))
+
+
+def save(folder: Path, name: str, pixels: np.ndarray, **options: Any) -> np.ndarray:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return pixels
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def zipped(folder: Path, path: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in folder.rglob("*"):
+            if file.is_file():
+                archive.write(file, prefix + file.relative_to(folder).as_posix())
+    return path
+
+
+def test_folders_at_the_top_are_the_classes(tmp_path: Path) -> None:
+    cat, dog = save(tmp_path, "dog/1.png", noise(0, 8, 8, 3)), save(tmp_path, "cat/deep/9.PNG", noise(1, 8, 8, 3))
+    save(tmp_path, "cat/.hidden.png", noise(2, 8, 8, 3))
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
+    data = load_data(tmp_path, "train", 8)
+    assert (data.classes, data.labels.tolist()) == (("cat", "dog"), [0, 1])
+    np.testing.assert_array_equal(data.images.numpy(), np.stack([dog, cat]).transpose(0, 3, 1, 2))
+
+
+def test_a_zip_holds_what_its_folder_holds_whether_zipped_from_inside_or_outside(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    for i in range(5):
+        save(folder, f"{'ab'[i % 2]}/{i}.png", noise(i, 9 + i, 12, 3))
+    save(folder, "__MACOSX/a/1.png", noise(9, 8, 8, 3))
+    plain = load_data(folder, "train", 8)
+    for prefix in ("", "pictures/"):
+        data = load_data(zipped(folder, tmp_path / "a.zip", prefix), "train", 8)
+        assert torch.equal(data.images, plain.images)
+        assert (data.labels.tolist(), data.classes) == ([0, 0, 0, 1, 1], ("a", "b"))
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_the_square_in_the_middle_is_kept(tmp_path: Path, wide: bool) -> None:
+    pixels = noise(0, 8, 20, 3)
+    save(tmp_path, "a.png", pixels if wide else pixels.transpose(1, 0, 2).copy())
+    image = load_data(tmp_path, "train", 8).images[0].numpy()
+    np.testing.assert_array_equal(image if wide else image.transpose(0, 2, 1), pixels[:, 6:14].transpose(2, 0, 1))
+
+
+def test_images_of_other_sizes_are_resized_with_lanczos(tmp_path: Path) -> None:
+    pixels = save(tmp_path, "a.png", noise(0, 40, 40))
+    expected = np.asarray(Image.fromarray(pixels).resize((8, 8), Image.Resampling.LANCZOS))
+    data = load_data(tmp_path, "train", 8)
+    assert data.classes == ()
+    np.testing.assert_array_equal(data.images[0, 0].numpy(), expected)
+
+
+def test_every_kind_of_image_becomes_grey_or_rgb(tmp_path: Path) -> None:
+    grey = save(tmp_path, "a.png", noise(0, 8, 8))
+    clear = np.zeros((8, 8, 4), np.uint8)
+    save(tmp_path, "b.png", clear)  # black, but transparent
+    save(tmp_path, "c.png", np.full((8, 8), 65535, np.uint16))
+    palette = Image.new("P", (8, 8), 0)
+    palette.putpalette([10, 200, 30])
+    palette.save(tmp_path / "d.gif")
+    turned = Image.fromarray(noise(1, 8, 8, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # stored upside down
+    turned.save(tmp_path / "e.png", exif=exif)
+    data = load_data(tmp_path, "train", 8)
+    a, b, c, d, e = data.images.numpy()
+    np.testing.assert_array_equal(a, np.stack([grey] * 3))
+    assert (b == 255).all() and (c == 255).all()
+    assert d[:, 0, 0].tolist() == [10, 200, 30]
+    np.testing.assert_array_equal(e, noise(1, 8, 8, 3)[::-1, ::-1].transpose(2, 0, 1))
+    assert load_data(tmp_path, "train", 8, channels=1).images.shape == (5, 1, 8, 8)
+
+
+def test_images_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Path) -> None:
+    for i in range(20):
+        save(tmp_path, f"{'ab'[i // 10]}/{i:02}.png", np.full((8, 8), i, np.uint8))
+    whole = (tmp_path / "a" / "03.png").read_bytes()
+    (tmp_path / "a" / "03.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "b" / "17.png").write_text("not a picture")
+    with pytest.warns(DataWarning, match=r"2 of 20 images in .* left out: a/03\.png, b/17\.png\.$"):
+        data = load_data(tmp_path, "train", 8)
+    assert data.images[:, 0, 0, 0].tolist() == [i for i in range(20) if i not in (3, 17)]
+    assert data.labels.tolist() == [0] * 9 + [1] * 9
+
+
+def test_only_some_of_many_bad_images_are_named(tmp_path: Path) -> None:
+    save(tmp_path, "a.png", noise(0, 8, 8))
+    for i in range(8):
+        (tmp_path / f"bad{i}.jpg").write_bytes(b"")
+    with pytest.warns(DataWarning, match=r"8 of 9 .* bad4\.jpg and 3 more\.$"):
+        assert len(load_data(tmp_path, "train", 8)) == 1
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DataError, match="None of the 8 images"):
+        load_data(tmp_path, "train", 8)
+
+
+def test_the_split_is_a_folder_where_there_is_one(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        save(tmp_path / "both", f"{split}/cat/1.png", np.full((8, 8), 7 * len(split), np.uint8))
+    train, test = (load_data(tmp_path / "both", split, 8) for split in ("train", "test"))
+    assert (train.images.unique().tolist(), test.images.unique().tolist()) == ([35], [28])
+    assert train.classes == test.classes == ("cat",)
+    save(tmp_path / "one", "1.png", noise(0, 8, 8))
+    with pytest.raises(DataError, match="has no folder test"):
+        load_data(tmp_path / "one", "test", 8)
+    save(tmp_path / "only", "train/1.png", noise(0, 8, 8))
+    with pytest.raises(DataError, match="has no folder test"):
+        load_data(tmp_path / "only", "test", 8)
+
+
+def test_dataset_json_gives_the_labels(tmp_path: Path) -> None:
+    for name in ("x/1.png", "x/2.png", "3.png"):
+        save(tmp_path, name, noise(0, 8, 8))
+    (tmp_path / "dataset.json").write_text('{"labels": [["x/2.png", 0], ["x/1.png", 4], ["3.png", 2]]}')
+    assert load_data(tmp_path, "train", 8).labels.tolist() == [2, 4, 0]
+    (tmp_path / "dataset.json").write_text('{"labels": null}')
+    assert load_data(tmp_path, "train", 8).labels.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("oops", "is not"),
+        ("[]", "is not"),
+        ('{"labels": [1]}', "is not"),
+        ('{"labels": [["1.png", 0]]}', r"2\.png is not listed\."),
+        ('{"labels": []}', r"1\.png is not listed \(and 1 more\)"),
+        ('{"labels": [["1.png", 0], ["2.png", 1], ["9.png", 1]]}', r"9\.png is listed, but not there"),
+        ('{"labels": [["1.png", 0], ["2.png", -1]]}', r"2\.png has -1"),
+        ('{"labels": [["1.png", 0], ["2.png", "cat"]]}', r"2\.png has 'cat'"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    for name in ("1.png", "2.png"):
+        save(tmp_path, name, noise(0, 8, 8))
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        load_data(tmp_path, "train", 8)
+
+
+def test_sources_without_images_are_refused(tmp_path: Path) -> None:
+    empty, text, torn = tmp_path / "empty", tmp_path / "a.txt", tmp_path / "torn.zip"
+    empty.mkdir()
+    text.write_text("")
+    torn.write_bytes(b"PK\x03\x04 and nothing more")
+    save(tmp_path / "stray", "1.png", noise(0, 8, 8))
+    save(tmp_path / "stray", "cat/1.png", noise(0, 8, 8))
+    for source, message in [
+        (empty, "has no images"),
+        (zipped(empty, tmp_path / "empty.zip"), "has no images"),
+        (tmp_path / "nowhere", "There is no file or folder"),
+        (text, "is neither"),
+        (torn, "is not a zip file"),
+        (tmp_path / "stray", r"but 1\.png is in none of them"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            load_data(source, "train", 8)
+
+
+def test_the_bundled_data_have_names() -> None:
+    emoji, digits = load_data("emoji", "test", 32, 3), load_data("digits", "test", 32)
+    assert len(emoji.classes) == 9 and emoji[:3].classes == emoji.classes
+    assert digits.images.shape[1:] == (1, 32, 32)
+    with pytest.raises(DataError, match="has images of 3 channels, not 1"):
+        load_data("emoji", "train", 32, 1)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"group_test": np.zeros(2, np.int64)}, "group_test must be whole numbers"),
+        ({"group_test": np.zeros(3)}, "group_test must be whole numbers"),
+        ({"classes": np.array(["a", "b"])}, "labels outside 0 ... 1"),
+    ],
+)
+def test_groups_and_classes_that_do_not_fit_are_refused(tmp_path: Path, extra: dict[str, Any], message: str) -> None:
+    path = write(tmp_path / "a.npz", x_test=noise(0, 3, 8, 8), y_test=np.array([0, 1, 2]), **extra)
+    with pytest.raises(DataError, match=message):
+        load_npz(path, "test", 8)

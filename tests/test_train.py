@@ -1,13 +1,24 @@
 """Training: what each step draws, that it learns, and that a stopped run goes on as if it had not been."""
 
+import csv
 import dataclasses
+import errno
 import itertools
 import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from PIL import Image
 from torch import Tensor
 
 from diffusion import process, train
@@ -15,12 +26,19 @@ from diffusion.checkpoint import Card, load_model
 from diffusion.data import ImageSet
 from diffusion.images import to_unit
 from diffusion.schedule import make_schedule
-from diffusion.train import TrainConfig, batch_indices, stratified_steps
+from diffusion.train import LossHistory, TrainConfig, TrainError, batch_indices, draw_steps, min_snr_weight
 from diffusion.unet import UNet, UNetConfig
 
+ROOT = Path(__file__).parent.parent
 NETWORK = UNetConfig(8, 1, 2, widths=(8, 16), blocks=1, attention=(), dropout=0.1)
 CONFIG = TrainConfig(images=12 * 8, batch=8, lr=2e-3, warmup=3, save_every=1e9)
-CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate() -> Iterator[None]:
+    """Accelerate keeps its first device and precision for the life of a process."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def card(network: UNetConfig = NETWORK) -> Card:
@@ -38,7 +56,7 @@ def toy_set() -> ImageSet:
 
 def run(folder: Path, config: TrainConfig = CONFIG, network: UNetConfig = NETWORK) -> dict[str, Any]:
     """Train into a folder; returns what is needed to go on."""
-    train.train(toy_set(), network, config, folder, card(network), CPU)
+    train.train(toy_set(), network, config, folder, card(network), Accelerator(cpu=True))
     return torch.load(folder / "state.pt", weights_only=True)
 
 
@@ -61,15 +79,20 @@ def test_every_epoch_and_every_seed_has_an_order_of_its_own() -> None:
 def test_there_is_one_step_in_each_of_equal_parts(batch: int, T: int) -> None:
     generator = torch.Generator().manual_seed(0)
     for _ in range(50):
-        t = stratified_steps(batch, T, generator)
+        t = draw_steps(batch, np.full(T, 1 / T), True, generator)
         assert t.dtype == torch.int64
         for i, step in enumerate(t.tolist()):
             assert math.floor(i * T / batch) + 1 <= step <= min(T, math.ceil((i + 1) * T / batch))
 
 
-def test_steps_are_uniform_over_1_and_T() -> None:
+@pytest.mark.parametrize("stratified", [True, False])
+def test_steps_are_uniform_over_1_and_T(stratified: bool) -> None:
     generator, n = torch.Generator().manual_seed(0), 2000
-    counts = torch.stack([stratified_steps(6, 20, generator) for _ in range(n)]).flatten().bincount(minlength=21)
+    counts = (
+        torch.stack([draw_steps(6, np.full(20, 1 / 20), stratified, generator) for _ in range(n)])
+        .flatten()
+        .bincount(minlength=21)
+    )
     assert counts[0] == 0 and len(counts) == 21
     # Each step has 6 / 20 of a count in a batch; stratified, its variance is below the binomial's.
     expected = n * 6 / 20
@@ -109,23 +132,35 @@ def test_the_loss_is_the_squared_error_of_the_named_target(prediction: Any) -> N
     abar = torch.tensor(schedule.alpha_bar[t.numpy()])[:, None, None, None]
     a, b = abar.sqrt().float(), (1 - abar).sqrt().float()
     network = Knows({"eps": eps, "x0": x_0, "v": a * eps - b * x_0}[prediction])
-    config = dataclasses.replace(NETWORK, prediction=prediction)
-    loss = train.loss_of_batch(network, config, x_0, torch.zeros(3, dtype=torch.int64), t, eps, schedule)
-    assert loss.item() == pytest.approx(1, abs=1e-4)
+    label, level = torch.zeros(3, dtype=torch.int64), abar.flatten()
+    errors = train.errors_of_batch(network, prediction, x_0, label, level, eps)
+    torch.testing.assert_close(errors, torch.ones(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(network.x_t, a * x_0 + b * eps, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network.log_snr, torch.tensor(schedule.log_snr[t.numpy()]).float())
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
-    """Let the next run go ``step`` steps and then be interrupted."""
-    original, calls = train.loss_of_batch, iter(range(10_000))
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], None]) -> None:
+    """Let the next run go ``step`` steps and then meet with something in the middle of the next."""
+    original, calls = train.errors_of_batch, iter(range(10_000))
 
-    def loss_of_batch(*args: Any) -> Tensor:
+    def errors_of_batch(*args: Any) -> Tensor:
         if next(calls) == step:
-            raise error
+            action()
         return original(*args)
 
-    monkeypatch.setattr(train, "loss_of_batch", loss_of_batch)
+    monkeypatch.setattr(train, "errors_of_batch", errors_of_batch)
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def terminate() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def run_out_of_memory() -> None:
+    raise MemoryError("full")
 
 
 def assert_same_state(a: dict[str, Any], b: dict[str, Any]) -> None:
@@ -138,17 +173,21 @@ def assert_same_state(a: dict[str, Any], b: dict[str, Any]) -> None:
             assert torch.equal(value, b["optimizer"]["state"][key][name]), (key, name)
 
 
-@pytest.mark.parametrize("stops", [[5], [1, 6], [0]])
+@pytest.mark.parametrize(("stops", "action"), [([5], interrupt), ([1, 6], interrupt), ([0], terminate)])
 def test_a_run_stopped_and_resumed_is_bit_equal_to_one_that_was_not(
-    tmp_path: Path, stops: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    stops: list[int],
+    action: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With dropout, whose masks must not depend on how often the run was stopped."""
     whole, done = run(tmp_path / "whole"), 0
     for steps in stops:
         with monkeypatch.context() as patch:
-            stop_at(patch, steps, KeyboardInterrupt())
+            stop_at(patch, steps, action)
             state = run(tmp_path / "parts")
-        done += steps
+        done += steps + 1  # the step in hand is finished
         assert state["step"] == done and f"Stopped at step {done} of 12" in capsys.readouterr().out
         torch.manual_seed(123)  # a new process would not have the global generator where it was left
     assert_same_state(run(tmp_path / "parts"), whole)
@@ -167,15 +206,15 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
 
 def test_an_error_saves_the_steps_done_and_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        stop_at(patch, 4, MemoryError("full"))
+        stop_at(patch, 4, run_out_of_memory)
         with pytest.raises(MemoryError, match="full"):
             run(tmp_path / "parts")
     assert_same_state(run(tmp_path / "parts"), run(tmp_path / "whole"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = train.loss_of_batch
-    monkeypatch.setattr(train, "loss_of_batch", lambda *args: original(*args) * math.nan)
+    original = train.errors_of_batch
+    monkeypatch.setattr(train, "errors_of_batch", lambda *args: original(*args) * math.nan)
     with pytest.raises(RuntimeError, match="non-finite"):
         run(tmp_path)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
@@ -189,7 +228,7 @@ def test_the_average_follows_the_weights_as_its_formula_says(tmp_path: Path) -> 
     average = UNet(NETWORK).state_dict()
     for n in range(1, 8):
         with pytest.MonkeyPatch.context() as patch:
-            stop_at(patch, 1, KeyboardInterrupt())
+            stop_at(patch, 0, interrupt)
             state = run(tmp_path, config)
         decay = min(0.3, n / (n + 9))
         average = {key: decay * old + (1 - decay) * state["network"][key] for key, old in average.items()}
@@ -200,7 +239,7 @@ def test_the_average_follows_the_weights_as_its_formula_says(tmp_path: Path) -> 
 def test_the_loss_falls_and_the_saved_network_tells_the_classes_apart(tmp_path: Path) -> None:
     network = UNetConfig(8, 1, 2, widths=(8, 16), blocks=1, attention=())
     config = TrainConfig(images=200 * 16, batch=16, lr=5e-3, warmup=10, ema=0.98, save_every=1e9)
-    path = train.train(toy_set(), network, config, tmp_path, card(network), CPU)
+    path = train.train(toy_set(), network, config, tmp_path, card(network), Accelerator(cpu=True))
     model, data = load_model(str(path)), toy_set()
     assert model.card.images_seen == 3200 and model.card.network == network
 
@@ -215,3 +254,207 @@ def test_the_loss_falls_and_the_saved_network_tells_the_classes_apart(tmp_path: 
     assert error(0.3, label) < 0.1  # finding nothing has an error of 1
     # So noisy that the label has something to tell.
     assert error(0.01, label) < 0.9 * error(0.01, 1 - label)
+
+
+def read_log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_log_of_a_stopped_run_is_that_of_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = dataclasses.replace(CONFIG, log_every=3)
+    run(tmp_path / "whole", config)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, interrupt)
+        run(tmp_path / "parts", config)
+    # Rows written after the last checkpoint, by a run that was killed.
+    with (tmp_path / "parts" / "log.csv").open("a") as log:
+        log.write("6,48,9,9,9,9\n9,72,9")
+    run(tmp_path / "parts", config)
+    whole, parts = read_log(tmp_path / "whole"), read_log(tmp_path / "parts")
+    assert [row["step"] for row in whole] == ["3", "6", "9", "12"]
+    for a, b in zip(whole, parts, strict=True):
+        assert {**a, "seconds": ""} == {**b, "seconds": ""}
+    assert float(whole[0]["learning_rate"]) == pytest.approx(config.lr_at(2), rel=1e-5)
+
+
+def test_a_run_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(TrainError, match=r"began with lr = 0\.002, not 0\.001"):
+        run(tmp_path, dataclasses.replace(CONFIG, lr=1e-3))
+    with pytest.raises(TrainError, match="began with network"):
+        run(tmp_path, network=dataclasses.replace(NETWORK, widths=(16, 16)))
+    longer = run(tmp_path, dataclasses.replace(CONFIG, images=14 * 8))
+    assert longer["step"] == 14
+
+
+def test_what_is_written_as_it_goes(tmp_path: Path) -> None:
+    run(tmp_path, dataclasses.replace(CONFIG, preview_every=40))
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["step-00000005.png", "step-00000010.png"]
+    with Image.open(tmp_path / "samples" / "step-00000010.png") as grid:
+        assert grid.size == (78, 78)
+    with Image.open(tmp_path / "loss_by_t.png") as plot:
+        assert np.asarray(plot.convert("L")).std() > 5
+    with (tmp_path / "loss_by_t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["t"]) for row in rows] == list(range(1, 101))
+    assert sum(int(row["images"]) for row in rows) == 80
+    assert all((row["loss"] == "nan") == (row["images"] == "0") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("t", "uniform"), ("weighting", "min-snr"), ("flip", True), ("decay", "constant"),
+                          ("beta2", 0.9), ("weight_decay", 0.5), ("clip", 0.01), ("drop_label", 0.9)],
+)  # fmt: skip
+def test_every_setting_changes_the_run(tmp_path: Path, option: str, value: Any) -> None:
+    a, b = run(tmp_path / "a"), run(tmp_path / "b", dataclasses.replace(CONFIG, **{option: value}))
+    assert not torch.equal(a["network"]["enter.weight"], b["network"]["enter.weight"])
+
+
+def test_a_run_by_importance_departs_from_uniform_once_every_step_has_its_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[np.ndarray] = []
+    original = train.draw_steps
+
+    def draw(batch: int, p: np.ndarray, *rest: Any) -> Tensor:
+        drawn.append(p)
+        return original(batch, p, *rest)
+
+    monkeypatch.setattr(train, "draw_steps", draw)
+    config = dataclasses.replace(CONFIG, images=16 * 8, t="importance")
+    short = dataclasses.replace(card(), schedule={"family": "cosine", "T": 8})
+    train.train(toy_set(), NETWORK, config, tmp_path, short, Accelerator(cpu=True))
+    departs = [p.std() > 0 for p in drawn]
+    assert departs == [step >= 10 for step in range(16)]  # one at each t a step, while uniform and stratified
+
+
+def test_importance_draws_large_losses_more_often_and_stays_unbiased() -> None:
+    """Eq. 18: p_t ~ sqrt(E[L_t^2]); the weight 1 / (T p_t) leaves the expectation as it was."""
+    T, generator = 5, torch.Generator().manual_seed(0)
+    history = LossHistory.empty(T)
+    truth = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5], dtype=torch.float64)
+    everyone = torch.arange(1, T + 1)
+    for i in range(10):
+        assert history.probability().tolist() == [0.2] * 5
+        assert i == 0 or history.mean().tolist() == pytest.approx((truth + (i - 1) / 2).tolist())
+        history.add(everyone, truth + i)
+    for _ in range(10):  # the ten before are forgotten
+        history.add(everyone, truth)
+    p = history.probability()
+    np.testing.assert_allclose(p, 0.999 * truth.numpy() / 15.5 + 0.001 / 5)
+    t = draw_steps(100_000, p, False, generator)
+    np.testing.assert_allclose(np.bincount(t, minlength=6)[1:] / 1e5, p, atol=0.006)
+    assert (truth[t - 1] / torch.from_numpy(p * T)[t - 1]).mean().item() == pytest.approx(3.1, rel=0.01)
+    stratified = draw_steps(1000, p, True, generator)
+    np.testing.assert_allclose(np.bincount(stratified, minlength=6)[1:] / 1e3, p, atol=0.0021)
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
+def test_min_snr_weighs_the_error_of_x0_alike_whatever_is_predicted(prediction: Any) -> None:
+    """weight |prediction error|^2 = min(SNR, 5) |x_0 error|^2."""
+    alpha_bar = torch.tensor([0.001, 0.3, 0.8, 0.9, 0.999], dtype=torch.float64)
+    x_t, x_0, wrong = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def predicted(x_0: Tensor) -> Tensor:
+        eps = process.eps_from_x0(x_t, x_0, alpha_bar)
+        return {"eps": eps, "x0": x_0, "v": process.v_from_x0_eps(x_0, eps, alpha_bar)}[prediction]
+
+    error = (predicted(wrong) - predicted(x_0)).square()
+    snr = alpha_bar / (1 - alpha_bar)
+    torch.testing.assert_close(
+        min_snr_weight(alpha_bar, prediction) * error, snr.clamp(max=5) * (wrong - x_0).square()
+    )  # fmt: skip
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, interrupt)
+        run(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file() and path.suffix != ".csv"}
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert not list(tmp_path.glob(".*.part"))
+    load_model(str(tmp_path / "toy.safetensors"))
+    assert run(tmp_path)["step"] == CONFIG.steps
+
+
+def test_the_papers_cifar10_network_has_its_35_7_million_parameters() -> None:
+    recipe = train.RECIPES["cifar10"]
+    with torch.device("meta"):
+        network = UNet(recipe.network)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 35_746_307
+    assert recipe.train.steps == 800_000
+    schedule = make_schedule(**recipe.schedule)
+    assert (schedule.T, schedule.beta[1], schedule.beta[-1]) == (1000, 1e-4, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("batch", 0), ("lr", -1.0), ("lr", math.nan), ("images", 3), ("ema", 1.0)]
+)
+def test_settings_out_of_range_are_refused(field: str, value: float) -> None:
+    with pytest.raises(TrainError, match=f"--{field} must lie between"):
+        dataclasses.replace(CONFIG, **{field: value})
+
+
+SCRIPT = """
+import sys
+from tests.test_train import CONFIG, NETWORK, card, toy_set
+import dataclasses
+from pathlib import Path
+from accelerate import Accelerator
+from diffusion.train import train
+network = dataclasses.replace(NETWORK, dropout=0.0)
+config = dataclasses.replace(CONFIG, images=20 * 8, log_every=1, t=sys.argv[2])
+accelerator = Accelerator(cpu=True)
+assert accelerator.num_processes == int(sys.argv[3])
+train(toy_set(), network, config, Path(sys.argv[1]), card(network), accelerator)
+accelerator.end_training()
+"""
+
+
+def launch(processes: int, *arguments: str) -> None:
+    """Run with ``accelerate launch``, on the CPU, whatever else there is."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes),
+               "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+               *(["--multi_gpu"] if processes > 1 else ["--cpu"]), *arguments]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("t", ["stratified", "importance"])
+def test_two_processes_train_as_one_does(tmp_path: Path, t: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    for processes in (1, 2):
+        launch(processes, str(script), str(tmp_path / str(processes)), t, str(processes))
+    one, two = (np.array([float(row["loss"]) for row in read_log(tmp_path / name)]) for name in ("1", "2"))
+    assert len(one) == 20
+    assert one[-1] < one[0]
+    np.testing.assert_allclose(two, one, atol=1e-4)
+    a, b = (torch.load(tmp_path / name / "state.pt", weights_only=True) for name in ("1", "2"))
+    for key, value in a["average"].items():
+        torch.testing.assert_close(b["average"][key], value, atol=1e-4, rtol=1e-3)
+
+
+def test_two_processes_draw_the_samples_of_one(tmp_path: Path) -> None:
+    run(tmp_path)
+    made = []
+    for processes in (1, 2):
+        out = tmp_path / f"{processes}.npz"
+        launch(processes, "-m", "diffusion", "sample", "--model", str(tmp_path / "toy.safetensors"), "--count", "150",
+               "--steps", "4", "--out", str(out), "--device", "cpu")  # fmt: skip
+        with np.load(out) as file:
+            made.append((file["images"], file["labels"]))
+    (one, labels_one), (two, labels_two) = made
+    assert len(one) == 150
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(labels_one, labels_two)
