@@ -226,12 +226,12 @@ def _loss(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from diffusion.checkpoint import load_model, write_atomically
-    from diffusion.data import BUNDLED_DIGITS, load_npz
+    from diffusion.data import BUNDLED, BUNDLED_DIGITS, load_npz
     from diffusion.images import to_unit
     from diffusion.likelihood import measure_errors, measuring_levels
 
     model = load_model(args.model, _device(args.device))
-    images = args.images or BUNDLED_DIGITS
+    images = args.images or BUNDLED.get(model.card.name, BUNDLED_DIGITS)
     data = load_npz(images, "test", model.card.network.image_size)
     if data.images.shape[1] != model.card.network.channels:
         wanted, found = model.card.network.channels, data.images.shape[1]
@@ -386,7 +386,7 @@ def parser() -> argparse.ArgumentParser:
     loss = commands.add_parser("loss", help="measure a network's error on images, by noise level")
     _add_model_options(loss)
     loss.add_argument("--images", type=Path,
-                      help=".npz with x_test, y_test (uint8; default: the bundled digits)")  # fmt: skip
+                      help=".npz with x_test, y_test (uint8; default: the bundled images of its kind)")  # fmt: skip
     loss.add_argument("--levels", type=int, default=100, help="noise levels, even in log-SNR (default: %(default)s)")
     loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")
     loss.add_argument("--out", type=Path, required=True, help="where to write the JSON")

@@ -190,10 +190,8 @@ def _labels_of_folders(source: Path, files: list[str]) -> tuple[list[int], tuple
     tops = [PurePosixPath(name).parts[0] if "/" in name else "" for name in files]
     classes = sorted(set(tops) - {""})
     if classes and "" in tops:
-        stray = files[tops.index("")]
-        raise DataError(
-            f"{source} has folders of classes, but {stray} and {tops.count('') - 1} more are in none of them."
-        )
+        more = f" (and {tops.count('') - 1} more)" if tops.count("") > 1 else ""
+        raise DataError(f"{source} has folders of classes, but {files[tops.index('')]}{more} is in none of them.")
     return [classes.index(top) if classes else 0 for top in tops], tuple(classes)
 
 

@@ -14,14 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
+from diffusion.checkpoint import available
 from diffusion.denoiser import ExactDenoiser
 from diffusion.likelihood import ErrorCurve, kl_extra, loss_weight, measure_errors
 from diffusion.sampler import DDIM, DDPM, SamplingError
 from diffusion.schedule import FAMILIES, make_schedule
 from ui import figures, forward_tab, loss_tab, player, reverse_tab, sidebar
-from ui.models import StopFlag, shared_model
+from ui.models import StopFlag, choices, shared_model
 
-CONTROLS = reverse_tab.Controls(label="3", count=2, steps=4, seed="7")
+CONTROLS = reverse_tab.Controls(network="digits", label="3", count=2, steps=4, seed="7")
 
 
 def decode(column: str) -> np.ndarray:
@@ -175,3 +176,49 @@ def test_own_picture_becomes_what_the_network_knows(tmp_path: Path) -> None:
     images, labels = loss_tab.own_picture(str(tmp_path / "red.png"), shared_model(), 3)
     assert images.shape == (3, 1, 32, 32)
     assert labels is None
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> None:
+    model = shared_model(name)
+    assert (model.card.title, name) in choices()
+    update, line, card = reverse_tab.choose_network(name)
+    assert update["choices"] == [reverse_tab.ALL_CLASSES, *model.card.classes]
+    assert model.card.title in line
+    for fact in (model.card.sha256, model.card.licence, model.card.command, f"{model.card.images_seen:,}"):
+        assert fact in card
+    controls = reverse_tab.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
+    wish = reverse_tab.read_wish(model, sidebar.default_settings(), controls)
+    *_, done = reverse_tab.run(model, wish, StopFlag())
+    images = player.unpack(Path(done["file"]["path"]).read_bytes())
+    red, _, blue = np.asarray(images[0].convert("RGB")).transpose(2, 0, 1)
+    assert np.array_equal(red, blue) == (model.image_shape[0] == 1)
+
+
+def test_a_class_of_another_network_is_refused() -> None:
+    controls = replace(CONTROLS, label="Flags")
+    with pytest.raises(SamplingError, match="no class Flags"):
+        reverse_tab.read_wish(shared_model("digits"), sidebar.default_settings(), controls)
+
+
+@pytest.mark.parametrize("name", available())
+def test_the_loss_of_every_network_is_measured_on_its_own_kind_of_image(name: str) -> None:
+    model = shared_model(name)
+    images, labels = loss_tab.bundled_images(model, 9)
+    assert images.shape == (9, *model.image_shape)
+    assert len(labels.unique()) >= 5
+    shown = loss_tab.show_measured(name, "beta")
+    assert shown["variance"] == "beta" and f"bundled {name}" in shown["status"]
+
+
+def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> None:
+    run = {"sampler": "ddim", "steps": 50, "images": 1000, "accuracy": 0.987, "frechet": 1.234, "frechet_held_out": 0.5,
+           "nearest_median": 20.0, "copied": 0.015}  # fmt: skip
+    held = {"images": 190, "accuracy": 0.72, "nearest_median": 30.0}
+    likelihood = {"bits_per_dim": 3.21, "standard_error": 0.02, "images": 190, "L_T": 0.0001, "L_mid": 3.0, "L_0": 0.21}
+    text = reverse_tab.quality(
+        likelihood | {"command": "python -m diffusion evaluate", "runs": [run], "held_out": held}
+    )
+    for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 | 0.50 | 20.0 | 1.5% |", "evaluate"):
+        assert part in text
+    assert reverse_tab.quality({}) == ""

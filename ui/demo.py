@@ -6,10 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from diffusion.device import describe_device
+from diffusion.device import best_device, describe_device
 from ui.forward_tab import forward_tab
 from ui.loss_tab import loss_tab
-from ui.models import shared_model
 from ui.reverse_tab import reverse_tab
 from ui.schedule_tab import schedule_tab
 from ui.sidebar import sidebar_view
@@ -27,9 +26,8 @@ HEADER = """
 def build_demo() -> gr.Blocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
-    model = shared_model()
     with gr.Blocks(title="DDPM Lab", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
-        gr.HTML(HEADER.format(device=f"{model.card.title} · {describe_device(model.device)}"), js_on_load=None)
+        gr.HTML(HEADER.format(device=describe_device(best_device())), js_on_load=None)
         with gr.Sidebar(width=320, elem_id="lab-side"):
             sidebar = sidebar_view()
         with gr.Tabs(elem_id="lab-tabs"):

@@ -1,4 +1,4 @@
-"""The loss tab: where along t the bound is paid, for the shipped network."""
+"""The loss tab: where along t the bound is paid, for a shipped network."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 from torch import Tensor
 
 from diffusion.checkpoint import MODELS, Model
-from diffusion.data import BUNDLED_DIGITS, load_npz
+from diffusion.data import load_data
 from diffusion.images import ImageError, open_image, to_tensor, to_unit
 from diffusion.likelihood import ErrorCurve, bits_per_dim, kl_extra, loss_terms, measure_errors, measuring_levels
 from diffusion.schedule import Variance
 from ui.figures import loss_figure
-from ui.models import DEFAULT, StopFlag, shared_model, stop
+from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
 from ui.sidebar import plain, read_schedule, thin
 from ui.view import PLOTLY, View, served
 
-BUNDLED, OWN = "bundled digits", "my picture"
+THEIRS, OWN = "bundled", "my picture"
 
 
 def weigh(asked: dict[str, Any]) -> dict[str, Any]:
@@ -60,10 +60,13 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def bundled_digits(count: int) -> tuple[Tensor, Tensor]:
-    """Digits of the project, evenly over the classes as they are stored: (images in [-1, 1], labels)."""
-    digits = load_npz(BUNDLED_DIGITS, "test", 32).spread(count)
-    return to_unit(digits.images), digits.labels
+def bundled_images(model: Model, count: int) -> tuple[Tensor, Tensor]:
+    """Held-out images of the kind a network makes, evenly over the classes as they are stored: (images in [-1, 1],
+    labels).
+    """
+    channels, size, _ = model.image_shape
+    chosen = load_data(model.card.name, "test", size, channels).spread(count)
+    return to_unit(chosen.images), chosen.labels
 
 
 def own_picture(path: str, model: Model, count: int) -> tuple[Tensor, None]:
@@ -78,9 +81,9 @@ def own_picture(path: str, model: Model, count: int) -> tuple[Tensor, None]:
 
 
 @cache
-def measured_before() -> dict[str, Any] | None:
+def measured_before(name: str = DEFAULT) -> dict[str, Any] | None:
     """The curve that was measured when the network was shipped, if it is there."""
-    path = MODELS / f"{DEFAULT}.loss.json"
+    path = MODELS / f"{name}.loss.json"
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -90,20 +93,20 @@ def measured_before() -> dict[str, Any] | None:
         "variance": "posterior",
         "running": False,
         "part": 1.0,
-        "status": f"Measured before: {content['count']} bundled digits at {len(curve.mean)} noise levels.",
+        "status": f"Measured before: {content['count']} bundled {name} at {len(curve.mean)} noise levels.",
     }
 
 
 def measure(
-    source: str, path: str, count: float, levels: float, variance: Variance, flag: StopFlag
+    network: str, source: str, path: str, count: float, levels: float, variance: Variance, flag: StopFlag
 ) -> Iterator[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]]:
     """Measure's handler: (view, message, Measure, Stop)."""
     idle = gr.update(interactive=True), gr.update(interactive=False)
     busy = gr.update(interactive=False), gr.update(interactive=True)
     flag.up = False
-    model = shared_model()
+    model = shared_model(network)
     try:
-        images, labels = own_picture(path, model, int(count)) if source == OWN else bundled_digits(int(count))
+        images, labels = own_picture(path, model, int(count)) if source == OWN else bundled_images(model, int(count))
     except ImageError as error:
         yield gr.skip(), str(error), *idle
         return
@@ -122,12 +125,18 @@ def measure(
     assert curve is not None
     done, seconds = len(curve.mean), time.monotonic() - started
     stopped = "Stopped: " if done < len(alpha_bars) else ""
-    what = f"{len(images)} draws of ε on your picture" if source == OWN else f"{len(images)} bundled digits"
+    what = f"{len(images)} draws of ε on your picture" if source == OWN else f"{len(images)} bundled {network}"
     yield _value(curve, variance, f"{stopped}{what} at {done} noise levels, {seconds:.1f} s"), "", *idle
 
 
 def _value(curve: ErrorCurve, variance: Variance, status: str, part: float = 1.0) -> dict[str, Any]:
     return {"curve": curve.to_json(), "variance": variance, "status": status, "part": part, "running": part < 1}
+
+
+def show_measured(network: str, variance: Variance) -> dict[str, Any]:
+    """Another network's curve, as it was measured when it was shipped."""
+    value = measured_before(network)
+    return gr.skip() if value is None else value | {"variance": variance}
 
 
 def choose_variance(value: dict[str, Any] | None, variance: Variance) -> dict[str, Any]:
@@ -139,7 +148,10 @@ def loss_tab(shown: gr.State) -> None:
     """Build the tab; ``shown`` holds the path of the forward tab's picture."""
     flag = gr.State(StopFlag())
     with gr.Row(elem_classes="lab-loss-row", equal_height=True):
-        source = gr.Radio([BUNDLED, OWN], value=BUNDLED, label="images", min_width=180, scale=2)
+        network = gr.Dropdown(
+            choices(), value=DEFAULT, label="network", min_width=150, scale=2, elem_id="lab-loss-network"
+        )
+        source = gr.Radio([THEIRS, OWN], value=THEIRS, label="images", min_width=150, scale=2)
         count = gr.Slider(8, 128, 32, step=8, label="draws of ε", min_width=130, scale=2)
         levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=130, scale=2)
         variance = gr.Radio(
@@ -164,11 +176,12 @@ def loss_tab(shown: gr.State) -> None:
     )
     start.click(
         measure,
-        [source, shown, count, levels, variance, flag],
+        [network, source, shown, count, levels, variance, flag],
         [view, message, start, halt],
         show_progress="hidden",
         concurrency_id="network",
         api_visibility="private",
     )
     halt.click(stop, flag, None, queue=False, show_progress="hidden", api_visibility="private")
+    network.change(show_measured, [network, variance], view, show_progress="hidden", api_visibility="private")
     variance.input(choose_variance, [view, variance], view, show_progress="hidden", api_visibility="private")

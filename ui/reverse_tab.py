@@ -18,7 +18,7 @@ from diffusion.denoiser import Guided
 from diffusion.device import describe_device
 from diffusion.sampler import DDIM, DDPM, SPACINGS, SamplingError, Spacing, Update, sample, timesteps
 from diffusion.schedule import Schedule, ScheduleError, Variance
-from ui.models import StopFlag, shared_model, stop
+from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
 from ui.player import Frame, Recorder, data_uri, export_gif, export_png, lossless, stride
 from ui.sidebar import Settings, default_settings, read_schedule
 from ui.view import View, browser_file
@@ -32,6 +32,7 @@ ALL_CLASSES = "one of each"
 class Controls:
     """What the controls of the tab say, as they came from the page; the defaults are what it opens with."""
 
+    network: str = DEFAULT
     label: str = ALL_CLASSES
     count: float = 20
     sampler: str = "DDIM"
@@ -73,6 +74,8 @@ def read_wish(model: Model, settings: Settings, controls: Controls) -> Wish:
     if controls.steps is None or controls.steps != int(controls.steps):
         raise SamplingError("steps", "The number of steps must be a whole number.")
     classes, count = model.card.classes, int(controls.count)
+    if controls.label not in (ALL_CLASSES, *classes):
+        raise SamplingError("label", f"{model.card.title} has no class {controls.label}; choose another.")
     only = None if controls.label == ALL_CLASSES else classes.index(controls.label)
     return Wish(
         schedule=schedule,
@@ -164,9 +167,10 @@ def generate(settings: Settings, flag: StopFlag, packed: str, *controls: Any) ->
     idle = gr.update(interactive=True), gr.update(interactive=False)
     busy = gr.update(interactive=False), gr.update(interactive=True)
     flag.up = False
-    model = shared_model()
+    chosen = Controls(*controls)
+    model = shared_model(chosen.network)
     try:
-        wish = read_wish(model, settings, Controls(*controls))
+        wish = read_wish(model, settings, chosen)
     except SamplingError as error:
         at_seed = error.field == "seed"
         yield gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", packed, *idle
@@ -201,13 +205,64 @@ def open_tab() -> tuple[dict[str, Any], str]:
     return value | {"file": file}, file["path"]
 
 
+def choose_network(name: str) -> tuple[dict[str, Any], str, str]:
+    """Another network's classes and card: (class, line about it, all about it)."""
+    model = shared_model(name)
+    return gr.update(choices=[ALL_CLASSES, *model.card.classes], value=ALL_CLASSES), describe_model(model), about(model)
+
+
 def describe_model(model: Model) -> str:
     """The network in a line of Markdown."""
     card = model.card
-    return (
-        f"**{card.title}** · {len(card.classes)} classes, trained on {card.images_seen:,} images "
-        f"({card.data}), runs on {describe_device(model.device)}"
+    return f"**{card.title}** · {len(card.classes)} classes, {card.images_seen:,} images seen · {card.data}"
+
+
+def about(model: Model) -> str:
+    """The network's card as a table in Markdown."""
+    card, network = model.card, model.card.network
+    parameters = sum(parameter.numel() for parameter in model.denoiser.network.parameters())
+    levels = " - ".join(map(str, network.widths))
+    rows = {
+        "network": f"U-Net, {parameters / 1e6:.1f} M parameters, channels {levels}, {network.blocks} blocks a level, "
+        f"attention at {', '.join(f'{network.image_size // network.patch >> i} px' for i in network.attention)}, "
+        f"patches of {network.patch} x {network.patch}, predicts {network.prediction}",
+        "images": f"{network.image_size} x {network.image_size}, {'grey' if network.channels == 1 else 'RGB'}",
+        "classes": ", ".join(card.classes),
+        "schedule in training": f"{card.schedule['family']}, T = {card.schedule['T']}",
+        "data": card.data,
+        "licence": card.licence,
+        "trained with": f"`{card.command}`",
+        "images seen": f"{card.images_seen:,} in {card.seconds / 60:.0f} minutes",
+        "SHA-256 of the weights": f"`{card.sha256}`",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return f"| | |\n|---|---|\n{table}\n\n{quality(card.figures)}"
+
+
+def quality(figures: dict[str, Any]) -> str:
+    """What was measured of a network, in Markdown; nothing if nothing was."""
+    if not figures:
+        return ""
+    text = (
+        f"**{figures['bits_per_dim']:.3f} ± {figures['standard_error']:.3f} bits/dim** "
+        f"on {figures['images']:,} held-out images, of which L_T {figures['L_T']:.4f}, "
+        f"L_1 to L_(T-1) {figures['L_mid']:.3f} and L_0 {figures['L_0']:.3f}."
     )
+    if "runs" in figures:
+        head = ["sampler", "steps", "images", "right class", "Fréchet distance", "that of real images",
+                "to the nearest in training, grey levels", "nearer than 99 % of real images"]  # fmt: skip
+        held = figures["held_out"]
+        rows = [
+            [run["sampler"].upper(), run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
+             f"{run['frechet']:.2f}", f"{run['frechet_held_out']:.2f}", f"{run['nearest_median']:.1f}",
+             f"{run['copied']:.1%}"]
+            for run in figures["runs"]
+        ]  # fmt: skip
+        rows.append(["held-out images", "", f"{held['images']:,}", f"{held['accuracy']:.1%}", "", "",
+                     f"{held['nearest_median']:.1f}", "1.0%"])  # fmt: skip
+        lines = [head, ["---"] * len(head), *rows]
+        text += "\n\n" + "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+    return f"{text}\n\nMeasured with `{figures['command']}`."
 
 
 def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
@@ -217,6 +272,8 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
     control: dict[str, gr.Component] = {}
     with gr.Row():
         with gr.Column(scale=1, min_width=250):
+            network = gr.Dropdown(choices(), value=start_with.network, label="network", elem_id="lab-network")
+            control["network"] = network
             classes = [ALL_CLASSES, *model.card.classes]
             control["label"] = gr.Dropdown(classes, value=start_with.label, label="class")
             control["count"] = gr.Slider(1, 64, start_with.count, step=1, label="images")
@@ -262,17 +319,20 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
             with gr.Row(elem_classes="lab-downloads"):
                 as_gif = gr.DownloadButton("Download GIF", interactive=False, elem_id="lab-gif", size="sm")
                 as_png = gr.DownloadButton("Download PNG", interactive=False, elem_id="lab-png", size="sm")
-            gr.Markdown(describe_model(model), elem_classes="lab-note")
+            line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
+            with gr.Accordion("About this network", open=False, elem_id="lab-card"):
+                card = gr.Markdown(about(model), elem_classes="lab-card")
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    network: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
+    at_network: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
+    network.change(choose_network, network, [control["label"], line, card], **quiet)
     sampler.change(show_options, sampler, [control["variance"], control["eta"]], **quiet)
     start.click(
         generate,
         [sidebar, flag, packed, *(control[field.name] for field in fields(Controls))],
         [view, at_steps, at_seed, packed, start, halt],
-        **network,
+        **at_network,
         **quiet,
     ).then(export, packed, [as_gif, as_png], **quiet)
     halt.click(stop, flag, None, queue=False, **quiet)
-    demo.load(open_tab, None, [view, packed], **network, **quiet).then(export, packed, [as_gif, as_png], **quiet)
+    demo.load(open_tab, None, [view, packed], **at_network, **quiet).then(export, packed, [as_gif, as_png], **quiet)
