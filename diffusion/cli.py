@@ -171,7 +171,7 @@ def _classifier(args: argparse.Namespace) -> None:
     test = load_data(args.data, "test", args.image_size, channels)
     card = make_classifier(
         args.out, train, test, ClassifierConfig(channels, int(train.labels.max()) + 1),
-        ClassifierTraining(mirror=args.mirror, seed=args.seed), about_data=args.about_data,
+        ClassifierTraining(images=args.images, mirror=args.mirror, seed=args.seed), about_data=args.about_data,
         command="python -m diffusion " + shlex.join(args.arguments),
     )  # fmt: skip
     print(json.dumps({"test_accuracy": card.test_accuracy, "test_images": card.test_images}))
@@ -410,6 +410,7 @@ def parser() -> argparse.ArgumentParser:
     classifier.add_argument("--data", required=True, help=data_help + ", with test images")
     classifier.add_argument("--out", type=Path, required=True, help="NAME.safetensors to write, with its card")
     classifier.add_argument("--image-size", type=int, default=32, help="(default: %(default)s)")
+    classifier.add_argument("--images", type=int, default=200_000, help="images seen in all (default: %(default)s)")
     classifier.add_argument("--mirror", action="store_true", help="mirror half of the images")
     classifier.add_argument("--about-data", default="", help="where the data is from, for the card")
     classifier.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")

@@ -152,8 +152,8 @@ def loss_tab(shown: gr.State) -> None:
             choices(), value=DEFAULT, label="network", min_width=150, scale=2, elem_id="lab-loss-network"
         )
         source = gr.Radio([THEIRS, OWN], value=THEIRS, label="images", min_width=150, scale=2)
-        count = gr.Slider(8, 128, 32, step=8, label="draws of ε", min_width=130, scale=2)
-        levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=130, scale=2)
+        count = gr.Slider(8, 128, 32, step=8, label="draws of ε", min_width=130, scale=2, buttons=[])
+        levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=130, scale=2, buttons=[])
         variance = gr.Radio(
             [("posterior β̃", "posterior"), ("forward β", "beta")],
             value="posterior",

@@ -25,7 +25,7 @@ from ui.view import View, browser_file
 
 PREVIEW_SECONDS = 0.08
 MAX_SEED = 2**53 - 1  # what a browser can say exactly
-ALL_CLASSES = "one of each"
+ALL_CLASSES = "all in turn"
 
 
 @dataclass(frozen=True)

@@ -336,3 +336,18 @@ def test_nothing_sticks_out_sideways(page: Page, width: int, height: int) -> Non
     for tab in ("Forward", "Schedule", "Reverse", "Loss"):
         open_tab(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_another_network_brings_its_classes_its_card_and_its_colours(page: Page) -> None:
+    open_tab(page, "Reverse")
+    opening = wait_for_run(page, None)
+    page.locator("#lab-network input").click()
+    page.get_by_role("option", name="Emoji").click()
+    expect(page.locator("#lab-network-line")).to_contain_text("Emoji")
+    page.locator("#lab-steps input").fill("3")
+    page.locator("#lab-generate").click()
+    wait_for_run(page, opening)
+    red, _, blue = pixels(page, ".lab-reverse canvas >> nth=0").transpose(2, 0, 1)
+    assert (red != blue).mean() > 0.2
+    page.locator("#lab-card button").first.click()
+    expect(page.locator("#lab-card")).to_contain_text("Apache-2.0")
