@@ -168,8 +168,8 @@ def find_model(name: str) -> Path:
     raise CheckpointError(f"There is no model {name!r}; the shipped ones are {', '.join(available()) or 'none'}.")
 
 
-def load_model(name: str, device: torch.device | str = "cpu") -> Model:
-    """Load a shipped network by name, or one from a path to its .safetensors.
+def load_model(name: str, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32) -> Model:
+    """Load a shipped network by name, or one from a path to its .safetensors; ``precision`` as in NetworkDenoiser.
 
     Raises:
         CheckpointError: not found, no readable card, a hash that does not match, or weights of another architecture.
@@ -181,4 +181,4 @@ def load_model(name: str, device: torch.device | str = "cpu") -> Model:
     device = torch.device(device)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval().requires_grad_(False)
-    return Model(NetworkDenoiser(network), card, device)
+    return Model(NetworkDenoiser(network, precision), card, device)

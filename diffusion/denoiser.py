@@ -6,6 +6,7 @@ under any schedule and any number of steps.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,14 +44,22 @@ def per_image(alpha_bar: float | Tensor, x: Tensor) -> float | Tensor:
 
 @dataclass(frozen=True)
 class NetworkDenoiser:
-    """A trained U-Net as a denoiser: log-SNR in, its own prediction turned into eps in closed form."""
+    """A trained U-Net as a denoiser: log-SNR in, its own prediction turned into eps in closed form.
+
+    Args:
+        network: in float32.
+        precision: what its convolutions and products are computed in, float32 or bfloat16.
+    """
 
     network: UNet
+    precision: torch.dtype = torch.float32
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         level = torch.as_tensor(alpha_bar, dtype=torch.float64)
         log_snr = level.logit().clamp(LOG_SNR_MIN, LOG_SNR_MAX).float().to(x_t.device).expand(len(x_t))
-        out = self.network(x_t, log_snr, label)
+        fast = self.precision != torch.float32
+        with torch.autocast(x_t.device.type, self.precision) if fast else nullcontext():
+            out = self.network(x_t, log_snr, label).float()
         match self.network.config.prediction:
             case "eps":
                 return out

@@ -199,3 +199,10 @@ def test_guidance_goes_from_the_empty_class_towards_the_label_in_one_doubled_cal
         expected = (1 - scale) * without + scale * with_label
         torch.testing.assert_close(Guided(inner, scale, empty=9)(x_t, alpha_bar, label), expected)
     assert inner.batches == [6, 6]
+
+
+def test_bfloat16_computes_the_same_to_its_own_precision() -> None:
+    x_t = torch.randn((3, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    exact, rounded = unet()(x_t, 0.5), dataclasses.replace(unet(), precision=torch.bfloat16)(x_t, 0.5)
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().max() < 0.03 * exact.abs().max()
