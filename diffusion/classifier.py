@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from diffusion.checkpoint import CheckpointError, read_weights, write_weights
-from diffusion.data import ImageSet
+from diffusion.data import DataError, ImageSet
 from diffusion.images import to_unit
 from diffusion.train import choose
 
@@ -85,7 +85,7 @@ class ClassifierCard:
     """What a classifier is, what it was trained on and how often it is right on held-out images.
 
     Args:
-        test_accuracy, test_images: share that is right of that many images, one of every group where there are groups.
+        test_accuracy, test_images: share that is right of that many images, none of them a training image too and one of every group.
     """
 
     name: str
@@ -180,16 +180,22 @@ def accuracy(found: Tensor, labels: Tensor) -> float:
 def once_each(data: ImageSet, seed: int = 0) -> ImageSet:
     """Every image once, or one member of every group, drawn at random as in training; in random order."""
     count = len(data) if data.groups is None else len(data.groups.unique())
-    return data[choose(data, 0, count, seed, torch.Generator().manual_seed(seed))]
+    return data[choose(data, 0, count, seed, torch.Generator().manual_seed(seed))] if count else data
 
 
 def make_classifier(path: Path, train: ImageSet, test: ImageSet, config: ClassifierConfig, training: ClassifierTraining,
                     *, about_data: str, command: str) -> ClassifierCard:  # fmt: skip
-    """Train a classifier, test it on held-out images and write it to ``path`` (NAME.safetensors)."""
+    """Train a classifier, test it on held-out images and write it to ``path`` (NAME.safetensors).
+
+    Raises:
+        DataError: no test image that is not a training image too.
+    """
+    chosen = once_each(test.without(train))
+    if not len(chosen):
+        raise DataError("Every test image is a training image too.")
     started = time.monotonic()
     network = train_classifier(train, config, training)
     seconds = round(time.monotonic() - started)
-    chosen = once_each(test)
     right = accuracy(classify(network, chosen.images)[1], chosen.labels)
     seen = training.steps * training.batch
     card = ClassifierCard(path.stem, config, about_data, command, seen, seconds, round(right, 4), len(chosen))

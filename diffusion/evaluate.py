@@ -140,7 +140,7 @@ class Reference:
         training: (M, C, H, W) uint8, all training images.
         training_gaussian: of the features of the training images, one of each group.
         training_count: how many those are.
-        held_out: one image of each group.
+        held_out: one image of each group, none of them a training image too.
         features: (N, F) of the held-out images.
         found: (N,) classes that the classifier finds in them.
         distance: (N,) of each to the nearest training image.
@@ -169,10 +169,12 @@ class Reference:
 def make_reference(classifier: Classifier, train: ImageSet, held_out: ImageSet) -> Reference:
     """Measure the training set and the held-out images.
 
+    Held-out images that equal a training image are left out: such a distance of zero would hide every copy.
+
     Raises:
         EvaluationError: fewer than two images in either.
     """
-    training, chosen = once_each(train), once_each(held_out)
+    training, chosen = once_each(train), once_each(held_out.without(train))
     _check_count(min(len(training), len(chosen)))
     features, found = classify(classifier, chosen.images)
     gaussian = fit_gaussian(classify(classifier, training.images)[0])

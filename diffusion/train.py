@@ -125,7 +125,9 @@ class Recipe:
 
 RECIPES = {
     "digits": Recipe(
-        UNetConfig(32, 1, 10, widths=(48, 96, 128)), {"family": "cosine", "T": 1000}, TrainConfig(images=240_000)
+        UNetConfig(32, 1, 10, widths=(48, 96, 128)),
+        {"family": "cosine", "T": 1000},
+        TrainConfig(images=1_000_000, ema=0.9995),
     ),
     "emoji": Recipe(
         UNetConfig(32, 3, 9, widths=(48, 96, 192), dropout=0.1),

@@ -76,7 +76,7 @@ class StubNetwork(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.config = UNetConfig(3, 2, 4, prediction=self.prediction)
+        self.config = UNetConfig(3, 2, 4, patch=1, widths=(8,), prediction=self.prediction)
 
     def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
         self.seen = log_snr
