@@ -85,7 +85,8 @@ class ClassifierCard:
     """What a classifier is, what it was trained on and how often it is right on held-out images.
 
     Args:
-        test_accuracy, test_images: share that is right of that many images, none of them a training image too and one of every group.
+        test_accuracy, test_images: share that is right of that many images: those that are not training images too, one
+            of every group where there are groups.
     """
 
     name: str

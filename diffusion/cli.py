@@ -132,13 +132,17 @@ def _evaluate(args: argparse.Namespace) -> None:
     network = model.card.network
     for _, steps, _ in runs:
         timesteps(model.card.training_schedule().T, steps)  # refuses too many
+    train = load_data(args.data, "train", network.image_size, network.channels)
     held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
+    if args.test is None:
+        held_out = held_out.without(train)  # data sets have duplicates
+    else:
+        train = train.without(held_out)  # as --hold-out did in training
     command = "python -m diffusion " + shlex.join(args.arguments)
     result: dict[str, Any] = {"model": model.card.name, "sha256": model.card.sha256, "command": command}
     result |= evaluate_likelihood(model, held_out, draws=args.draws, seed=args.seed, batch=BATCH)
     if runs:
         classifier, judge = load_classifier(args.classifier or model.card.name)
-        train = load_data(args.data, "train", network.image_size, network.channels)
         updates: dict[str, DDPM | DDIM] = {"ddim": DDIM(), "ddpm": DDPM()}
         result |= evaluate_samples(
             model, classifier, train, held_out, [Run(updates[name], steps, count) for name, steps, count in runs],
@@ -397,7 +401,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_model_options(evaluate)
     evaluate.add_argument("--data", required=True, help=data_help + "; its test images are the held-out ones")
-    evaluate.add_argument("--test", metavar="DATA", help="other data with the held-out images")
+    evaluate.add_argument("--test", metavar="DATA", help="other data with the held-out images, left out of --data")
     evaluate.add_argument("--draws", type=int, default=10, help="steps drawn for each image (default: %(default)s)")
     evaluate.add_argument("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT", default=DRAWINGS,
                           help="what to draw; none for bits/dim alone (default: all of 10 ... 1000 steps)")  # fmt: skip

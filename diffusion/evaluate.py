@@ -174,7 +174,10 @@ def make_reference(classifier: Classifier, train: ImageSet, held_out: ImageSet) 
     Raises:
         EvaluationError: fewer than two images in either.
     """
-    training, chosen = once_each(train), once_each(held_out.without(train))
+    training, new = once_each(train), held_out.without(train)
+    chosen = once_each(new)
+    if len(chosen) < 2 and len(new) < len(held_out):
+        raise EvaluationError(f"{len(held_out) - len(new)} of the {len(held_out)} held-out images are training images.")
     _check_count(min(len(training), len(chosen)))
     features, found = classify(classifier, chosen.images)
     gaussian = fit_gaussian(classify(classifier, training.images)[0])

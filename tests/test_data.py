@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.data import DataError, DataWarning, ImageSet, load_data, load_npz
-from diffusion.images import to_tensor, to_unit
+from diffusion.data import BUNDLED, DataError, DataWarning, ImageSet, load_data, load_npz
+from diffusion.images import open_image, to_tensor, to_unit
 from diffusion.train import choose
 
 ROOT = Path(__file__).parent.parent
@@ -149,7 +149,7 @@ def noise(seed: int, *shape: int) -> np.ndarray:
 
 def zipped(folder: Path, path: Path, prefix: str = "") -> Path:
     with zipfile.ZipFile(path, "w") as archive:
-        for file in folder.rglob("*"):
+        for file in sorted(folder.rglob("*"), reverse=True):  # no order that a reader should keep
             if file.is_file():
                 archive.write(file, prefix + file.relative_to(folder).as_posix())
     return path
@@ -184,12 +184,18 @@ def test_the_square_in_the_middle_is_kept(tmp_path: Path, wide: bool) -> None:
     np.testing.assert_array_equal(image if wide else image.transpose(0, 2, 1), pixels[:, 6:14].transpose(2, 0, 1))
 
 
+def test_the_crop_is_of_whole_pixels(tmp_path: Path) -> None:
+    pixels = save(tmp_path, "a.png", noise(0, 8, 11))
+    np.testing.assert_array_equal(load_data(tmp_path, "train", 8).images[0, 0].numpy(), pixels[:, 1:9])
+
+
 def test_images_of_other_sizes_are_resized_with_lanczos(tmp_path: Path) -> None:
-    pixels = save(tmp_path, "a.png", noise(0, 40, 40))
-    expected = np.asarray(Image.fromarray(pixels).resize((8, 8), Image.Resampling.LANCZOS))
+    sources = [save(tmp_path, f"{i}.png", noise(i, side, side)) for i, side in enumerate((40, 5))]
     data = load_data(tmp_path, "train", 8)
     assert data.classes == ()
-    np.testing.assert_array_equal(data.images[0, 0].numpy(), expected)
+    for source, image in zip(sources, data.images, strict=True):
+        expected = np.asarray(Image.fromarray(source).resize((8, 8), Image.Resampling.LANCZOS))
+        np.testing.assert_array_equal(image[0].numpy(), expected)
 
 
 def test_every_kind_of_image_becomes_grey_or_rgb(tmp_path: Path) -> None:
@@ -210,7 +216,40 @@ def test_every_kind_of_image_becomes_grey_or_rgb(tmp_path: Path) -> None:
     assert (b == 255).all() and (c == 255).all()
     assert d[:, 0, 0].tolist() == [10, 200, 30]
     np.testing.assert_array_equal(e, noise(1, 8, 8, 3)[::-1, ::-1].transpose(2, 0, 1))
-    assert load_data(tmp_path, "train", 8, channels=1).images.shape == (5, 1, 8, 8)
+    made_grey = load_data(tmp_path, "train", 8, channels=1).images
+    np.testing.assert_array_equal(made_grey[0, 0].numpy(), grey)
+    assert made_grey[3].unique().tolist() == [round(0.299 * 10 + 0.587 * 200 + 0.114 * 30)]
+    with pytest.raises(DataError, match="1 channel or 3, not 2"):
+        load_data(tmp_path, "train", 8, channels=2)
+
+
+def test_grey_images_of_any_kind_stay_grey(tmp_path: Path) -> None:
+    wide = np.arange(64, dtype=np.uint16).reshape(8, 8) * 300  # far from the brightest there could be
+    save(tmp_path, "a.png", wide)
+    save(tmp_path, "b.png", noise(0, 8, 8) // 255, transparency=0)  # nearly all of it transparent
+    Image.new("LA", (8, 8), (0, 128)).save(tmp_path / "c.png")
+    Image.new("1", (8, 8), 1).save(tmp_path / "d.png")
+    images = load_data(tmp_path, "train", 8).images
+    assert images.shape == (4, 1, 8, 8)
+    np.testing.assert_array_equal(images[0, 0].numpy(), np.asarray(open_image(tmp_path / "a.png"))[..., 0])
+    np.testing.assert_array_equal(images[0, 0].numpy(), np.rint(wide / 257))
+    assert images[1].unique().tolist() == [1, 255] if (noise(0, 8, 8) == 255).any() else [255]
+    assert images[2].unique().tolist() == [127] and images[3].unique().tolist() == [255]
+
+
+def test_every_suffix_is_read_and_a_picture_turned_as_its_exif_says(tmp_path: Path) -> None:
+    pixels = np.repeat(np.arange(8, dtype=np.uint8)[:, None] * 30, 12, axis=1)  # brighter from top to bottom
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its left side
+    for name in ("a.JPG", "b.jpeg", "c.webp"):
+        save(tmp_path, name, pixels, exif=exif, quality=100)
+    for name in ("d.bmp", "e.Gif", "f.png"):
+        save(tmp_path, name, pixels.T[2:10, ::-1].copy())
+    (tmp_path / "g.tiff").write_bytes(b"not read")
+    images = load_data(tmp_path, "train", 8, channels=1).images.int()
+    assert len(images) == 6
+    assert (images - images[5]).abs().max() <= 4
+    assert images[5, 0, 0].tolist() == list(range(210, -1, -30))
 
 
 def test_images_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Path) -> None:
@@ -223,6 +262,14 @@ def test_images_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Pat
         data = load_data(tmp_path, "train", 8)
     assert data.images[:, 0, 0, 0].tolist() == [i for i in range(20) if i not in (3, 17)]
     assert data.labels.tolist() == [0] * 9 + [1] * 9
+
+
+def test_images_of_too_many_pixels_count_as_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffusion.data.MAX_PIXELS", 64)
+    save(tmp_path, "a.png", noise(0, 8, 8))
+    save(tmp_path, "bomb.png", noise(1, 13, 5))
+    with pytest.warns(DataWarning, match=r"1 of 2 .*: bomb\.png\.$"):
+        assert len(load_data(tmp_path, "train", 8)) == 1
 
 
 def test_only_some_of_many_bad_images_are_named(tmp_path: Path) -> None:
@@ -245,9 +292,30 @@ def test_the_split_is_a_folder_where_there_is_one(tmp_path: Path) -> None:
     save(tmp_path / "one", "1.png", noise(0, 8, 8))
     with pytest.raises(DataError, match="has no folder test"):
         load_data(tmp_path / "one", "test", 8)
-    save(tmp_path / "only", "train/1.png", noise(0, 8, 8))
-    with pytest.raises(DataError, match="has no folder test"):
-        load_data(tmp_path / "only", "test", 8)
+    for there, asked in (("train", "test"), ("test", "train")):
+        save(tmp_path / there, f"{there}/cat/1.png", noise(0, 8, 8))
+        for source in (tmp_path / there, zipped(tmp_path / there, tmp_path / f"{there}.zip")):
+            assert load_data(source, there, 8).classes == ("cat",)
+            with pytest.raises(DataError, match=f"has no folder {asked}"):
+                load_data(source, asked, 8)
+
+
+def test_what_lies_beside_the_splits_counts_for_nothing(tmp_path: Path) -> None:
+    for i, name in enumerate(("train/cat/1.png", "test/cat/1.png", "validation/cat/1.png", "overview.png")):
+        save(tmp_path / "in", name, np.full((8, 8), i, np.uint8))
+    (tmp_path / "in" / "README.md").write_text("How these were made")
+    for source in (tmp_path / "in", zipped(tmp_path / "in", tmp_path / "a.zip", "in/")):
+        for i, split in enumerate(("train", "test")):
+            data = load_data(source, split, 8)
+            assert (data.images.unique().tolist(), data.classes) == ([i], ("cat",))
+
+
+def test_a_label_means_the_same_in_both_splits(tmp_path: Path) -> None:
+    for name in ("train/ant/1.png", "train/cat/1.png", "train/dog/1.png", "test/bee/1.png", "test/dog/1.png"):
+        save(tmp_path, name, noise(0, 8, 8))
+    train, test = (load_data(tmp_path, split, 8) for split in ("train", "test"))
+    assert train.classes == test.classes == ("ant", "bee", "cat", "dog")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 2, 3], [1, 3])
 
 
 def test_dataset_json_gives_the_labels(tmp_path: Path) -> None:
@@ -256,7 +324,18 @@ def test_dataset_json_gives_the_labels(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text('{"labels": [["x/2.png", 0], ["x/1.png", 4], ["3.png", 2]]}')
     assert load_data(tmp_path, "train", 8).labels.tolist() == [2, 4, 0]
     (tmp_path / "dataset.json").write_text('{"labels": null}')
-    assert load_data(tmp_path, "train", 8).labels.tolist() == [0, 0, 0]
+    data = load_data(tmp_path, "train", 8)
+    assert (data.labels.tolist(), data.classes) == ([0, 0, 0], ())
+
+
+def test_each_split_has_a_dataset_json_of_its_own(tmp_path: Path) -> None:
+    for label, split in enumerate(("train", "test")):
+        save(tmp_path, f"{split}/x/1.png", noise(0, 8, 8))
+        (tmp_path / split / "dataset.json").write_text(f'{{"labels": [["x/1.png", {label + 3}]]}}')
+    assert [load_data(tmp_path, split, 8).labels.tolist() for split in ("train", "test")] == [[3], [4]]
+    (tmp_path / "dataset.json").write_text('{"labels": [["train/x/1.png", 0]]}')
+    with pytest.raises(DataError, match=r"dataset\.json beside train and test"):
+        load_data(tmp_path, "train", 8)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +349,10 @@ def test_dataset_json_gives_the_labels(tmp_path: Path) -> None:
         ('{"labels": [["1.png", 0], ["2.png", 1], ["9.png", 1]]}', r"9\.png is listed, but not there"),
         ('{"labels": [["1.png", 0], ["2.png", -1]]}', r"2\.png has -1"),
         ('{"labels": [["1.png", 0], ["2.png", "cat"]]}', r"2\.png has 'cat'"),
+        ('{"labels": [["1.png", true], ["2.png", 1.0]]}', r"1\.png has True \(and 1 more\)"),
+        ('{"labels": [["1.png", 0], ["2.png", 1e99]]}', r"2\.png has 1e\+99"),
+        ('{"labels": [["1.png", 0], ["2.png", 9999999999999999999]]}', r"2\.png has 9999999999999999999"),
+        ('{"labels": [["1.png", 0], ["2.png", 1], ["1.png", 2]]}', r"1\.png is listed more than once\."),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -280,16 +363,28 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path, content: str, messag
         load_data(tmp_path, "train", 8)
 
 
+def test_labels_damaged_in_a_zip_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "in", "1.png", noise(0, 8, 8))
+    (tmp_path / "in" / "dataset.json").write_text('{"labels": [["1.png", 0]]}')
+    path = zipped(tmp_path / "in", tmp_path / "a.zip")
+    path.write_bytes(path.read_bytes().replace(b'["1.png", 0]', b'["1.png", 7]'))
+    with pytest.raises(DataError, match=r"dataset\.json in .*a\.zip cannot be read: Bad CRC-32"):
+        load_data(path, "train", 8)
+
+
 def test_sources_without_images_are_refused(tmp_path: Path) -> None:
     empty, text, torn = tmp_path / "empty", tmp_path / "a.txt", tmp_path / "torn.zip"
     empty.mkdir()
     text.write_text("")
     torn.write_bytes(b"PK\x03\x04 and nothing more")
+    (tmp_path / "unfilled" / "train").mkdir(parents=True)
+    (tmp_path / "unfilled" / "train" / "notes.txt").write_text("")
     save(tmp_path / "stray", "1.png", noise(0, 8, 8))
     save(tmp_path / "stray", "cat/1.png", noise(0, 8, 8))
     for source, message in [
         (empty, "has no images"),
         (zipped(empty, tmp_path / "empty.zip"), "has no images"),
+        (tmp_path / "unfilled", "has no images in the folder train"),
         (tmp_path / "nowhere", "There is no file or folder"),
         (text, "is neither"),
         (torn, "is not a zip file"),
@@ -301,7 +396,9 @@ def test_sources_without_images_are_refused(tmp_path: Path) -> None:
 
 def test_the_bundled_data_have_names() -> None:
     emoji, digits = load_data("emoji", "test", 32, 3), load_data("digits", "test", 32)
-    assert len(emoji.classes) == 9 and emoji[:3].classes == emoji.classes
+    assert len(emoji.classes) == 9 and emoji.classes[0] == "Activities"
+    assert emoji[:3].classes == emoji.spread(5).classes == emoji.without(emoji[:3]).classes == emoji.classes
+    assert digits.classes == () and torch.equal(digits.images, load_npz(BUNDLED["digits"], "test", 32).images)
     assert digits.images.shape[1:] == (1, 32, 32)
     with pytest.raises(DataError, match="has images of 3 channels, not 1"):
         load_data("emoji", "train", 32, 1)
@@ -312,7 +409,11 @@ def test_the_bundled_data_have_names() -> None:
     [
         ({"group_test": np.zeros(2, np.int64)}, "group_test must be whole numbers"),
         ({"group_test": np.zeros(3)}, "group_test must be whole numbers"),
-        ({"classes": np.array(["a", "b"])}, "labels outside 0 ... 1"),
+        ({"classes": np.array(["a", "b"])}, "names 2 classes, but y_test has 0 to 2"),
+        ({"classes": np.array([], dtype=str)}, "names 0 classes"),
+        ({"classes": np.arange(3)}, "classes must be names"),
+        ({"classes": np.array([["a"], ["b"], ["c"]])}, "classes must be names"),
+        ({"classes": np.array("abc")}, "classes must be names"),
     ],
 )
 def test_groups_and_classes_that_do_not_fit_are_refused(tmp_path: Path, extra: dict[str, Any], message: str) -> None:

@@ -183,6 +183,16 @@ def test_copies_of_training_images_are_told_as_copies(classifier: Classifier) ->
     assert fresh["frechet_images"] == 40
 
 
+def test_held_out_images_that_are_training_images_too_do_not_hide_copies(classifier: Classifier) -> None:
+    train, held_out = stripes(150, 4), stripes(60, 5)
+    leaking = ImageSet(torch.cat([held_out.images, train.images[:30]]), torch.cat([held_out.labels, train.labels[:30]]))
+    reference = evaluate.make_reference(classifier, train, leaking)
+    assert reference.summary()["images"] == 60 and reference.distance.min() > 0
+    assert evaluate.measure(reference, train[:40])["copied"] == 1
+    with pytest.raises(EvaluationError, match="30 of the 30 held-out images are training images"):
+        evaluate.make_reference(classifier, train, train[:30])
+
+
 def test_every_way_to_draw_is_judged_on_the_labels_of_the_held_out_images(model: Model, classifier: Classifier) -> None:
     held_out = stripes(10, 5)
     runs = [Run(DDIM(), 3, 12), Run(DDPM("posterior"), 5, 4)]
