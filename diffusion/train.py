@@ -259,13 +259,14 @@ class Run:
                     "config": asdict(config), "architecture": asdict(self.network.config)}, buffer)  # fmt: skip
         return buffer.getvalue()
 
-    def load(self, path: Path, config: TrainConfig, device: torch.device) -> None:
+    def load(self, path: Path, config: TrainConfig) -> None:
         """Take everything from a checkpoint.
 
         Raises:
             TrainError: it was made with other settings.
         """
-        state = torch.load(path, map_location=device, weights_only=True)
+        # Loading copies to where each parameter is, which may be another device than in the run that was stopped.
+        state = torch.load(path, map_location="cpu", weights_only=True)
         before, now = (
             {"network": network} | {k: v for k, v in train.items() if k not in MAY_CHANGE}
             for network, train in ((state["architecture"], state["config"]),
@@ -280,7 +281,7 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler is not None and state["scaler"] is not None:
             self.scaler.load_state_dict(state["scaler"])
-        self.history = LossHistory(*(array.cpu().numpy() for array in state["history"]))
+        self.history = LossHistory(*(array.numpy() for array in state["history"]))
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
 
 
@@ -365,7 +366,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
     ))  # fmt: skip
     run = Run(network, average, optimizer, accelerator.scaler, LossHistory.empty(schedule.T))
     if state_path.is_file():
-        run.load(state_path, config, device)
+        run.load(state_path, config)
     accelerator.wait_for_everyone()
 
     def save() -> None:

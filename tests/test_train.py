@@ -412,10 +412,11 @@ from pathlib import Path
 from accelerate import Accelerator
 from diffusion.train import train
 network = dataclasses.replace(NETWORK, dropout=0.0)
-config = dataclasses.replace(CONFIG, images=20 * 8, log_every=1, t=sys.argv[2])
 accelerator = Accelerator(cpu=True)
 assert accelerator.num_processes == int(sys.argv[3])
-train(toy_set(), network, config, Path(sys.argv[1]), card(network), accelerator)
+for steps in map(int, sys.argv[4:]):  # the run is stopped after each but the last
+    config = dataclasses.replace(CONFIG, images=steps * 8, log_every=1, t=sys.argv[2], decay="constant")
+    train(toy_set(), network, config, Path(sys.argv[1]), card(network), accelerator)
 accelerator.end_training()
 """
 
@@ -431,11 +432,11 @@ def launch(processes: int, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("t", ["stratified", "importance"])
-def test_two_processes_train_as_one_does(tmp_path: Path, t: str) -> None:
+def test_two_processes_train_and_go_on_as_one_does(tmp_path: Path, t: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    for processes in (1, 2):
-        launch(processes, str(script), str(tmp_path / str(processes)), t, str(processes))
+    for processes, stops in ((1, ["20"]), (2, ["9", "20"])):
+        launch(processes, str(script), str(tmp_path / str(processes)), t, str(processes), *stops)
     one, two = (np.array([float(row["loss"]) for row in read_log(tmp_path / name)]) for name in ("1", "2"))
     assert len(one) == 20
     assert one[-1] < one[0]
