@@ -130,14 +130,49 @@ def linear(T: int, beta_start: float, beta_end: float) -> Array:
     return np.concatenate(([0.0], np.linspace(beta_start, beta_end, T)))
 
 
+def constant(T: int, beta: float) -> Array:
+    """beta_t = beta (Ho et al. 2020, section 4, one of those that were tried)."""
+    return np.concatenate(([0.0], np.full(T, beta)))
+
+
 def scaled_linear(T: int, beta_start: float, beta_end: float) -> Array:
-    """sqrt(beta_t) in equal steps (Rombach et al. 2022, arXiv 2112.10752, the released code)."""
+    """sqrt(beta_t) in equal steps: beta_t is quadratic in t.
+
+    "quad" in the released code of Ho et al. 2020, "scaled linear" in that of Rombach et al. 2022 (arXiv 2112.10752).
+    """
     return np.concatenate(([0.0], np.linspace(beta_start**0.5, beta_end**0.5, T) ** 2))
 
 
 def cosine(T: int, s: float, max_beta: float) -> Array:
     """alpha_bar(u) ~ cos^2((u + s) / (1 + s) pi / 2), u = t/T (Nichol & Dhariwal 2021, eq. 17), betas capped."""
     return _from_alpha_bar(lambda u: np.cos((u + s) / (1 + s) * np.pi / 2) ** 2, T, max_beta)
+
+
+def sigmoid(T: int, start: float, end: float, tau: float, max_beta: float) -> Array:
+    """alpha_bar(u) = (S(end) - S(start + u (end - start))) / (S(end) - S(start)), S(x) = 1 / (1 + exp(-x / tau)).
+
+    Jabri et al. 2022, arXiv 2212.11972; Chen 2023, arXiv 2301.10972, algorithm 1. Betas capped.
+    """
+
+    def squashed(x: Array | float) -> Array:
+        return np.asarray(1 / (1 + np.exp(-np.asarray(x) / tau)))
+
+    low, high = squashed(start), squashed(end)
+    return _from_alpha_bar(lambda u: (high - squashed(start + u * (end - start))) / (high - low), T, max_beta)
+
+
+def laplace(T: int, mu: float, b: float, max_beta: float) -> Array:
+    """log SNR(u) = mu - b sgn(1/2 - u) ln(1 - 2 |u - 1/2|): over even t it has a Laplace distribution.
+
+    It falls from +inf at u = 0 through mu in the middle (Hang et al. 2024, arXiv 2407.03297, table 1). Betas capped.
+    """
+
+    def alpha_bar(u: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            log_snr = mu - b * np.sign(0.5 - u) * np.log(1 - 2 * np.abs(u - 0.5))
+        return np.asarray(1 / (1 + np.exp(-log_snr)))
+
+    return _from_alpha_bar(alpha_bar, T, max_beta)
 
 
 @dataclass(frozen=True)
@@ -164,6 +199,7 @@ class Family:
 
 _BETA_START = Parameter("β_1", 1e-6, 0.05, 1e-4, "noise variance of the first step")
 _BETA_END = Parameter("β_T", 1e-4, 0.5, 0.02, "noise variance of the last step")
+_MAX_BETA = Parameter("max β", 0.1, 0.9999, 0.999, "cap of β_t near t = T")
 
 FAMILIES: dict[str, Family] = {
     "linear": Family(
@@ -173,22 +209,52 @@ FAMILIES: dict[str, Family] = {
         r"\beta_t = \beta_1 + \tfrac{t-1}{T-1}\,(\beta_T-\beta_1)",
         "Ho et al. 2020, section 4",
     ),
+    "constant": Family(
+        "constant",
+        constant,
+        {"beta": Parameter("β", 1e-4, 0.5, 0.01, "noise variance of every step")},
+        r"\beta_t = \beta",
+        "Ho et al. 2020, section 4",
+    ),
     "scaled_linear": Family(
-        "scaled linear",
+        "scaled linear (quadratic)",
         scaled_linear,
         {"beta_start": _BETA_START, "beta_end": _BETA_END},
         r"\sqrt{\beta_t} = \sqrt{\beta_1} + \tfrac{t-1}{T-1}\,(\sqrt{\beta_T}-\sqrt{\beta_1})",
-        "Rombach et al. 2022, released code",
+        "Ho et al. 2020 and Rombach et al. 2022, released code",
     ),
     "cosine": Family(
         "cosine",
         cosine,
         {
             "s": Parameter("s", 0.0, 0.2, 0.008, "offset that keeps the first steps from being too small"),
-            "max_beta": Parameter("max β", 0.1, 0.9999, 0.999, "cap of β_t near t = T"),
+            "max_beta": _MAX_BETA,
         },
         r"\bar\alpha_t = \tfrac{f(t)}{f(0)},\; f(t)=\cos^2\!\big(\tfrac{t/T+s}{1+s}\tfrac{\pi}{2}\big)",
         "Nichol & Dhariwal 2021, eq. 17",
+    ),
+    "sigmoid": Family(
+        "sigmoid",
+        sigmoid,
+        {
+            "start": Parameter("start", -10.0, 9.0, -3.0, "where on the sigmoid t = 0 lies"),
+            "end": Parameter("end", -9.0, 10.0, 3.0, "where on the sigmoid t = T lies"),
+            "tau": Parameter("τ", 0.1, 5.0, 1.0, "temperature: small is steep in the middle"),
+            "max_beta": _MAX_BETA,
+        },
+        r"\bar\alpha_t = \tfrac{S(e) - S(s + (e - s)\,t/T)}{S(e) - S(s)},\; S(x)=\tfrac{1}{1+e^{-x/\tau}}",
+        "Chen 2023, algorithm 1",
+    ),
+    "laplace": Family(
+        "Laplace",
+        laplace,
+        {
+            "mu": Parameter("μ", -5.0, 5.0, 0.0, "log SNR in the middle, where most steps are"),
+            "b": Parameter("b", 0.1, 3.0, 0.5, "how far the steps spread around it"),
+            "max_beta": _MAX_BETA,
+        },
+        r"\log\mathrm{SNR} = \mu - b\,\mathrm{sgn}(\tfrac12-u)\ln(1-2|u-\tfrac12|),\; u=\tfrac tT",
+        "Hang et al. 2024, table 1",
     ),
 }
 
@@ -198,7 +264,7 @@ def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Sch
 
     Raises:
         ScheduleError: unknown family or parameter, T outside 2 ... 4000 or no whole number, a parameter out of range,
-            beta_start >= beta_end, or betas so large that nothing is left of the image long before T.
+            a start that is not below its end, or betas so large that nothing is left of the image long before T.
     """
     if family not in FAMILIES:
         raise ScheduleError("family", f"There is no schedule family {family!r}; choose one of {', '.join(FAMILIES)}.")
@@ -213,13 +279,15 @@ def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Sch
         low, high = known[name].minimum, known[name].maximum
         if not low <= value <= high:
             raise ScheduleError(name, f"{known[name].symbol} must lie between {low:g} and {high:g}, not {value:g}.")
-    if "beta_start" in values and values["beta_start"] >= values["beta_end"]:
-        raise ScheduleError(
-            "beta_start",
-            f"β_1 must be smaller than β_T, but {values['beta_start']:g} is not smaller than {values['beta_end']:g}.",
-        )
+    for low_name, high_name in (("beta_start", "beta_end"), ("start", "end")):
+        if low_name in values and values[low_name] >= values[high_name]:
+            raise ScheduleError(
+                low_name,
+                f"{known[low_name].symbol} must be smaller than {known[high_name].symbol}, "
+                f"but {values[low_name]:g} is not smaller than {values[high_name]:g}.",
+            )
     schedule = Schedule(FAMILIES[family].betas(int(T), **values), family, tuple(values.items()))
     if schedule.alpha_bar[-1] < ALPHA_BAR_MIN:
-        name = "beta_end" if "beta_end" in values else "T"
+        name = next((name for name in ("beta_end", "beta") if name in values), "T")
         raise ScheduleError(name, f"So much noise in {int(T)} steps leaves ᾱ_T below {ALPHA_BAR_MIN:g}; lower β or T.")
     return schedule

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+import scipy.stats
 from diffusers import DDPMScheduler
 from scipy.special import expit
 
@@ -18,10 +19,15 @@ SCHEDULES = [
         ("scaled_linear", {"beta_start": 0.00085, "beta_end": 0.012}),
         ("cosine", {}),
         ("cosine", {"s": 0.0, "max_beta": 0.5}),
+        ("constant", {"beta": 0.02}),
+        ("sigmoid", {}),
+        ("sigmoid", {"start": 0.0, "end": 3.0, "tau": 0.3}),
+        ("laplace", {}),
+        ("laplace", {"mu": -2.0, "b": 1.5}),
     ]
     for T in (2, 3, 10, 1000, 4000)
 ]
-every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.family}-{s.T}-{s.params[1][1]:g}")
+every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.family}-{s.T}-{s.params[-1][1]:g}")
 
 
 def test_the_paper_s_schedule_has_the_target_numbers() -> None:
@@ -108,6 +114,30 @@ def test_cosine_is_the_paper_s_formula_until_the_cap(T: int, s: float) -> None:
     assert schedule.beta[T] == 0.999  # f(T) = 0, so that only the cap keeps beta_T below one
 
 
+@pytest.mark.parametrize(("start", "end", "tau"), [(-3.0, 3.0, 1.0), (0.0, 3.0, 0.7), (-3.0, 0.0, 0.1)])
+def test_sigmoid_is_the_paper_s_algorithm_until_the_cap(start: float, end: float, tau: float) -> None:
+    T = 50
+    u = np.arange(T + 1) / T
+    v_start, v_end = expit(start / tau), expit(end / tau)
+    gamma = (v_end - expit((u * (end - start) + start) / tau)) / (v_end - v_start)
+    schedule = make_schedule("sigmoid", T, start=start, end=end, tau=tau)
+    np.testing.assert_allclose(schedule.alpha_bar[:T], gamma[:T], rtol=1e-6, atol=1e-12)
+    assert schedule.beta[T] == 0.999
+
+
+@pytest.mark.parametrize(("mu", "b"), [(0.0, 0.5), (1.0, 0.3), (-2.0, 2.0)])
+def test_laplace_has_log_snrs_at_the_quantiles_of_that_distribution(mu: float, b: float) -> None:
+    T = 100
+    schedule = make_schedule("laplace", T, mu=mu, b=b)
+    quantiles = scipy.stats.laplace(mu, b).ppf(1 - np.arange(1, T) / T)
+    np.testing.assert_allclose(schedule.log_snr[1:T], quantiles, rtol=1e-9, atol=1e-9)
+
+
+def test_constant_is_a_power() -> None:
+    schedule = make_schedule("constant", 100, beta=0.03)
+    np.testing.assert_allclose(schedule.alpha_bar, 0.97 ** np.arange(101))
+
+
 @pytest.mark.parametrize("max_beta", [0.1, 0.5, 0.9999])
 def test_cosine_betas_stay_below_the_cap(max_beta: float) -> None:
     beta = make_schedule("cosine", 100, max_beta=max_beta).beta
@@ -146,7 +176,10 @@ def test_the_schedule_remembers_what_made_it(family: str) -> None:
         ("linear", math.nan, {}, "T", "not nan"),
         ("linear", math.inf, {}, "T", "not inf"),
         ("linear", True, {}, "T", "whole number"),
-        ("sigmoid", 10, {}, "family", "no schedule family 'sigmoid'; choose one of linear, scaled_linear, cosine"),
+        ("wavy", 10, {}, "family", "no schedule family 'wavy'; choose one of linear, constant, scaled_linear, cosine"),
+        ("sigmoid", 10, {"start": 2.0, "end": 1.0}, "start", "start must be smaller than end, but 2 is not"),
+        ("constant", 4000, {"beta": 0.5}, "beta", "lower β or T"),
+        ("laplace", 10, {"b": 0.0}, "b", "b must lie between 0.1 and 3, not 0"),
         ("linear", 10, {"s": 0.1}, "s", "has no parameter 's'; it has beta_start, beta_end"),
         ("cosine", 10, {"beta_end": 0.1}, "beta_end", "has no parameter 'beta_end'; it has s, max_beta"),
         ("linear", 10, {"beta_start": 0.01, "beta_end": 0.01}, "beta_start", "0.01 is not smaller than 0.01"),
