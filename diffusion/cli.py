@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
     from accelerate import PartialState
 
     from diffusion.checkpoint import Card
+    from diffusion.data import ImageSet
 
 BATCH = 64
 # What `evaluate` draws: fewer images where one takes longer.
@@ -134,6 +135,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         timesteps(model.card.training_schedule().T, steps)  # refuses too many
     train = load_data(args.data, "train", network.image_size, network.channels)
     held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
+    for source, data in ((args.data, train), (args.test or args.data, held_out)):
+        _check_labels(source, data, model.card)
     if args.test is None:
         held_out = held_out.without(train)  # data sets have duplicates
     else:
@@ -230,21 +233,20 @@ def _loss(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from diffusion.checkpoint import load_model, write_atomically
-    from diffusion.data import BUNDLED, BUNDLED_DIGITS, load_npz
+    from diffusion.data import BUNDLED, load_data
     from diffusion.images import to_unit
     from diffusion.likelihood import measure_errors, measuring_levels
 
     model = load_model(args.model, _device(args.device))
-    images = args.images or BUNDLED.get(model.card.name, BUNDLED_DIGITS)
-    data = load_npz(images, "test", model.card.network.image_size)
+    images = args.images or (model.card.name if model.card.name in BUNDLED else "digits")
+    data = load_data(images, "test", model.card.network.image_size)
     if data.images.shape[1] != model.card.network.channels:
         wanted, found = model.card.network.channels, data.images.shape[1]
         raise CommandError(f"{images} has images of {found} channels, but {args.model} takes {wanted}.")
     if args.count > len(data):
         raise CommandError(f"{images} has {len(data)} images, fewer than the {args.count} asked for.")
+    _check_labels(images, data, model.card)
     classes = len(model.card.classes)
-    if classes and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < classes:
-        raise CommandError(f"{images} has labels outside 0 ... {classes - 1}, the classes of {args.model}.")
     chosen = data.spread(args.count)
     levels = measuring_levels(model.card.training_schedule(), args.levels)
     curves = measure_errors(
@@ -257,6 +259,18 @@ def _loss(args: argparse.Namespace) -> None:
         "curve": curve.to_json(),
     }  # fmt: skip
     write_atomically(args.out, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _check_labels(source: str, data: ImageSet, card: Card) -> None:
+    """Labels that a network does not have would fail deep inside it, or be taken for other classes."""
+    if not card.classes:
+        return
+    if data.classes and list(data.classes) != card.classes:
+        raise CommandError(
+            f"The classes of {source} ({', '.join(data.classes)}) are not those of {card.name} ({', '.join(card.classes)})."
+        )
+    if not 0 <= int(data.labels.min()) <= int(data.labels.max()) < len(card.classes):
+        raise CommandError(f"{source} has labels outside 0 ... {len(card.classes) - 1}, the classes of {card.name}.")
 
 
 def _check_folder(path: Path) -> None:
@@ -389,8 +403,7 @@ def parser() -> argparse.ArgumentParser:
 
     loss = commands.add_parser("loss", help="measure a network's error on images, by noise level")
     _add_model_options(loss)
-    loss.add_argument("--images", type=Path,
-                      help=".npz with x_test, y_test (uint8; default: the bundled images of its kind)")  # fmt: skip
+    loss.add_argument("--images", metavar="DATA", help=data_help + " (default: the bundled images of its kind)")
     loss.add_argument("--levels", type=int, default=100, help="noise levels, even in log-SNR (default: %(default)s)")
     loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")
     loss.add_argument("--out", type=Path, required=True, help="where to write the JSON")

@@ -133,7 +133,7 @@ def _load_files(source: Path, names: set[str], read: Callable[[str], bytes], spl
         try:
             content = read(root + LABELS)
         except UNREADABLE as error:
-            raise DataError(f"{LABELS} in {source} cannot be read: {error}.") from error
+            raise DataError(f"{LABELS} in {source} cannot be read: {str(error) or 'it ends too soon'}.") from error
         labels = _read_labels(source, content, files)
     else:
         labels, classes = _labels_of_folders(source, files, every)

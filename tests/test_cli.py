@@ -294,3 +294,12 @@ def test_train_makes_a_model_that_sample_can_use(tmp_path: Path, monkeypatch: py
     assert main(arguments) == 0
     made = sample(str(run / "new.safetensors"), tmp_path / "a.npz", "--count", "2")
     assert made["images"].shape == (2, 8, 8, 1)
+
+
+def test_images_with_classes_of_other_names_are_refused(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.npz"
+    np.savez(path, x_test=np.zeros((2, 8, 8), np.uint8), y_test=np.zeros(2, np.uint8), classes=np.array(["cat", "dog"]))
+    arguments = ["loss", "--model", model, "--device", "cpu", "--images", str(path), "--out", str(tmp_path / "a.json")]
+    assert "(cat, dog) are not those of tiny (circle, square, 1)." in refused(capsys, *arguments)
