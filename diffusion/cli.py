@@ -266,9 +266,8 @@ def _check_labels(source: str, data: ImageSet, card: Card) -> None:
     if not card.classes:
         return
     if data.classes and list(data.classes) != card.classes:
-        raise CommandError(
-            f"The classes of {source} ({', '.join(data.classes)}) are not those of {card.name} ({', '.join(card.classes)})."
-        )
+        theirs, ours = ", ".join(data.classes), ", ".join(card.classes)
+        raise CommandError(f"The classes of {source} ({theirs}) are not those of {card.name} ({ours}).")
     if not 0 <= int(data.labels.min()) <= int(data.labels.max()) < len(card.classes):
         raise CommandError(f"{source} has labels outside 0 ... {len(card.classes) - 1}, the classes of {card.name}.")
 

@@ -301,5 +301,6 @@ def test_images_with_classes_of_other_names_are_refused(
 ) -> None:
     path = tmp_path / "other.npz"
     np.savez(path, x_test=np.zeros((2, 8, 8), np.uint8), y_test=np.zeros(2, np.uint8), classes=np.array(["cat", "dog"]))
-    arguments = ["loss", "--model", model, "--device", "cpu", "--images", str(path), "--out", str(tmp_path / "a.json")]
+    arguments = ["loss", "--model", model, "--device", "cpu", "--images", str(path), "--count", "2"]
+    arguments += ["--out", str(tmp_path / "a.json")]
     assert "(cat, dog) are not those of tiny (circle, square, 1)." in refused(capsys, *arguments)
