@@ -15,7 +15,7 @@ Time t = 0 is the clean image: every array has length T + 1, with beta[0] = 0 an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -286,8 +286,25 @@ def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Sch
                 f"{known[low_name].symbol} must be smaller than {known[high_name].symbol}, "
                 f"but {values[low_name]:g} is not smaller than {values[high_name]:g}.",
             )
-    schedule = Schedule(FAMILIES[family].betas(int(T), **values), family, tuple(values.items()))
+    field = next((name for name in ("beta_end", "beta") if name in values), "T")
+    return _usable(Schedule(FAMILIES[family].betas(int(T), **values), family, tuple(values.items())), field)
+
+
+def schedule_of_betas(betas: Sequence[float] | Array) -> Schedule:
+    """The schedule with these beta_1 ... beta_T, whatever made them.
+
+    Raises:
+        ScheduleError: T outside 2 ... 4000, a beta outside (0, 1), or betas so large that nothing is left of the image
+            long before T.
+    """
+    if not T_MIN <= len(betas) <= T_MAX:
+        raise ScheduleError("beta", f"There must be {T_MIN} to {T_MAX} betas, not {len(betas)}.")
+    return _usable(Schedule(np.concatenate(([0.0], np.asarray(betas, dtype=np.float64)))), "beta")
+
+
+def _usable(schedule: Schedule, field: str) -> Schedule:
     if schedule.alpha_bar[-1] < ALPHA_BAR_MIN:
-        name = next((name for name in ("beta_end", "beta") if name in values), "T")
-        raise ScheduleError(name, f"So much noise in {int(T)} steps leaves ᾱ_T below {ALPHA_BAR_MIN:g}; lower β or T.")
+        raise ScheduleError(
+            field, f"So much noise in {schedule.T} steps leaves ᾱ_T below {ALPHA_BAR_MIN:g}; lower β or T."
+        )
     return schedule

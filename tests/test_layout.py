@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "denoiser": {"process", "unet"},
     "sampler": {"process", "denoiser", "schedule"},
     "likelihood": {"process", "denoiser", "schedule"},
+    "exchange": {"schedule"},
     "checkpoint": {"denoiser", "schedule", "unet"},
 }
 
