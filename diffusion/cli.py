@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffusion.exchange import read_betas, to_diffusers
 from diffusion.schedule import FAMILIES, Schedule, make_schedule
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
@@ -209,18 +210,22 @@ def _npz(**arrays: object) -> bytes:
 
 
 def _schedule(args: argparse.Namespace) -> None:
-    if args.csv != "-":
-        _check_folder(Path(args.csv))
+    if args.csv is None and args.diffusers is None:
+        raise CommandError("Say what to write: --csv FILE, --diffusers FILE or both.")
+    for path in (args.csv, args.diffusers):
+        if path not in (None, "-"):
+            _check_folder(Path(path))
     schedule = _schedule_of(args, args.family)
 
     from diffusion.checkpoint import write_atomically
     from diffusion.likelihood import schedule_csv
 
-    text = schedule_csv(schedule)
-    if args.csv == "-":
-        sys.stdout.write(text)
-    else:
-        write_atomically(Path(args.csv), text.encode())
+    texts = {args.csv: schedule_csv(schedule), args.diffusers: json.dumps(to_diffusers(schedule), indent=1) + "\n"}
+    for path, text in texts.items():
+        if path == "-":
+            sys.stdout.write(text)
+        elif path is not None:
+            write_atomically(Path(path), text.encode())
 
 
 def _loss(args: argparse.Namespace) -> None:
@@ -310,7 +315,11 @@ def _device(name: str) -> torch.device:
 
 def _schedule_of(args: argparse.Namespace, family: str) -> Schedule:
     """The schedule that the options describe; those left out take the family's defaults."""
-    return make_schedule(family, args.T, **_given_parameters(args))
+    if args.betas is None:
+        return make_schedule(family, args.T, **_given_parameters(args))
+    if _given_parameters(args):
+        raise CommandError("--betas has all there is to a schedule; leave its other options out.")
+    return read_betas(args.betas.read_bytes())
 
 
 def _given_parameters(args: argparse.Namespace) -> dict[str, float]:
@@ -393,11 +402,16 @@ def parser() -> argparse.ArgumentParser:
                         help="noise of ddim: 0 is none, 1 the posterior variance (default: %(default)s)")  # fmt: skip
     sample.add_argument("--guidance", type=float, default=1.0, help="1 is plain (default: %(default)s)")
     _add_schedule_options(sample, "--schedule")
+    sample.add_argument("--betas", type=Path, metavar="FILE", help="CSV of betas, instead of a family")
     sample.set_defaults(run_command=_sample)
 
-    schedule = commands.add_parser("schedule", help="write a schedule as CSV, a row for each t = 1 ... T")
+    schedule = commands.add_parser(
+        "schedule", help="write a schedule, as CSV with a row for each t = 1 ... T or for diffusers"
+    )
     _add_schedule_options(schedule, "--family")
-    schedule.add_argument("--csv", required=True, metavar="FILE", help="where to write; - for the terminal")
+    schedule.add_argument("--betas", type=Path, metavar="FILE", help="CSV of betas, instead of a family")
+    schedule.add_argument("--csv", metavar="FILE", help="where to write a table; - for the terminal")
+    schedule.add_argument("--diffusers", metavar="FILE", help="where to write a DDPMScheduler's configuration, JSON")
     schedule.set_defaults(run_command=_schedule)
 
     loss = commands.add_parser("loss", help="measure a network's error on images, by noise level")

@@ -304,3 +304,25 @@ def test_images_with_classes_of_other_names_are_refused(
     arguments = ["loss", "--model", model, "--device", "cpu", "--images", str(path), "--count", "2"]
     arguments += ["--out", str(tmp_path / "a.json")]
     assert "(cat, dog) are not those of tiny (circle, square, 1)." in refused(capsys, *arguments)
+
+
+def test_a_schedule_of_betas_goes_through_every_form(model: str, tmp_path: Path) -> None:
+    betas, table, config = (tmp_path / name for name in ("betas.csv", "table.csv", "config.json"))
+    betas.write_text("0.1\n0.2\n0.3\n")
+    assert main(["schedule", "--betas", str(betas), "--csv", str(table), "--diffusers", str(config)]) == 0
+    assert [float(row["beta"]) for row in csv.DictReader(io.StringIO(table.read_text()))] == [0.1, 0.2, 0.3]
+    assert json.loads(config.read_text())["trained_betas"] == [0.1, 0.2, 0.3]
+    made = sample(model, tmp_path / "a.npz", "--count", "2", "--betas", str(betas))["images"]
+    assert (made != sample(model, tmp_path / "b.npz", "--count", "2", "--T", "3")["images"]).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--csv", "-", "--betas", "nowhere.csv"], "nowhere.csv"),
+        (["--csv", "-", "--betas", "nowhere.csv", "--s", "0.1"], "leave its other options out"),
+        ([], "Say what to write"),
+    ],
+)
+def test_a_schedule_of_betas_is_refused(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
+    assert message in refused(capsys, "schedule", *options)
