@@ -149,11 +149,12 @@ def loss_tab(shown: gr.State) -> None:
     flag = gr.State(StopFlag())
     with gr.Row(elem_classes="lab-loss-row", equal_height=True):
         network = gr.Dropdown(
-            choices(), value=DEFAULT, label="network", min_width=115, scale=1, elem_id="lab-loss-network"
+            choices(), value=DEFAULT, label="network", min_width=190, scale=1, elem_id="lab-loss-network"
         )
         source = gr.Radio([THEIRS, OWN], value=THEIRS, label="images", min_width=155, scale=1)
-        count = gr.Slider(8, 128, 32, step=8, label="draws of ε", min_width=150, scale=2, buttons=[])
-        levels = gr.Slider(10, 100, 40, step=1, label="noise levels", min_width=160, scale=2, buttons=[])
+        with gr.Column(min_width=230, scale=2):
+            count = gr.Slider(8, 128, 32, step=8, label="draws of ε", buttons=[])
+            levels = gr.Slider(10, 100, 40, step=1, label="noise levels", buttons=[])
         variance = gr.Radio(
             [("posterior β̃", "posterior"), ("forward β", "beta")],
             value="posterior",
