@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 from diffusion.denoiser import NetworkDenoiser
 from diffusion.schedule import Schedule, make_schedule
 from diffusion.unet import UNet, UNetConfig
+
+C = TypeVar("C")  # a card of any kind
 
 MODELS = Path(__file__).parent.parent / "assets" / "models"
 
@@ -146,14 +149,29 @@ def read_card(path: Path) -> Card:
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
     """
+    return read_card_as(path, Card, UNetConfig)
+
+
+def read_card_as(path: Path, card: Callable[..., C], config: Callable[..., object]) -> C:
+    """The card of the weights at ``path``, of any kind: ``card`` of its fields, ``config`` of those of ``network``.
+
+    Raises:
+        CheckpointError: no card, or one with fields missing or unknown.
+    """
     card_path = path.with_suffix(".json")
     try:
         content = json.loads(card_path.read_text(encoding="utf-8"))
         network = content.pop("network")
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
-        return Card(network=UNetConfig(**fields), **content)
+        return card(network=config(**fields), **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
+
+
+def find_weights(name: str, folder: Path) -> Path | None:
+    """The weights of that name in a folder, or at that path; None if there are none."""
+    paths = (folder / f"{name}.safetensors", Path(name))
+    return next((path for path in paths if path.suffix == ".safetensors" and path.is_file()), None)
 
 
 def find_model(name: str) -> Path:
@@ -162,10 +180,10 @@ def find_model(name: str) -> Path:
     Raises:
         CheckpointError: neither is there.
     """
-    for path in (MODELS / f"{name}.safetensors", Path(name)):
-        if path.suffix == ".safetensors" and path.is_file():
-            return path
-    raise CheckpointError(f"There is no model {name!r}; the shipped ones are {', '.join(available()) or 'none'}.")
+    path = find_weights(name, MODELS)
+    if path is None:
+        raise CheckpointError(f"There is no model {name!r}; the shipped ones are {', '.join(available()) or 'none'}.")
+    return path
 
 
 def load_model(name: str, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32) -> Model:

@@ -9,7 +9,6 @@ NAME.safetensors holds the weights in float16; NAME.json says what they are, wit
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from diffusion.checkpoint import CheckpointError, read_weights, write_weights
+from diffusion.checkpoint import CheckpointError, find_weights, read_card_as, read_weights, write_weights
 from diffusion.data import DataError, ImageSet
 from diffusion.images import to_unit
 from diffusion.train import choose
@@ -215,14 +214,7 @@ def read_classifier_card(path: Path) -> ClassifierCard:
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
     """
-    card_path = path.with_suffix(".json")
-    try:
-        content = json.loads(card_path.read_text(encoding="utf-8"))
-        network = content.pop("network")
-        config = ClassifierConfig(**(network | {"widths": tuple(network["widths"])}))
-        return ClassifierCard(network=config, **content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
+    return read_card_as(path, ClassifierCard, ClassifierConfig)
 
 
 def load_classifier(name: str) -> tuple[Classifier, ClassifierCard]:
@@ -231,11 +223,9 @@ def load_classifier(name: str) -> tuple[Classifier, ClassifierCard]:
     Raises:
         CheckpointError: not found, no readable card, a hash that does not match, or weights of another architecture.
     """
-    paths = [path for path in (CLASSIFIERS / f"{name}.safetensors", Path(name))
-             if path.suffix == ".safetensors" and path.is_file()]  # fmt: skip
-    if not paths:
+    path = find_weights(name, CLASSIFIERS)
+    if path is None:
         raise CheckpointError(f"There is no classifier {name!r}.")
-    path = paths[0]
     card = read_classifier_card(path)
     network = Classifier(card.network)
     read_weights(path, card.sha256, network)
