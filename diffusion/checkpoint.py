@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -22,6 +22,9 @@ from torch import Tensor, nn
 from diffusion.denoiser import NetworkDenoiser
 from diffusion.schedule import Schedule, make_schedule
 from diffusion.unet import UNet, UNetConfig
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 C = TypeVar("C")  # a card of any kind
 
@@ -152,7 +155,7 @@ def read_card(path: Path) -> Card:
     return read_card_as(path, Card, UNetConfig)
 
 
-def read_card_as(path: Path, card: Callable[..., C], config: Callable[..., object]) -> C:
+def read_card_as(path: Path, card: Callable[..., C], config: type[DataclassInstance]) -> C:
     """The card of the weights at ``path``, of any kind: ``card`` of its fields, ``config`` of those of ``network``.
 
     Raises:
@@ -162,8 +165,12 @@ def read_card_as(path: Path, card: Callable[..., C], config: Callable[..., objec
     try:
         content = json.loads(card_path.read_text(encoding="utf-8"))
         network = content.pop("network")
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
-        return card(network=config(**fields), **content)
+        # A default could change, and a card that leaves a field out with it: all must be there.
+        missing = {field.name for field in fields(config)} - set(network)
+        if missing:
+            raise KeyError(", ".join(sorted(missing)))
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
+        return card(network=config(**values), **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
 
