@@ -66,7 +66,7 @@ def _train(args: argparse.Namespace) -> None:
     )  # fmt: skip
     card = Card(
         name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
-        data=args.about_data, licence=args.licence, command="", images_seen=0, seconds=0.0,
+        data=args.about_data, licence=args.licence, command=_command(args), images_seen=0, seconds=0.0,
     )  # fmt: skip
     processes = _processes(args)
     precision = best_precision(processes.device) if args.precision == "auto" else args.precision
@@ -142,8 +142,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         held_out = held_out.without(train)  # data sets have duplicates
     else:
         train = train.without(held_out)  # as --hold-out did in training
-    command = "python -m diffusion " + shlex.join(args.arguments)
-    result: dict[str, Any] = {"model": model.card.name, "sha256": model.card.sha256, "command": command}
+    result: dict[str, Any] = {"model": model.card.name, "sha256": model.card.sha256, "command": _command(args)}
     result |= evaluate_likelihood(model, held_out, draws=args.draws, seed=args.seed, batch=BATCH)
     if runs:
         classifier, judge = load_classifier(args.classifier or model.card.name)
@@ -180,7 +179,7 @@ def _classifier(args: argparse.Namespace) -> None:
     card = make_classifier(
         args.out, train, test, ClassifierConfig(channels, int(train.labels.max()) + 1),
         ClassifierTraining(images=args.images, mirror=args.mirror, seed=args.seed), about_data=args.about_data,
-        command="python -m diffusion " + shlex.join(args.arguments),
+        command=_command(args),
     )  # fmt: skip
     print(json.dumps({"test_accuracy": card.test_accuracy, "test_images": card.test_images}))
 
@@ -264,6 +263,11 @@ def _loss(args: argparse.Namespace) -> None:
         "curve": curve.to_json(),
     }  # fmt: skip
     write_atomically(args.out, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that was given, for the card or the figures it made."""
+    return "python -m diffusion " + shlex.join(args.arguments)
 
 
 def _check_labels(source: str, data: ImageSet, card: Card) -> None:

@@ -28,7 +28,6 @@ from tqdm import tqdm
 # The data that come with the project; the README.md beside each says from where.
 ASSETS = Path(__file__).parent.parent / "assets"
 BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
-BUNDLED_DIGITS = BUNDLED["digits"]
 
 SPLITS = ("train", "test")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import copy
 import io
-import shlex
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -374,8 +372,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
             return
         write_atomically(state_path, run.to_bytes(config))
         save_model(weights_path, average, replace(
-            card, images_seen=run.step * config.batch, seconds=round(run.seconds), network=network_config,
-            command="python -m diffusion " + shlex.join(sys.argv[1:]),
+            card, images_seen=run.step * config.batch, seconds=round(run.seconds), network=network_config
         ))  # fmt: skip
 
     def gradient_norm() -> float:
@@ -440,10 +437,11 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
                 run.seconds = before + now - started
                 whole = True
                 bar.update(config.batch)
+                seen = run.step * config.batch
                 if main and run.step % config.log_every == 0:
                     loss = float(np.mean(run.losses))
                     with (folder / "log.csv").open("a") as log:
-                        log.write(f"{run.step},{run.step * config.batch},{loss:.8g},{config.lr_at(step):.6g},"
+                        log.write(f"{run.step},{seen},{loss:.8g},{config.lr_at(step):.6g},"
                                   f"{norm:.6g},{run.seconds:.1f}\n")  # fmt: skip
                     bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 if run.step % config.log_every == 0:
@@ -451,10 +449,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
                 if now - saved > config.save_every:
                     save()
                     saved = now
-                if (
-                    main
-                    and (run.step * config.batch) // config.preview_every > step * config.batch // config.preview_every
-                ):
+                if main and seen // config.preview_every > (seen - config.batch) // config.preview_every:
                     preview(run, schedule, card, folder, device)
         finally:
             # An error inside the update leaves it half done; the checkpoint before it is whole.
