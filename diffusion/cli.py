@@ -39,8 +39,8 @@ def _train(args: argparse.Namespace) -> None:
     from accelerate import Accelerator
 
     from diffusion.checkpoint import Card
-    from diffusion.data import load_data
     from diffusion.device import best_precision
+    from diffusion.folders import load_data
     from diffusion.train import RECIPES, TrainConfig, train
 
     name = args.config or (args.data if args.data in RECIPES else "emoji")
@@ -126,8 +126,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     from diffusion.checkpoint import load_model, save_card, write_atomically
     from diffusion.classifier import load_classifier
-    from diffusion.data import load_data
     from diffusion.evaluate import Run, evaluate_likelihood, evaluate_samples
+    from diffusion.folders import load_data
     from diffusion.sampler import DDIM, DDPM, timesteps
 
     model = load_model(args.model, _device(args.device))
@@ -171,7 +171,7 @@ def _classifier(args: argparse.Namespace) -> None:
     _check_folder(args.out)
 
     from diffusion.classifier import ClassifierConfig, ClassifierTraining, make_classifier
-    from diffusion.data import load_data
+    from diffusion.folders import load_data
 
     train = load_data(args.data, "train", args.image_size)
     channels = train.images.shape[1]
@@ -237,7 +237,7 @@ def _loss(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from diffusion.checkpoint import load_model, write_atomically
-    from diffusion.data import BUNDLED, load_data
+    from diffusion.folders import BUNDLED, load_data
     from diffusion.images import to_unit
     from diffusion.likelihood import measure_errors, measuring_levels
 

@@ -51,7 +51,7 @@ def open_image(source: str | Path | bytes, side: int = 256) -> Image.Image:
         try:
             image.draft("RGB", (2 * side, 2 * side))  # lets a JPEG decode at a fraction of its size
             image.load()
-            rgb = _to_rgb(ImageOps.exif_transpose(image))
+            rgb = as_grey_or_rgb(ImageOps.exif_transpose(image)).convert("RGB")
         except UNREADABLE as error:
             raise ImageError("This picture is damaged or cut off; choose another file.") from error
     scale = side / max(rgb.size)
@@ -62,7 +62,8 @@ def open_image(source: str | Path | bytes, side: int = 256) -> Image.Image:
     return rgb
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def as_grey_or_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode in 8 bits, transparency laid over white: "L" if it is grey, else "RGB"."""
     if image.mode.startswith(("I", "F")):
         # 16-bit (or wider) grey: Pillow's own conversion would cut everything above 255 to white.
         values = np.asarray(image, dtype=np.float64)
@@ -70,11 +71,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         if image.mode == "I" and values.max() <= 255:
             top = 255.0
         image = Image.fromarray(np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8))
+    grey = image.mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image.convert("L" if grey else "RGB")
 
 
 def to_unit(images: Tensor) -> Tensor:

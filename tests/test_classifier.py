@@ -24,7 +24,8 @@ from diffusion.classifier import (
     once_each,
     train_classifier,
 )
-from diffusion.data import BUNDLED, DataError, ImageSet, load_npz
+from diffusion.data import DataError, ImageSet, load_npz
+from diffusion.folders import BUNDLED
 
 CONFIG = ClassifierConfig(1, 2, widths=(8, 16))
 SHORT = ClassifierTraining(images=64, batch=16)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.data import BUNDLED, DataError, DataWarning, ImageSet, load_data, load_npz
+from diffusion.data import DataError, ImageSet, load_npz
+from diffusion.folders import BUNDLED, DataWarning, load_data
 from diffusion.images import open_image, to_tensor, to_unit
 from diffusion.train import choose
 
@@ -265,7 +266,7 @@ def test_images_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Pat
 
 
 def test_images_of_too_many_pixels_count_as_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.data.MAX_PIXELS", 64)
+    monkeypatch.setattr("diffusion.folders.MAX_PIXELS", 64)
     save(tmp_path, "a.png", noise(0, 8, 8))
     save(tmp_path, "bomb.png", noise(1, 13, 5))
     with pytest.warns(DataWarning, match=r"1 of 2 .*: bomb\.png\.$"):

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from diffusion.checkpoint import MODELS, Model
-from diffusion.data import load_data
+from diffusion.folders import load_data
 from diffusion.images import ImageError, open_image, to_tensor, to_unit
 from diffusion.likelihood import ErrorCurve, bits_per_dim, kl_extra, loss_terms, measure_errors, measuring_levels
 from diffusion.schedule import Variance
