@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffusion.exchange import read_betas, to_diffusers
-from diffusion.schedule import FAMILIES, Schedule, make_schedule
+from diffusion.schedule import FAMILIES, Schedule, beta_for_terminal_snr, make_schedule, schedule_of_betas
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     import torch
@@ -53,7 +53,8 @@ def _train(args: argparse.Namespace) -> None:
         return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
 
     config = replace(recipe.train, **given(TrainConfig))
-    schedule = {"family": args.schedule or recipe.schedule["family"], "T": args.T} | _given_parameters(args)
+    schedule = {"family": args.schedule or recipe.schedule["family"], "T": args.T}
+    schedule |= _schedule_settings(args, schedule["family"])
     make_schedule(**schedule)  # refuses what cannot be, before the data are read
     size = args.image_size or recipe.network.image_size
     data = load_data(args.data, "train", size)
@@ -320,14 +321,21 @@ def _device(name: str) -> torch.device:
 def _schedule_of(args: argparse.Namespace, family: str) -> Schedule:
     """The schedule that the options describe; those left out take the family's defaults."""
     if args.betas is None:
-        return make_schedule(family, args.T, **_given_parameters(args))
-    if _given_parameters(args):
+        return make_schedule(family, args.T, **_schedule_settings(args, family))
+    settings = _schedule_settings(args, family)
+    if settings.keys() - {"zero_terminal_snr"}:
         raise CommandError("--betas has all there is to a schedule; leave its other options out.")
-    return read_betas(args.betas.read_bytes())
+    return schedule_of_betas(read_betas(args.betas.read_bytes()).beta[1:], **settings)
 
 
-def _given_parameters(args: argparse.Namespace) -> dict[str, float]:
-    return {name: getattr(args, name) for name in _parameters() if getattr(args, name) is not None}
+def _schedule_settings(args: argparse.Namespace, family: str) -> dict[str, Any]:
+    """What was given for ``make_schedule`` besides the family and T."""
+    given = {name: getattr(args, name) for name in (*_parameters(), "keep_shape_of") if getattr(args, name) is not None}
+    if args.zero_terminal_snr:
+        given["zero_terminal_snr"] = True
+    if args.terminal_snr is not None:
+        given |= beta_for_terminal_snr(family, args.T, args.terminal_snr, **given)
+    return given
 
 
 def _parameters() -> dict[str, str]:
@@ -343,6 +351,11 @@ def _add_schedule_options(command: argparse.ArgumentParser, name: str, default: 
         holders = [family for family in FAMILIES if parameter in FAMILIES[family].parameters]
         command.add_argument(f"--{parameter.replace('_', '-')}", type=float, metavar="X",
                              help=f"{about} ({', '.join(holders)})")  # fmt: skip
+    command.add_argument("--terminal-snr", type=float, metavar="DB",
+                         help="the SNR wanted at T in decibel; solved for the last beta")  # fmt: skip
+    command.add_argument("--keep-shape-of", type=int, metavar="N", help="the betas are meant for N steps: "
+                         "scale them by N / T")  # fmt: skip
+    command.add_argument("--zero-terminal-snr", action="store_true", help="leave nothing of the image at T")
 
 
 def _add_model_options(command: argparse.ArgumentParser) -> None:

@@ -78,7 +78,8 @@ def to_diffusers(schedule: Schedule) -> dict[str, Any]:
     """
     config: dict[str, Any] = {"_class_name": "DDPMScheduler", "num_train_timesteps": schedule.T}
     params = dict(schedule.params)
-    if schedule.family in ("linear", "scaled_linear"):
+    changed = "keep_shape_of" in params or "zero_terminal_snr" in params
+    if schedule.family in ("linear", "scaled_linear") and not changed:
         return config | {"beta_schedule": DIFFUSERS[schedule.family], **params}
     defaults = {name: p.default for name, p in FAMILIES["cosine"].parameters.items()}
     if schedule.family == "cosine" and params == defaults:  # diffusers has no others

@@ -18,10 +18,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 Variance = Literal["beta", "posterior"]
@@ -29,6 +31,14 @@ Variance = Literal["beta", "posterior"]
 T_MIN, T_MAX = 2, 4000
 # x_0 is x_t / sqrt(alpha_bar_t) at some point of every formula, and must stay within float32.
 ALPHA_BAR_MIN = 1e-60
+# Where betas are scaled up to fewer steps they end here, and not at one, beyond which there is nothing.
+BETA_CAP = 0.999
+# "Zero" terminal SNR: exactly zero would put an infinity into whatever divides by it. The smallest float16, -72 dB.
+ALPHA_BAR_ZERO = 2.0**-24
+POINTS_MIN, POINTS_MAX = 2, 16
+POINT_LOG_SNR = 20.0  # a drawn curve runs within -20 ... 20
+# These families say what each step does, so that their curve depends on T; the others are functions of t/T.
+PER_STEP = ("linear", "constant", "scaled_linear")
 
 
 class ScheduleError(ValueError):
@@ -259,8 +269,21 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Schedule:
+def make_schedule(
+    family: str = "linear",
+    T: int = 1000,
+    *,
+    keep_shape_of: int | None = None,
+    zero_terminal_snr: bool = False,
+    **params: float,
+) -> Schedule:
     """The schedule of a named family; parameters left out take the family's defaults.
+
+    Args:
+        keep_shape_of: the number of steps that the betas are meant for. With T steps each is multiplied by
+            keep_shape_of / T, which keeps alpha_bar over t/T nearly as it was (Nichol & Dhariwal 2021, released code),
+            and capped at 0.999. Families that are functions of t/T keep their shape in any case.
+        zero_terminal_snr: see ``to_zero_terminal_snr``.
 
     Raises:
         ScheduleError: unknown family or parameter, T outside 2 ... 4000 or no whole number, a parameter out of range,
@@ -268,8 +291,7 @@ def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Sch
     """
     if family not in FAMILIES:
         raise ScheduleError("family", f"There is no schedule family {family!r}; choose one of {', '.join(FAMILIES)}.")
-    if isinstance(T, bool) or not T_MIN <= T <= T_MAX or T != int(T):  # the range first: int(nan) fails
-        raise ScheduleError("T", f"T must be a whole number from {T_MIN} to {T_MAX}, not {T:g}.")
+    T = _whole_T(T)
     known = FAMILIES[family].parameters
     for name in params:
         if name not in known:
@@ -286,12 +308,115 @@ def make_schedule(family: str = "linear", T: int = 1000, **params: float) -> Sch
                 f"{known[low_name].symbol} must be smaller than {known[high_name].symbol}, "
                 f"but {values[low_name]:g} is not smaller than {values[high_name]:g}.",
             )
+    beta = FAMILIES[family].betas(T, **values)
+    remembered = tuple(values.items())
+    if keep_shape_of is not None and family in PER_STEP:
+        meant_for = _whole_T(keep_shape_of)
+        if meant_for != T:
+            beta = np.minimum(beta * meant_for / T, BETA_CAP)
+            remembered += (("keep_shape_of", float(meant_for)),)
     field = next((name for name in ("beta_end", "beta") if name in values), "T")
-    return _usable(Schedule(FAMILIES[family].betas(int(T), **values), family, tuple(values.items())), field)
+    schedule = _usable(Schedule(beta, family, remembered), field)
+    return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
 
 
-def schedule_of_betas(betas: Sequence[float] | Array) -> Schedule:
+def _whole_T(T: float) -> int:
+    if isinstance(T, bool) or not T_MIN <= T <= T_MAX or T != int(T):  # the range first: int(nan) fails
+        raise ScheduleError("T", f"T must be a whole number from {T_MIN} to {T_MAX}, not {T:g}.")
+    return int(T)
+
+
+def to_zero_terminal_snr(schedule: Schedule) -> Schedule:
+    """The same curve moved and stretched until nothing of the image is left at T (Lin et al. 2023, algorithm 1):
+
+        sqrt(alpha_bar'_t) = (sqrt(alpha_bar_t) - sqrt(alpha_bar_T)) sqrt(alpha_bar_1) / (sqrt(alpha_bar_1) - sqrt(alpha_bar_T)),
+
+    but for alpha_bar'_T, which is 2^-24 (-72 dB), or half of what T - 1 has if that is less, so that all that is
+    divided by it stays finite. A schedule that has less signal than 2^-24 already stays as it is.
+    """  # noqa: E501
+    if schedule.alpha_bar[-1] <= ALPHA_BAR_ZERO:
+        return schedule
+    first, last = schedule.signal[1], schedule.signal[-1]
+    alpha_bar = ((schedule.signal - last) * first / (first - last)) ** 2
+    alpha_bar[0], alpha_bar[-1] = 1.0, min(ALPHA_BAR_ZERO, alpha_bar[-2] / 2)
+    beta = np.concatenate(([0.0], 1.0 - alpha_bar[1:] / alpha_bar[:-1]))
+    return Schedule(beta, schedule.family, (*schedule.params, ("zero_terminal_snr", 1.0)))
+
+
+def beta_for_terminal_snr(family: str, T: int, snr_db: float, **settings: Any) -> dict[str, float]:
+    """The last beta (the only one, of a constant schedule) that leaves this SNR at T, as {parameter: value}.
+
+    Args:
+        snr_db: 10 log10(alpha_bar_T / (1 - alpha_bar_T)).
+        settings: as those of ``make_schedule``.
+
+    Raises:
+        ScheduleError: a family without such a parameter, an SNR out of its reach, or as ``make_schedule``.
+    """
+    field = "terminal_snr"
+    name = next((name for name in ("beta_end", "beta") if name in FAMILIES[family].parameters), None)
+    if name is None:
+        raise ScheduleError(field, f"The {FAMILIES[family].title} schedule has no last β to solve for.")
+    parameter = FAMILIES[family].parameters[name]
+    start = settings.get("beta_start", FAMILIES[family].parameters.get("beta_start", parameter).default)
+    settings = settings | {"zero_terminal_snr": False}
+
+    def excess(log_beta: float) -> float:
+        try:
+            schedule = make_schedule(family, T, **(settings | {name: math.exp(log_beta)}))
+        except ScheduleError as error:
+            if error.field == name:
+                return -math.inf  # too much noise
+            raise
+        return float(schedule.snr_db[-1]) - snr_db
+
+    low = math.log(max(parameter.minimum, start * (1 + 1e-9) if name == "beta_end" else 0.0) * (1 + 1e-12))
+    high = math.log(parameter.maximum) - 1e-12
+    while excess(high) == -math.inf:  # find where the schedule becomes usable
+        high = low + (high - low) * 0.98
+    most, least = excess(low) + snr_db, excess(high) + snr_db
+    if not least <= snr_db <= most:
+        raise ScheduleError(
+            field,
+            f"{parameter.symbol} can bring the SNR at T to between {least:.1f} and {most:.1f} dB, not {snr_db:g}.",
+        )
+    return {name: math.exp(brentq(excess, low, high, xtol=1e-14))}
+
+
+def drawn_schedule(T: int, points: Sequence[tuple[float, float]], *, zero_terminal_snr: bool = False) -> Schedule:
+    """The schedule whose log SNR over t/T runs through points, and between them never rises.
+
+    Monotone cubic interpolation (PCHIP, Fritsch & Carlson 1980): whatever falls from point to point becomes a schedule.
+
+    Args:
+        points: 2 to 16 pairs (t/T, log SNR): t/T rising from 0 to 1, log SNR (natural) falling, within -20 ... 20.
+
+    Raises:
+        ScheduleError: points that are no such curve, or a T that ``make_schedule`` would refuse.
+    """
+    T = _whole_T(T)
+    if not POINTS_MIN <= len(points) <= POINTS_MAX:
+        raise ScheduleError("points", f"A drawn curve has {POINTS_MIN} to {POINTS_MAX} points, not {len(points)}.")
+    u, log_snr = np.asarray(points, dtype=np.float64).T
+    if not (u[0] == 0 and u[-1] == 1 and (np.diff(u) > 0).all()):
+        raise ScheduleError("points", "The points of a drawn curve must run from t/T = 0 to t/T = 1.")
+    if not ((np.diff(log_snr) < 0).all() and (np.abs(log_snr) <= POINT_LOG_SNR).all()):
+        limit = f"{POINT_LOG_SNR:g}"
+        raise ScheduleError("points", f"A drawn curve must fall, and its log SNR lie between −{limit} and {limit}.")
+    alpha_bar = 1 / (1 + np.exp(-PchipInterpolator(u, log_snr)(np.arange(1, T + 1) / T)))
+    beta = np.concatenate(([0.0], 1.0 - alpha_bar / np.concatenate(([1.0], alpha_bar[:-1]))))
+    schedule = Schedule(beta, "drawn")
+    return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
+
+
+def schedule_of_betas(
+    betas: Sequence[float] | Array, T: int | None = None, *, zero_terminal_snr: bool = False
+) -> Schedule:
     """The schedule with these beta_1 ... beta_T, whatever made them.
+
+    Args:
+        T: another number of steps; ln alpha_bar is then interpolated linearly over t/T, which keeps the curve.
+        zero_terminal_snr: see ``to_zero_terminal_snr``.
 
     Raises:
         ScheduleError: T outside 2 ... 4000, a beta outside (0, 1), or betas so large that nothing is left of the image
@@ -299,7 +424,12 @@ def schedule_of_betas(betas: Sequence[float] | Array) -> Schedule:
     """
     if not T_MIN <= len(betas) <= T_MAX:
         raise ScheduleError("beta", f"There must be {T_MIN} to {T_MAX} betas, not {len(betas)}.")
-    return _usable(Schedule(np.concatenate(([0.0], np.asarray(betas, dtype=np.float64)))), "beta")
+    schedule = _usable(Schedule(np.concatenate(([0.0], np.asarray(betas, dtype=np.float64)))), "beta")
+    if T is not None and _whole_T(T) != schedule.T:
+        u = np.linspace(0, 1, schedule.T + 1)
+        log_alpha_bar = np.interp(np.linspace(0, 1, int(T) + 1), u, np.cumsum(np.log1p(-schedule.beta)))
+        schedule = Schedule(np.concatenate(([0.0], -np.expm1(np.diff(log_alpha_bar)))))
+    return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
 
 
 def _usable(schedule: Schedule, field: str) -> Schedule:

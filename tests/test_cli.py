@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from diffusion.checkpoint import Card, save_model
 from diffusion.cli import main
 from diffusion.likelihood import ErrorCurve, loss_weight, schedule_csv
-from diffusion.schedule import make_schedule
+from diffusion.schedule import beta_for_terminal_snr, make_schedule
 from diffusion.unet import UNet, UNetConfig
 
 CLASSES = ["circle", "square", "1"]
@@ -192,10 +193,13 @@ def test_arguments_that_cannot_be_read_exit_with_2(arguments: list[str], capsys:
         ("scaled_linear", ["--T", "1000"], {}),
         ("cosine", ["--T", "1000"], {}),
         ("cosine", ["--T", "37", "--s", "0.02", "--max-beta", "0.9"], {"s": 0.02, "max_beta": 0.9}),
+        ("linear", ["--T", "50", "--keep-shape-of", "1000"], {"keep_shape_of": 1000}),
+        ("sigmoid", ["--T", "50", "--zero-terminal-snr"], {"zero_terminal_snr": True}),
+        ("linear", ["--T", "50", "--terminal-snr", "-9"], beta_for_terminal_snr("linear", 50, -9)),
     ],
 )
 def test_the_csv_reads_back_as_the_schedule(
-    tmp_path: Path, family: str, options: list[str], params: dict[str, float]
+    tmp_path: Path, family: str, options: list[str], params: dict[str, Any]
 ) -> None:
     path = tmp_path / "schedule.csv"
     assert main(["schedule", "--family", family, "--csv", str(path), *options]) == 0
@@ -223,6 +227,8 @@ def test_a_dash_writes_the_csv_to_the_terminal(capsys: pytest.CaptureFixture[str
         (["--T", "0"], "T must be a whole number"),
         (["--family", "linear", "--s", "0.1"], "The linear schedule has no parameter 's'"),
         (["--beta-end", "nan"], "must lie between"),
+        (["--terminal-snr", "-900"], "can bring the SNR at T to between"),
+        (["--keep-shape-of", "1"], "T must be a whole number"),
     ],
 )
 def test_schedule_refuses(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:

@@ -8,7 +8,7 @@ from diffusers import DDPMScheduler
 
 from diffusion.exchange import read_betas, to_diffusers
 from diffusion.likelihood import schedule_csv
-from diffusion.schedule import FAMILIES, ScheduleError, make_schedule, schedule_of_betas
+from diffusion.schedule import FAMILIES, ScheduleError, drawn_schedule, make_schedule, schedule_of_betas
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -69,6 +69,12 @@ def test_diffusers_loads_the_same_alpha_bar(family: str, T: int) -> None:
 
 
 def test_diffusers_gets_the_betas_of_what_it_has_no_name_for() -> None:
-    for schedule in (make_schedule("cosine", 100, s=0.1), schedule_of_betas(np.linspace(0.01, 0.3, 20))):
+    for schedule in (
+        make_schedule("cosine", 100, s=0.1),
+        make_schedule("linear", 50, keep_shape_of=1000),
+        make_schedule("scaled_linear", zero_terminal_snr=True),
+        drawn_schedule(30, [(0, 8), (0.3, 1), (1, -9)]),
+        schedule_of_betas(np.linspace(0.01, 0.3, 20)),
+    ):
         theirs = DDPMScheduler.from_config(to_diffusers(schedule)).alphas_cumprod.numpy()
         np.testing.assert_allclose(theirs, schedule.alpha_bar[1:], rtol=0, atol=1e-6)

@@ -5,11 +5,27 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+import scipy.interpolate
 import scipy.stats
+import torch
 from diffusers import DDPMScheduler
+from diffusers.schedulers.scheduling_ddpm import rescale_zero_terminal_snr
 from scipy.special import expit
 
-from diffusion.schedule import FAMILIES, T_MAX, T_MIN, Schedule, ScheduleError, make_schedule
+from diffusion.schedule import (
+    BETA_CAP,
+    FAMILIES,
+    PER_STEP,
+    T_MAX,
+    T_MIN,
+    Schedule,
+    ScheduleError,
+    beta_for_terminal_snr,
+    drawn_schedule,
+    make_schedule,
+    schedule_of_betas,
+    to_zero_terminal_snr,
+)
 
 SCHEDULES = [
     make_schedule(family, T, **params)
@@ -27,7 +43,14 @@ SCHEDULES = [
     ]
     for T in (2, 3, 10, 1000, 4000)
 ]
-every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.family}-{s.T}-{s.params[-1][1]:g}")
+SCHEDULES += [make_schedule(family, T, zero_terminal_snr=True) for family in FAMILIES for T in (2, 10, 1000)]
+SCHEDULES += [make_schedule(family, T, keep_shape_of=1000) for family in PER_STEP for T in (20, 100, 2000)]
+SCHEDULES += [
+    drawn_schedule(T, points)
+    for points in ([(0.0, 20.0), (1.0, -20.0)], [(0.0, 9.0), (0.2, 8.9), (0.21, -3.0), (1.0, -11.0)])
+    for T in (2, 50, 4000)
+]
+every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.family}-{s.T}-{len(s.params)}")
 
 
 def test_the_paper_s_schedule_has_the_target_numbers() -> None:
@@ -232,3 +255,104 @@ def test_a_schedule_cannot_be_changed() -> None:
     for name in ("beta", "alpha", "alpha_bar", "signal", "noise", "log_snr", "snr_db", "posterior_variance"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(schedule, name)[1] = 0.5
+
+
+@pytest.mark.parametrize("T", [2, 10, 1000])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_zero_terminal_snr_is_that_of_diffusers(family: str, T: int) -> None:
+    schedule = make_schedule(family, T)
+    theirs = np.cumprod(1 - rescale_zero_terminal_snr(torch.tensor(schedule.beta[1:])).numpy())  # in float64
+    ours = to_zero_terminal_snr(schedule)
+    if schedule.alpha_bar[-1] > 2**-24:
+        np.testing.assert_allclose(ours.alpha_bar[1:], theirs, rtol=0, atol=1e-6)
+        assert ours.snr_db[-1] < -72
+        assert ours.alpha_bar[1] == pytest.approx(schedule.alpha_bar[1])
+    for array in (ours.log_snr[1:], ours.posterior_variance, 1 / ours.alpha_bar):
+        assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize("T", [100, 250, 4000])
+@pytest.mark.parametrize("family", ["linear", "scaled_linear"])
+def test_kept_shape_scales_the_betas_as_the_released_code_does(family: str, T: int) -> None:
+    """improved-diffusion: beta_start = 1000 / T * 0.0001, beta_end = 1000 / T * 0.02."""
+    ours = make_schedule(family, T, keep_shape_of=1000)
+    scaled = make_schedule(family, T, beta_start=0.1 / T, beta_end=20 / T)
+    np.testing.assert_allclose(ours.beta, scaled.beta)
+    u = np.linspace(0, 1, 51)
+    kept = np.interp(u, np.linspace(0, 1, T + 1), ours.alpha_bar)
+    np.testing.assert_allclose(kept, np.interp(u, np.linspace(0, 1, 1001), make_schedule(family).alpha_bar), atol=0.02)
+
+
+def test_kept_shape_caps_what_would_reach_one() -> None:
+    beta = make_schedule("linear", 10, keep_shape_of=1000).beta
+    uncapped = make_schedule("linear", 10).beta * 100
+    assert (uncapped > 1).sum() == 5
+    np.testing.assert_allclose(beta, np.minimum(uncapped, BETA_CAP))
+    same = make_schedule("linear", 1000, keep_shape_of=1000)
+    assert same.params == make_schedule().params and np.array_equal(same.beta, make_schedule().beta)
+    np.testing.assert_array_equal(
+        make_schedule("cosine", 10, keep_shape_of=1000).beta, make_schedule("cosine", 10).beta
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, {"keep_shape_of": 1000}, {"beta_start": 0.001}])
+@pytest.mark.parametrize(
+    ("family", "name"), [("linear", "beta_end"), ("scaled_linear", "beta_end"), ("constant", "beta")]
+)
+@pytest.mark.parametrize("snr_db", [-15.0, -30.0, -60.0])
+def test_solved_beta_leaves_the_snr_that_was_asked_for(
+    family: str, name: str, settings: dict[str, float], snr_db: float
+) -> None:
+    if family == "constant":
+        settings = {k: v for k, v in settings.items() if k != "beta_start"}
+    for T in (100, 1000):
+        solved = beta_for_terminal_snr(family, T, snr_db, **settings)
+        assert solved.keys() == {name}
+        assert make_schedule(family, T, **(settings | solved)).snr_db[-1] == pytest.approx(snr_db, abs=1e-6)
+
+
+def test_terminal_snr_out_of_reach_is_refused() -> None:
+    with pytest.raises(ScheduleError, match=r"between -13.3 and 30.0 dB, not -40") as error:
+        beta_for_terminal_snr("linear", 10, -40)
+    assert error.value.field == "terminal_snr"
+    with pytest.raises(ScheduleError, match="no last β"):
+        beta_for_terminal_snr("cosine", 1000, -40)
+    with pytest.raises(ScheduleError, match="must lie between"):
+        beta_for_terminal_snr("linear", 1000, -40, beta_start=0.2)
+
+
+@pytest.mark.parametrize("T", [2, 7, 500])
+def test_drawn_curve_runs_through_its_points_as_scipy_s_does(T: int) -> None:
+    points = [(0.0, 9.0), (0.25, 3.0), (0.5, 2.0), (1.0, -12.0)]
+    schedule = drawn_schedule(T, points)
+    u = np.arange(1, T + 1) / T
+    expected = scipy.interpolate.pchip_interpolate(*zip(*points, strict=True), u)
+    np.testing.assert_allclose(schedule.alpha_bar[1:], expit(expected), rtol=1e-9)
+    assert schedule.log_snr[-1] == pytest.approx(-12)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([(0, 9)], "2 to 16 points"),
+        ([(i / 20, -i) for i in range(21)], "2 to 16 points"),
+        ([(0.1, 9), (1, -9)], "from t/T = 0"),
+        ([(0, 9), (0.9, -9)], "to t/T = 1"),
+        ([(0, 9), (0.5, 3), (0.5, 2), (1, -9)], "must run from"),
+        ([(0, 9), (0.5, 9), (1, -9)], "must fall"),
+        ([(0, 9), (0.5, float("nan")), (1, -9)], "must fall"),
+        ([(0, 21), (1, -9)], "between −20 and 20"),
+    ],
+)
+def test_points_that_are_no_curve_are_refused(points: list[tuple[float, float]], message: str) -> None:
+    with pytest.raises(ScheduleError, match=message):
+        drawn_schedule(100, points)
+
+
+def test_given_betas_keep_their_curve_at_another_T() -> None:
+    betas = make_schedule().beta[1:]
+    np.testing.assert_array_equal(schedule_of_betas(betas, 1000).beta[1:], betas)
+    fewer = schedule_of_betas(betas, 100)
+    np.testing.assert_allclose(fewer.alpha_bar, make_schedule().alpha_bar[::10], rtol=1e-9)
+    assert schedule_of_betas(betas, 4000).alpha_bar[::4] == pytest.approx(make_schedule().alpha_bar)
+    assert schedule_of_betas(betas, zero_terminal_snr=True).snr_db[-1] < -72
