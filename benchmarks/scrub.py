@@ -76,7 +76,7 @@ def serve(frames: np.ndarray, photo: Path) -> gr.Blocks:
     pictures = [Image.fromarray(frame) for frame in frames]
     with gr.Blocks(analytics_enabled=False) as demo:
         with gr.Sidebar():
-            sidebar_view()
+            sidebar_view("digits")
         View("forward", elem_id="forward", value=forward_value(photo, 0))
         View("reverse", elem_id="trajectory", value=trajectory_value(frames))
         slider = gr.Slider(0, FRAMES - 1, 0, step=1, label="frame", elem_id="plain-slider")

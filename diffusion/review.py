@@ -107,8 +107,8 @@ def review(schedule: Schedule, trained: Trained | None = None) -> list[Remark]:
         remarks.append(
             Remark(
                 "log_snr",
-                f"{_steps(wasted)} of {schedule.T} lie{'s' if wasted == 1 else ''} below {floor} dB: there "
-                "is next to nothing left to destroy, and they cost as much as the others.",
+                f"{_steps(wasted)} of {schedule.T} lie{'s' if wasted == 1 else ''} below {floor} dB, where next to "
+                "nothing is left to destroy.",
             )
         )
     if trained is not None:

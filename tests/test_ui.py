@@ -18,11 +18,16 @@ from diffusion.checkpoint import available
 from diffusion.denoiser import ExactDenoiser
 from diffusion.likelihood import ErrorCurve, kl_extra, loss_weight, measure_errors
 from diffusion.sampler import DDIM, DDPM, SamplingError
-from diffusion.schedule import FAMILIES, make_schedule
+from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
 from ui import figures, forward_tab, loss_tab, player, reverse_tab, sidebar
 from ui.models import StopFlag, choices, shared_model
 
 CONTROLS = reverse_tab.Controls(network="digits", label="3", count=2, steps=4, seed="7")
+
+
+def asked(**change: Any) -> dict[str, Any]:
+    """What the page asks of a schedule that differs in this from the one that it opens with."""
+    return {"settings": sidebar.default_settings() | change, "network": "digits"}
 
 
 def decode(column: str) -> np.ndarray:
@@ -32,7 +37,7 @@ def decode(column: str) -> np.ndarray:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_browser_gets_the_schedule_to_the_last_digit(family: str) -> None:
     params = {name: p.default for name, p in FAMILIES[family].parameters.items()}
-    answer = json.loads(json.dumps(sidebar.bend_schedule({"family": family, "T": 50, "params": params})))
+    answer = json.loads(json.dumps(sidebar.bend_schedule(asked(family=family, T=50, params=params))))
     schedule = make_schedule(family, 50)
     columns = {name: decode(column) for name, column in answer["columns"].items()}
     assert np.array_equal(columns["beta"], schedule.beta)
@@ -46,7 +51,7 @@ def test_browser_gets_the_schedule_to_the_last_digit(family: str) -> None:
 
 
 def test_chart_columns_are_thin_and_reach_both_ends() -> None:
-    chart = sidebar.bend_schedule(sidebar.default_settings())["chart"]
+    chart = sidebar.bend_schedule(asked())["chart"]
     assert chart["t"][0] == 1
     assert chart["t"][-1] == 1000
     assert len(chart["t"]) <= sidebar.CHART_POINTS
@@ -55,12 +60,13 @@ def test_chart_columns_are_thin_and_reach_both_ends() -> None:
 
 
 def test_every_trace_of_a_figure_names_columns_that_are_sent() -> None:
-    chart = sidebar.bend_schedule(sidebar.default_settings())["chart"]
+    chart = sidebar.bend_schedule(asked())["chart"]
     for figure in (figures.schedule_figure(), figures.schedule_figure(across=1)):
         assert all(trace["meta"]["x"] in chart and trace["meta"]["y"] in chart for trace in figure["data"])
     curve = ErrorCurve(np.array([5.0, -5.0]), np.array([0.5, 0.01]), np.array([0.1, 0.001]), 4)
-    asked = {"curve": curve.to_json(), "variance": "beta", "settings": sidebar.default_settings()}
-    columns = loss_tab.weigh(asked)["columns"]
+    columns = loss_tab.weigh({"curve": curve.to_json(), "variance": "beta", "settings": sidebar.default_settings()})[
+        "columns"
+    ]
     for trace in figures.loss_figure()["data"]:
         assert set(trace["meta"].values()) <= set(columns)
 
@@ -70,7 +76,7 @@ def test_every_trace_of_a_figure_names_columns_that_are_sent() -> None:
     [({"T": "ten"}, "T"), ({"T": 1}, "T"), ({"T": float("nan")}, "T"), ({"T": True}, "T")],
 )
 def test_schedule_that_cannot_be_is_an_answer_not_a_crash(change: dict[str, object], field: str) -> None:
-    answer = sidebar.bend_schedule(sidebar.default_settings() | change)
+    answer = sidebar.bend_schedule(asked(**change))
     assert answer.keys() == {"error"}
     assert answer["error"]["field"] == field
 
@@ -222,3 +228,103 @@ def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> Non
     for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 | 0.50 | 20.0 | 1.5% |", "evaluate"):
         assert part in text
     assert reverse_tab.quality({}) == ""
+
+
+def test_every_panel_says_how_its_range_is_set() -> None:
+    for across in (1, 2):
+        figure = figures.schedule_figure(across=across)
+        axes = {panel["axis"] for panel in figure["layout"]["meta"].values()}
+        assert axes == {key for key in figure["layout"] if key.startswith("yaxis")}
+
+
+POINTS = [[0, 9.0], [0.4, 1.0], [1, -12.0]]
+BETAS = base64.b64encode(np.linspace(0.01, 0.2, 30).tobytes()).decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "name"),
+    [
+        (
+            {"T": 50, "keep_shape_of": 1000},
+            make_schedule("linear", 50, keep_shape_of=1000),
+            "linear, shape of T 1000, T 50",
+        ),
+        ({"zero_terminal_snr": True}, make_schedule(zero_terminal_snr=True), "linear, zero SNR"),
+        ({"params": {"beta_start": 1e-4, "beta_end": 0.01}}, make_schedule(beta_end=0.01), "linear, βT 0.01"),
+        ({"family": "drawn", "points": POINTS}, drawn_schedule(1000, [(u, log_snr) for u, log_snr in POINTS]), "drawn"),
+        ({"family": "given", "T": 30, "betas": BETAS}, schedule_of_betas(np.linspace(0.01, 0.2, 30)), "from CSV, T 30"),
+    ],
+)  # fmt: skip
+def test_settings_of_every_kind_become_the_schedule_they_say(
+    change: dict[str, Any], expected: Schedule, name: str
+) -> None:
+    answer = sidebar.bend_schedule(asked(**change))
+    assert np.array_equal(decode(answer["columns"]["beta"]), expected.beta)
+    assert answer["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"family": "drawn"}, "family"),
+        ({"family": "drawn", "points": [[0, 1, 2]]}, "family"),
+        ({"family": "drawn", "points": [[0, 1], [1, 2]]}, "points"),
+        ({"family": "given", "betas": "?"}, "family"),
+        ({"family": "given", "betas": "AAAA"}, "family"),
+        ({"family": "given", "betas": base64.b64encode(np.full(9, 2.0).tobytes()).decode()}, "beta"),
+        ({"family": "nowhere"}, "family"),
+        ({"keep_shape_of": "many"}, "T"),
+    ],
+)
+def test_settings_of_a_broken_link_are_refused(change: dict[str, Any], field: str) -> None:
+    assert sidebar.bend_schedule(asked(**change))["error"]["field"] == field
+
+
+def test_remarks_are_about_the_network_that_is_chosen() -> None:
+    far = asked(family="constant", T=100, params={"beta": 0.3})
+    for name in available():
+        card = shared_model(name).card
+        at_home = asked(family=card.schedule["family"], T=card.schedule["T"], params={})
+        for question, named in ((far, True), (at_home, False)):
+            remarks = sidebar.bend_schedule(question | {"network": name})["remarks"]
+            assert any(card.title in remark["text"] for remark in remarks) == named
+
+
+def test_last_beta_is_solved_for_the_snr_that_is_asked_for() -> None:
+    settings = sidebar.default_settings() | {"T": 100, "keep_shape_of": 1000}
+    solved = sidebar.aim_schedule({"settings": settings, "snr_db": -25})
+    answer = sidebar.bend_schedule({"settings": settings | solved, "network": "digits"})
+    assert answer["summary"]["terminal_snr_db"] == pytest.approx(-25)
+    for asked_for, words in (("many", "must be a number"), (-9000, "between")):
+        refused = sidebar.aim_schedule({"settings": settings, "snr_db": asked_for})
+        assert refused["error"]["field"] == "terminal_snr" and words in refused["error"]["message"]
+    drawn = sidebar.aim_schedule({"settings": settings | {"family": "drawn", "points": POINTS}, "snr_db": -25})
+    assert "Only a family" in drawn["error"]["message"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("T", [2, 1000])
+def test_curve_that_is_taken_up_is_a_schedule_near_to_what_it_was(family: str, T: int) -> None:
+    settings = asked(family=family, T=T, params={})["settings"]
+    points = sidebar.take_up(settings)["points"]
+    drawn = sidebar.read_schedule(settings | {"family": "drawn", "points": points})
+    if T == 1000:
+        assert np.abs(drawn.alpha_bar - make_schedule(family, T).alpha_bar).max() < 0.1
+
+
+def test_upload_goes_in_and_comes_out() -> None:
+    schedule = make_schedule("sigmoid", 40)
+    text = sidebar.export_schedule({"settings": asked(family="sigmoid", T=40, params={})["settings"], "form": "csv"})
+    read = sidebar.read_upload(base64.b64encode(text["text"].encode()).decode())
+    assert np.array_equal(sidebar.read_schedule(read["settings"]).beta, schedule.beta)
+    bad = sidebar.read_upload(base64.b64encode(b"beta\n0.1\nnan\n").decode())
+    assert bad["error"] == {"field": "csv", "message": "Row 3: beta = nan is outside (0, 1)."}
+
+
+def test_schedule_goes_out_as_json_and_for_diffusers() -> None:
+    settings = sidebar.default_settings()
+    content = json.loads(sidebar.export_schedule({"settings": settings, "form": "json"})["text"])
+    assert content["settings"] == settings
+    assert content["alpha_bar"] == make_schedule().alpha_bar.tolist()
+    config = json.loads(sidebar.export_schedule({"settings": settings, "form": "diffusers"})["text"])
+    assert config["beta_schedule"] == "linear" and config["num_train_timesteps"] == 1000

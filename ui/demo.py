@@ -9,27 +9,21 @@ import gradio as gr
 from diffusion.device import best_device, describe_device
 from ui.forward_tab import forward_tab
 from ui.loss_tab import loss_tab
+from ui.models import DEFAULT
 from ui.reverse_tab import reverse_tab
 from ui.schedule_tab import schedule_tab
 from ui.sidebar import sidebar_view
 from ui.theme import theme
-from ui.view import ASSETS, PLOTLY, served
-
-HEADER = """
-<header class="lab-header">
-  <div><h1>DDPM Lab</h1><p>see, bend and reverse diffusion</p></div>
-  <span class="lab-device">{device}</span>
-</header>
-"""
+from ui.view import ASSETS, PLOTLY, View, served
 
 
 def build_demo() -> gr.Blocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
     with gr.Blocks(title="DDPM Lab", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
-        gr.HTML(HEADER.format(device=describe_device(best_device())), js_on_load=None)
+        View("header", elem_id="lab-head", device=describe_device(best_device()))
         with gr.Sidebar(width=320, elem_id="lab-side"):
-            sidebar = sidebar_view()
+            sidebar = sidebar_view(DEFAULT)
         with gr.Tabs(elem_id="lab-tabs"):
             with gr.Tab("Forward", id="forward"):
                 shown = forward_tab(demo)

@@ -1,6 +1,7 @@
-"""Plotly figures without their data: traces name the column that fills them, in the browser, as often as it changes.
+"""Plotly figures without their data: a trace names the column that fills it in the browser, as often as that changes.
 
-A trace's ``meta`` is {"x": column, "y": column} and, for error bars, {"error": column}.
+A trace's ``meta`` is {"x": column, "y": column} and, for error bars, {"error": column}. Where x is "t", the page may put
+another measure of time in its place.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ Columns = dict[str, list[float | None]]
 def schedule_figure(*, across: int = 2) -> dict[str, Any]:
     """beta_t; alpha_bar_t with both square roots; log SNR; the weights of L_{t-1}; over t.
 
-    ``across``: panels side by side, 2 on a wide screen and 1 on a phone.
+    ``across``: panels side by side, 2 on a wide screen and 1 on a phone. The layout's ``meta`` says how the browser
+    sets the range of each panel: {curve: {"axis": its y axis, "range": "zero", "unit", "fives" or "decades"}}; traces
+    with {"main": True} in their ``meta`` are drawn for pinned schedules too.
     """
     titles = (
         "β<sub>t</sub>, variance added by step t",
@@ -27,23 +30,28 @@ def schedule_figure(*, across: int = 2) -> dict[str, Any]:
         "weight of ‖ε − ε<sub>θ</sub>‖² in L<sub>t−1</sub>",
     )
     rows = len(titles) // across
-    figure = make_subplots(rows, across, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.24 / rows)
+    figure = make_subplots(rows, across, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.36 / rows)
     beta, alpha_bar, log_snr, weight = ((i // across + 1, i % across + 1) for i in range(4))
-    _line(figure, "beta", "β<sub>t</sub>", SCHEDULE, beta, legend=None)
-    _line(figure, "alpha_bar", "ᾱ<sub>t</sub>", SCHEDULE, alpha_bar)
+    _line(figure, "beta", "β<sub>t</sub>", SCHEDULE, beta, legend="legend3", main=True)
+    _line(figure, "alpha_bar", "ᾱ<sub>t</sub>", SCHEDULE, alpha_bar, main=True)
     _line(figure, "signal", "√ᾱ<sub>t</sub>, on x₀", X0, alpha_bar)
     _line(figure, "noise", "√(1−ᾱ<sub>t</sub>), on ε", EPS, alpha_bar)
-    _line(figure, "log_snr", "log SNR", SCHEDULE, log_snr, legend=None)
-    _line(figure, "weight_beta", "σ² = β<sub>t</sub>", SCHEDULE, weight, legend="legend2")
+    _line(figure, "log_snr", "log SNR", SCHEDULE, log_snr, legend=None, main=True)
+    _line(figure, "weight_beta", "σ² = β<sub>t</sub>", SCHEDULE, weight, legend="legend2", main=True)
     _line(figure, "weight_posterior", "σ² = β̃<sub>t</sub>", SCHEDULE_LIGHT, weight, legend="legend2")
-    figure.update_yaxes(rangemode="tozero", row=beta[0], col=beta[1])
-    figure.update_yaxes(range=[0, 1.02], row=alpha_bar[0], col=alpha_bar[1])
     figure.update_yaxes(type="log", exponentformat="power", dtick=1, row=weight[0], col=weight[1])
-    figure.update_xaxes(title_text="t", row=rows)
-    legends = {"legend": (0.99, 0.8), "legend2": (0.99, 0.43)}
+    legends = {"legend": (0.99, 0.8), "legend2": (0.99, 0.37), "legend3": (0.44, 0.8)}
     if across == 1:
-        legends = {"legend": (0.99, 0.66), "legend2": (0.99, 0.19)}
-    return _finish(figure, height=540 if across == 2 else 900, legends=legends)
+        legends = {"legend": (0.99, 0.66), "legend2": (0.99, 0.19), "legend3": (0.99, 0.99)}
+    figure.update_layout(
+        meta={
+            "beta": {"axis": "yaxis", "range": "zero"},
+            "alpha_bar": {"axis": "yaxis2", "range": "unit"},
+            "log_snr": {"axis": "yaxis3", "range": "fives"},
+            "weight": {"axis": "yaxis4", "range": "decades"},
+        }
+    )
+    return _finish(figure, height=520 if across == 2 else 1000, legends=legends, below=64)
 
 
 def loss_figure() -> dict[str, Any]:
@@ -72,31 +80,38 @@ def loss_figure() -> dict[str, Any]:
     _line(figure, "bound", "L<sub>t−1</sub>, with C<sub>t</sub>", SCHEDULE, (3, 1), legend="legend2")
     figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     figure.update_xaxes(title_text="t", row=3)
-    return _finish(figure, height=560, legends={"legend2": (0.99, 0.26)})
+    return _finish(figure, height=560, legends={"legend2": (0.99, 0.26)}, below=44)
 
 
 def _line(
-    figure: go.Figure, column: str, name: str, colour: str, place: tuple[int, int], *, legend: str | None = "legend"
+    figure: go.Figure,
+    column: str,
+    name: str,
+    colour: str,
+    place: tuple[int, int],
+    *,
+    legend: str | None = "legend",
+    main: bool = False,
 ) -> None:
     trace = go.Scatter(
         mode="lines",
         name=name,
         line={"color": colour, "width": 2},
-        meta={"x": "t", "y": column},
+        meta={"x": "t", "y": column} | ({"main": True} if main else {}),
         showlegend=legend is not None,
         legend=legend or "legend",
     )
     figure.add_trace(trace, *place)
 
 
-def _finish(figure: go.Figure, *, height: int, legends: dict[str, tuple[float, float]]) -> dict[str, Any]:
-    """``legends``: where the upper right corner of each goes, inside the panel it is about."""
+def _finish(figure: go.Figure, *, height: int, legends: dict[str, tuple[float, float]], below: int) -> dict[str, Any]:
+    """``legends``: where the upper right corner of each goes, inside the panel it is about; ``below``: pixels there."""
     figure.update_traces(hovertemplate="%{y:.4g}")
     figure.update_annotations(font_size=13)
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 56, "r": 16, "t": 34, "b": 44},
+        margin={"l": 56, "r": 16, "t": 34, "b": below},
         font={"size": 12, "family": "ui-sans-serif, system-ui, sans-serif"},
         hovermode="x unified",
         uirevision="kept",  # a zoom outlives new data

@@ -1,4 +1,4 @@
-"""The schedule tab: the curves of the page's schedule. All it does happens in the browser."""
+"""The schedule tab: the page's schedule beside those that are pinned. All it does happens in the browser."""
 
 from __future__ import annotations
 

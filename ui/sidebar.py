@@ -1,54 +1,145 @@
-"""The schedule that all tabs share: its settings, and what the browser gets of it."""
+"""The schedule that all tabs share: its settings, what the browser gets of it, and how it goes out and comes in."""
 
 from __future__ import annotations
 
 import base64
+import binascii
+import json
 import math
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from diffusion.likelihood import loss_weight
+from diffusion.checkpoint import MODELS, read_card
+from diffusion.exchange import read_betas, to_diffusers
+from diffusion.likelihood import loss_weight, schedule_csv
 from diffusion.process import posterior_mean
-from diffusion.schedule import FAMILIES, Array, Schedule, ScheduleError, make_schedule
+from diffusion.review import Trained, review, summarize
+from diffusion.schedule import (
+    BETA_CAP,
+    FAMILIES,
+    PER_STEP,
+    POINT_LOG_SNR,
+    POINTS_MAX,
+    Array,
+    Schedule,
+    ScheduleError,
+    beta_for_terminal_snr,
+    drawn_schedule,
+    make_schedule,
+    schedule_of_betas,
+)
 from ui.figures import Columns
 from ui.view import View
 
 CHART_POINTS = 250  # more cannot be told apart on a screen, and cost time on every move
+DRAWN, GIVEN = "drawn", "given"
+# Where along t/T a curve gets its points when it is taken up to be drawn: close together where it falls fast.
+POINTS_AT = (0.0, 0.03, 0.12, 0.3, 0.5, 0.75, 0.95, 1.0)
 
+# What makes a schedule, as the page and its links hold it:
+#   family: a name in FAMILIES with its "params", or "drawn" with "points" [[t/T, log SNR], ...],
+#           or "given" with "betas", beta_1 ... as float64 in base64;
+#   T; keep_shape_of: the number of steps that betas are meant for, or None; zero_terminal_snr.
 Settings = dict[str, Any]
 
 
 def default_settings() -> Settings:
     """The linear schedule of Ho et al. 2020."""
     parameters = FAMILIES["linear"].parameters
-    return {"family": "linear", "T": 1000, "params": {name: p.default for name, p in parameters.items()}}
+    return {
+        "family": "linear",
+        "T": 1000,
+        "params": {name: p.default for name, p in parameters.items()},
+        "keep_shape_of": None,
+        "zero_terminal_snr": False,
+    }
 
 
 def read_schedule(settings: Settings) -> Schedule:
-    """The schedule of the sidebar's settings.
+    """The schedule of the page's settings.
 
     Raises:
-        ScheduleError: as ``make_schedule``, and for what a person typed that is no number.
+        ScheduleError: as ``make_schedule``, and for what a person typed, or a link holds, that is not of its kind.
     """
-    values = {"T": settings["T"]} | settings["params"]
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            symbol = "T" if name == "T" else FAMILIES[settings["family"]].parameters[name].symbol
-            raise ScheduleError(name, f"{symbol} must be a number.")
-    return make_schedule(settings["family"], settings["T"], **settings["params"])
+    T, zero = _number("T", settings["T"]), bool(settings.get("zero_terminal_snr"))
+    match settings["family"]:
+        case "drawn":
+            return drawn_schedule(T, _points(settings.get("points")), zero_terminal_snr=zero)
+        case "given":
+            return schedule_of_betas(_betas(settings.get("betas")), T, zero_terminal_snr=zero)
+    keep = settings.get("keep_shape_of")
+    return make_schedule(
+        settings["family"],
+        T,
+        keep_shape_of=None if keep is None else _number("T", keep),
+        zero_terminal_snr=zero,
+        **{name: _number(name, value, settings["family"]) for name, value in settings["params"].items()},
+    )
 
 
-def bend_schedule(settings: Settings) -> dict[str, Any]:
+def _number(name: str, value: Any, family: str = "") -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        known = FAMILIES[family].parameters if family in FAMILIES else {}
+        raise ScheduleError(name, f"{known[name].symbol if name in known else name} must be a number.")
+    return value
+
+
+def _points(content: Any) -> list[tuple[float, float]]:
+    try:
+        return [(float(u), float(log_snr)) for u, log_snr in content]
+    except (TypeError, ValueError) as error:
+        raise ScheduleError("family", "The points of a drawn curve must be pairs of numbers.") from error
+
+
+def _betas(content: Any) -> Array:
+    try:
+        return np.frombuffer(base64.b64decode(content, validate=True), dtype="<f8")
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise ScheduleError("family", "The betas of this schedule cannot be read.") from error
+
+
+def describe(settings: Settings) -> str:
+    """A schedule's name in a few words, for legends and tables."""
+    family, T = settings["family"], settings["T"]
+    if family in FAMILIES:
+        known = FAMILIES[family].parameters
+        changed = [
+            f"{known[name].symbol.replace('_', '')} {value:.3g}"
+            for name, value in settings["params"].items()
+            if value != known[name].default
+        ]
+        words = [FAMILIES[family].title.split(" (")[0], *changed]
+        if family in PER_STEP and settings.get("keep_shape_of") not in (None, T):
+            words.append(f"shape of T {settings['keep_shape_of']}")
+    else:
+        words = ["drawn" if family == DRAWN else "from CSV"]
+    if T != default_settings()["T"]:
+        words.append(f"T {T}")
+    if settings.get("zero_terminal_snr"):
+        words.append("zero SNR")
+    return ", ".join(words)
+
+
+@cache
+def _trained(network: str) -> Trained:
+    card = read_card(MODELS / f"{network}.safetensors")
+    return Trained(card.title, card.training_schedule())
+
+
+def bend_schedule(asked: dict[str, Any]) -> dict[str, Any]:
     """What the browser needs to draw a schedule, or {"error": {"field", "message"}}.
 
-    ``columns``: float64 by t = 0 ... T, base64; ``chart``: about 250 points of every curve.
+    ``asked``: {"settings", "network": the name of the one that is to run under it}. ``columns``: float64 by
+    t = 0 ... T, base64; ``chart``: about 250 points of every curve.
     """
+    settings = asked["settings"]
     try:
         schedule = read_schedule(settings)
     except ScheduleError as error:
-        return {"error": {"field": error.field, "message": str(error)}}
+        return _refusal(error)
     a, b = schedule.alpha_bar[1:], schedule.alpha_bar[:-1]
     zero = np.zeros(1)
     columns = {
@@ -62,13 +153,16 @@ def bend_schedule(settings: Settings) -> dict[str, Any]:
         "posterior_xt": np.concatenate((zero, posterior_mean(np.zeros_like(a), np.ones_like(a), a, b))),
         "posterior_x0": np.concatenate((zero, posterior_mean(np.ones_like(a), np.zeros_like(a), a, b))),
     }
+    t = np.arange(schedule.T + 1, dtype=np.float64)
     return {
         "settings": settings,
+        "name": describe(settings),
         "T": schedule.T,
         "columns": {name: base64.b64encode(column.tobytes()).decode() for name, column in columns.items()},
         "chart": thin(
             {
-                "t": np.arange(schedule.T + 1, dtype=np.float64),
+                "t": t,
+                "u": t / schedule.T,
                 "beta": schedule.beta,
                 "alpha_bar": schedule.alpha_bar,
                 "signal": schedule.signal,
@@ -78,7 +172,68 @@ def bend_schedule(settings: Settings) -> dict[str, Any]:
                 "weight_posterior": loss_weight(schedule, "posterior"),
             }
         ),
+        "summary": asdict(summarize(schedule)),
+        "remarks": [asdict(remark) for remark in review(schedule, _trained(asked["network"]))],
     }
+
+
+def _refusal(error: ScheduleError) -> dict[str, Any]:
+    return {"error": {"field": error.field, "message": str(error)}}
+
+
+def aim_schedule(asked: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that leave the SNR "snr_db" at T under "settings": {"params"}, or {"error"}."""
+    settings = asked["settings"]
+    try:
+        snr_db = _number("terminal_snr", asked["snr_db"])
+        if settings["family"] not in FAMILIES:
+            raise ScheduleError("terminal_snr", "Only a family with a last β can be solved for it.")
+        given = settings["params"] | {"keep_shape_of": settings.get("keep_shape_of")}
+        return {
+            "params": settings["params"] | beta_for_terminal_snr(settings["family"], settings["T"], snr_db, **given)
+        }
+    except ScheduleError as error:
+        return _refusal(ScheduleError("terminal_snr", str(error).replace("terminal_snr", "The SNR at T")))
+
+
+def take_up(settings: Settings) -> dict[str, Any]:
+    """The curve of "settings" as points to be dragged: {"points"}, or {"error"}."""
+    try:
+        schedule = read_schedule(settings)
+    except ScheduleError as error:
+        return _refusal(error)
+    at = np.interp(POINTS_AT, np.arange(1, schedule.T + 1) / schedule.T, schedule.log_snr[1:])
+    at = np.clip(at, -POINT_LOG_SNR + 1, POINT_LOG_SNR - 1)
+    falling = np.minimum.accumulate(at) - 1e-3 * np.arange(len(at))  # flat parts still have to fall
+    return {"points": [[u, round(float(log_snr), 4)] for u, log_snr in zip(POINTS_AT, falling, strict=True)]}
+
+
+def read_upload(content: str) -> dict[str, Any]:
+    """A CSV file of betas, in base64, as {"settings"}, or {"error"} with the row that is wrong."""
+    try:
+        schedule = read_betas(base64.b64decode(content))
+    except ScheduleError as error:
+        return _refusal(ScheduleError("csv", str(error)))
+    betas = base64.b64encode(schedule.beta[1:].astype("<f8").tobytes()).decode()
+    given = {"family": GIVEN, "T": schedule.T, "params": {}, "betas": betas}
+    return {"settings": default_settings() | given}
+
+
+def export_schedule(asked: dict[str, Any]) -> dict[str, str]:
+    """The schedule of "settings" as a file: {"name", "text"}; "form" is "csv", "json" or "diffusers"."""
+    schedule = read_schedule(asked["settings"])
+    stem = f"{schedule.family}-T{schedule.T}"
+    match asked["form"]:
+        case "csv":
+            return {"name": f"{stem}.csv", "text": schedule_csv(schedule)}
+        case "diffusers":
+            return {"name": "scheduler_config.json", "text": json.dumps(to_diffusers(schedule), indent=1) + "\n"}
+        case "json":
+            settings = {key: value for key, value in asked["settings"].items() if key != "betas"}
+            arrays = {name: getattr(schedule, name).tolist() for name in ("beta", "alpha_bar")}
+            content = {"settings": settings, "summary": asdict(summarize(schedule))} | arrays
+            return {"name": f"{stem}.json", "text": json.dumps(content, indent=1) + "\n"}
+    raise ValueError(f"no such form: {asked['form']}")
 
 
 def thin(columns: dict[str, Array]) -> Columns:
@@ -93,14 +248,18 @@ def plain(values: Array) -> list[float | None]:
     return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values]
 
 
-def sidebar_view() -> View:
-    """The sidebar; its value is the settings of the last schedule that could be made."""
+def sidebar_view(network: str) -> View:
+    """The sidebar; its value is the settings of the last schedule that could be made.
+
+    ``network``: the name of the one that runs under it until another is chosen.
+    """
     families = {
         name: {
             "title": family.title,
             "formula": family.formula,
             "source": family.source,
             "parameters": {key: asdict(parameter) for key, parameter in family.parameters.items()},
+            "per_step": name in PER_STEP,
         }
         for name, family in FAMILIES.items()
     }
@@ -108,6 +267,8 @@ def sidebar_view() -> View:
         "sidebar",
         value=default_settings(),
         elem_id="lab-sidebar",
-        server_functions=[bend_schedule],
+        server_functions=[bend_schedule, aim_schedule, take_up, read_upload, export_schedule],
         families=families,
+        network=network,
+        limits={"points": POINTS_MAX, "log_snr": POINT_LOG_SNR, "cap": BETA_CAP},
     )

@@ -1,7 +1,20 @@
 // A Plotly figure that is made once and kept: new data is poured into its traces, the zoom stays, and one cursor at the
 // current t runs through all panels. Which column a trace shows stands in its meta: {x: "t", y: "beta"}.
 
-import { el, setT, store, subscribe } from "./store.js";
+import { el, setT, stepAtSnr, store, subscribe } from "./store.js";
+
+const SETTLE = 180; // ms without news after which lines that were only moved are drawn by Plotly again
+
+/** What curves can be drawn over: a title, where step t lies, and which step lies there. */
+const AXES = {
+  t: { title: "t", of: (t) => t, step: (x) => x },
+  u: { title: "t/T", of: (t) => t / store.schedule.T, step: (x) => x * store.schedule.T },
+  log_snr: {
+    title: "log SNR (noise grows to the right)",
+    of: (t) => store.schedule.columns.snr_db[t] * (Math.LN10 / 10),
+    step: (x) => stepAtSnr(store.schedule, x * (10 / Math.LN10)),
+  },
+};
 
 let library = null;
 
@@ -15,18 +28,19 @@ function plotly(url) {
   return library;
 }
 
+const read = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
 /** Text, grid and background in the colours of the page, light or dark. */
 function dress(layout) {
-  const style = getComputedStyle(document.body);
-  const ink = style.getPropertyValue("--lab-ink-soft").trim(), grid = style.getPropertyValue("--lab-grid").trim();
+  const ink = read("--lab-ink-soft"), grid = read("--lab-grid");
   const dressed = {
     ...layout,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...layout.font, color: ink },
-    hoverlabel: { bgcolor: style.getPropertyValue("--lab-panel").trim(), font: { color: ink } },
+    hoverlabel: { bgcolor: read("--lab-panel"), font: { color: ink } },
     annotations: (layout.annotations ?? []).map((a) => ({ ...a, font: { ...a.font, color: ink } })),
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: style.getPropertyValue("--lab-ink").trim() },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: read("--lab-ink") },
   };
   for (const key of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(key)) {
@@ -36,32 +50,90 @@ function dress(layout) {
   return dressed;
 }
 
+/** The range of an axis in steps so coarse that a drag seldom leaves it: the axis stands still while curves move. */
+function coarse(kind, values) {
+  if (kind === "unit") return [0, 1.02];
+  let low = Infinity, high = -Infinity;
+  for (const v of values) {
+    if (v == null) continue;
+    low = Math.min(low, v);
+    high = Math.max(high, v);
+  }
+  if (kind === "decades") return [Math.floor(Math.log10(low) - 0.05), Math.ceil(Math.log10(high) + 0.05)];
+  if (kind === "fives") return [5 * Math.floor(low / 5 - 0.05), 5 * Math.ceil(high / 5 + 0.05)];
+  const size = 10 ** Math.floor(Math.log10(high));
+  return [0, size * [1.05, 1.5, 2.1, 3.1, 5.2, 7.6, 10.5].find((step) => high <= step * size * 0.98)];
+}
+
 /**
- * A figure in ``node``. figure: {data, layout} from Python. Returns {update(columns)}.
+ * A figure in ``node``. figure: {data, layout} from Python. Returns {update, plot, frame, panel}.
+ *
+ * options: linked: whether the page's choice of axis and its pins are shown; after(): called when the figure was drawn.
  */
-export function chart(node, figure, url, name) {
+export function chart(node, figure, url, name, { linked = false, after = () => {} } = {}) {
   const plot = el("div", { class: "lab-plot", style: `height:${figure.layout.height}px` });
   const cursors = el("div", { class: "lab-cursors", "aria-hidden": "true" });
-  const frame = el("div", { class: "lab-plot-frame" }, plot, cursors);
+  const frame = el(
+    "div",
+    { class: "lab-plot-frame", tabindex: 0, role: "group", "aria-label": "curves; arrow keys move the step t" },
+    plot, cursors,
+  );
   node.append(frame);
-  let columns = null;
-  let made = false;
-  let pending = 0;
+  const panels = Object.values(figure.layout.meta ?? {});
+  const axis = () => AXES[linked ? store.axis : "t"];
+  let columns = null, made = false, pending = 0, drawn = "", settle = 0;
 
-  const traces = () =>
-    figure.data.map((trace) => ({
+  /** Every trace: those of the schedule, then the main ones of each pinned schedule. */
+  function traces() {
+    const over = (trace) => (trace.meta.x === "t" && linked ? store.axis : trace.meta.x);
+    const now = figure.data.map((trace, i) => ({
       ...trace,
-      x: columns[trace.meta.x] ?? [],
+      uid: `now${i}`,
+      x: columns[over(trace)] ?? [],
       y: columns[trace.meta.y] ?? [],
+      ...(linked && trace.meta.y === "beta" ? { name: store.schedule.name, showlegend: store.pins.length > 0 } : {}),
       ...(trace.meta.error ? { error_y: { ...trace.error_y, array: columns[trace.meta.error] } } : {}),
     }));
+    if (!linked) return now;
+    const pinned = store.pins.flatMap((pin, k) =>
+      figure.data.filter((trace) => trace.meta.main).map((trace, i) => ({
+        ...trace,
+        uid: `pin${k}x${i}`,
+        name: pin.name,
+        showlegend: trace.meta.y === "beta",
+        x: pin.chart[over(trace)],
+        y: pin.chart[trace.meta.y],
+        line: { ...trace.line, color: read(`--pin-${pin.colour + 1}`), dash: DASHES[pin.colour], width: 1.8 },
+      })),
+    );
+    return [...now, ...pinned];
+  }
+
+  /** The layout with its ranges, if they are ours to set, and the axis that was chosen. */
+  function layout(all) {
+    const made = structuredClone(figure.layout);
+    if (!panels.length) return made;
+    const short = (key) => key.replace("axis", "");
+    for (const { axis: key, range } of panels) {
+      const inside = all.filter((trace) => (trace.yaxis ?? "y") === short(key));
+      made[key].range = coarse(range, inside.flatMap((trace) => trace.y));
+      const x = made[key.replace("y", "x")];
+      const over = inside.flatMap((trace) => trace.x);
+      if (store.axis === "log_snr") x.range = coarse("fives", over).reverse();
+      else x.range = store.axis === "u" ? [0, 1] : [0, Math.max(...over)];
+      if (x.title) x.title.text = axis().title;
+    }
+    return made;
+  }
 
   async function render() {
     pending = 0;
     // Plotly measures its box: in a closed tab there is none, and the tab's opening calls again.
     if (!columns || !plot.clientWidth) return;
     const Plotly = await plotly(url);
-    await Plotly.react(plot, traces(), dress(figure.layout), {
+    const all = traces(), shape = layout(all);
+    drawn = JSON.stringify([shape, all.map((trace) => trace.uid)]);
+    await Plotly.react(plot, all, dress(shape), {
       responsive: true,
       displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -69,25 +141,60 @@ export function chart(node, figure, url, name) {
     });
     if (!made) {
       made = true;
-      plot.on("plotly_relayout", cursor);
-      plot.on("plotly_click", (event) => setT(event.points[0].x));
+      plot.on("plotly_relayout", () => (cursor(), after()));
     }
     cursor();
+    after();
     frame.dataset.state = "ready";
   }
   const ask = () => {
     pending ||= requestAnimationFrame(render);
   };
 
+  /**
+   * While a hand drags: the schedule's lines moved where Plotly drew them, a tenth of the work of drawing all anew.
+   * Only where nothing but they would change; says whether it could.
+   */
+  function move() {
+    if (!made || !panels.length || !plot.clientWidth || pending) return false;
+    const all = traces();
+    if (drawn !== JSON.stringify([layout(all), all.map((trace) => trace.uid)])) return false;
+    for (const trace of all.slice(0, figure.data.length)) {
+      const paths = plot.querySelectorAll(`.trace${trace.uid} path.js-line`);
+      if (paths.length !== 1) return false;
+      const x = plot._fullLayout[axisOf(trace, "x")], y = plot._fullLayout[axisOf(trace, "y")];
+      let d = "", pen = "M";
+      for (let i = 0; i < trace.x.length; i++) {
+        if (trace.y[i] == null || trace.x[i] == null) {
+          pen = "M";
+          continue;
+        }
+        d += `${pen}${x.d2p(trace.x[i]).toFixed(1)},${y.d2p(trace.y[i]).toFixed(1)}`;
+        pen = "L";
+      }
+      paths[0].setAttribute("d", d);
+    }
+    clearTimeout(settle);
+    settle = setTimeout(ask, SETTLE);
+    cursor();
+    after();
+    return true;
+  }
+  const axisOf = (trace, letter) => (trace[`${letter}axis`] ?? letter).replace(letter, `${letter}axis`);
+
+  /** Where a panel lies within the frame, and its axes: {x, y, left, top, width, height}. */
+  function panel(key) {
+    const y = plot._fullLayout[key], x = plot._fullLayout[key.replace("y", "x")];
+    return { x, y, left: x._offset, top: y._offset, width: x._length, height: y._length };
+  }
+  const keys = () => Object.keys(plot._fullLayout).filter((key) => /^yaxis\d*$/.test(key));
+
   function cursor() {
     if (!made || !store.schedule) return;
-    const full = plot._fullLayout;
-    const axes = Object.keys(full).filter((k) => /^xaxis\d*$/.test(k)).map((k) => full[k]);
-    const lines = axes.map((x) => {
-      const y = full[`yaxis${x.anchor.slice(1)}`];
-      const at = x.l2p(store.t);
-      const inside = at >= 0 && at <= x._length;
-      return { left: x._offset + at, top: y._offset, height: y._length, inside };
+    const lines = keys().map((key) => {
+      const { x, left, top, width, height } = panel(key);
+      const at = x.d2p(axis().of(store.t));
+      return { left: left + at, top, height, inside: at >= 0 && at <= width };
     });
     while (cursors.children.length < lines.length) cursors.append(el("i"));
     lines.forEach(({ left, top, height, inside }, i) => {
@@ -99,13 +206,49 @@ export function chart(node, figure, url, name) {
     frame.dataset.t = store.t;
   }
 
-  subscribe(cursor);
+  // The cursor follows the pointer through any panel.
+  plot.addEventListener("pointermove", (event) => {
+    if (!made || !store.schedule) return;
+    const box = plot.getBoundingClientRect();
+    const px = event.clientX - box.left, py = event.clientY - box.top;
+    for (const { x, left, top, width, height } of keys().map(panel)) {
+      if (px < left || px > left + width || py < top || py > top + height) continue;
+      setT(axis().step(x.p2d(px - left)));
+      return;
+    }
+  });
+  frame.addEventListener("keydown", (event) => {
+    if (event.target !== frame) return;
+    const far = { ArrowLeft: -1, ArrowRight: 1 }[event.key] * (event.shiftKey ? 10 : 1);
+    if (!far) return;
+    setT(store.t + far);
+    event.preventDefault();
+  });
+
+  subscribe((changes) => {
+    if (linked && (changes.has("axis") || changes.has("pins"))) ask();
+    else cursor();
+  });
   new ResizeObserver(() => plot.clientWidth && ask()).observe(frame);
   new MutationObserver(ask).observe(document.body, { attributeFilter: ["class"] });
   return {
+    plot,
+    frame,
+    panel: (key) => (made ? panel(key) : null),
+    at: (x) => axis().step(x),
+    of: (t) => axis().of(t),
     update(next) {
       columns = next;
-      ask();
+      if (!move()) ask();
+    },
+    /** The figure as a file. */
+    async save(format) {
+      const { width, height } = plot.getBoundingClientRect();
+      const Plotly = await plotly(url);
+      await Plotly.downloadImage(plot, { format, width, height, scale: format === "png" ? 2 : 1, filename: `ddpm-lab-${name}` });
     },
   };
 }
+
+/** How the lines of pinned schedules are broken. */
+export const DASHES = ["6px,3px", "2px,2px", "9px,3px,2px,3px", "12px,4px", "4px,2px", "10px,2px,2px,2px,2px,2px"];

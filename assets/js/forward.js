@@ -1,70 +1,11 @@
 // The forward process, drawn here: x_t = a x_0 + b eps for any t, from x_0 and one fixed eps that were sent once.
 
-import { digits, el, fixed, setT, store, subscribe } from "./store.js";
-import { fill, tex } from "./tex.js";
+import { BINS, Noising, SPAN } from "./noising.js";
 import { Player } from "./player.js";
+import { assign, digits, download, el, fixed, setT, store, subscribe } from "./store.js";
+import { fill, tex } from "./tex.js";
 
 const STRIP = 9;
-const BINS = 64;
-const SPAN = 4; // the histogram runs from -4 to 4
-const EPS_UNIT = 4096; // eps is sent as int16 in steps of 1/4096
-
-/** Draws with a fixed x_0 and eps, both as Float32 in units of 127.5, (H W C). */
-class Noising {
-  constructor(width, height, channels, buffer) {
-    Object.assign(this, { width, height, channels });
-    const n = width * height * channels;
-    const x0 = new Uint8Array(buffer, 0, n);
-    const eps = new Int16Array(buffer, n + (n % 2), n);
-    this.x0 = Float32Array.from(x0, (v) => v - 127.5);
-    this.eps = Float32Array.from(eps, (v) => (v / EPS_UNIT) * 127.5);
-    this.bins = new Float32Array(BINS);
-  }
-
-  /** Paint a x_0 + b eps into a canvas, 0 as mid-grey; every ``stride``-th pixel only. */
-  paint(canvas, a, b, stride = 1) {
-    const { x0, eps, channels } = this;
-    const w = Math.ceil(this.width / stride), h = Math.ceil(this.height / stride);
-    const { context, image } = prepare(canvas, w, h);
-    const out = image.data; // clamps, and rounds to the nearest
-    const green = channels === 3 ? 1 : 0, blue = 2 * green;
-    for (let y = 0, o = 0; y < h; y++) {
-      for (let x = 0, i = y * stride * this.width * channels; x < w; x++, o += 4, i += stride * channels) {
-        out[o] = a * x0[i] + b * eps[i] + 127.5;
-        out[o + 1] = a * x0[i + green] + b * eps[i + green] + 127.5;
-        out[o + 2] = a * x0[i + blue] + b * eps[i + blue] + 127.5;
-      }
-    }
-    context.putImageData(image, 0, 0);
-  }
-
-  /** The density of the values a x_0 + b eps in each bin, from at most some 50,000 of them. */
-  density(a, b) {
-    const { x0, eps, bins } = this;
-    const scale = BINS / (2 * SPAN) / 127.5, middle = BINS / 2;
-    const stride = Math.max(1, Math.floor(x0.length / 50_000) | 1);
-    bins.fill(0);
-    let count = 0;
-    for (let i = 0; i < x0.length; i += stride, count++) {
-      const bin = Math.floor((a * x0[i] + b * eps[i]) * scale + middle);
-      if (bin >= 0 && bin < BINS) bins[bin]++;
-    }
-    for (let i = 0; i < BINS; i++) bins[i] *= BINS / (2 * SPAN) / count;
-    return bins;
-  }
-}
-
-/** A canvas of that size, with the pixels that are written into it. */
-function prepare(canvas, width, height) {
-  if (canvas.lab?.image.width !== width || canvas.lab.image.height !== height) {
-    canvas.width = width;
-    canvas.height = height;
-    const context = canvas.getContext("2d", { alpha: false });
-    canvas.lab = { context, image: context.createImageData(width, height) };
-    canvas.lab.image.data.fill(255);
-  }
-  return canvas.lab;
-}
 
 function histogram() {
   const W = 240, H = 150, TOP = 0.9; // densities above TOP run out of the picture
@@ -123,7 +64,7 @@ export function mount(element, { props, watch }) {
   const transport = el("div", {});
   const save = el(
     "button",
-    { type: "button", class: "lab-save", title: "save x_t as it is shown", onclick: saveImage }, "Save PNG",
+    { type: "button", class: "lab-save", title: "save x_t as it is shown", onclick: () => saveImage() }, "Save PNG",
   );
   const hint = el("p", { class: "lab-note" },
     "Drag t, or press space. Near 0 dB, where the two parts are equally strong, the eye loses the picture; the histogram turns into the bell curve of pure noise.");
@@ -211,15 +152,10 @@ export function mount(element, { props, watch }) {
     });
   }
 
-  function saveImage() {
-    views.xt.toBlob((blob) => {
-      const link = el("a", { href: URL.createObjectURL(blob), download: `x_t${store.t}.png` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    });
-  }
+  const saveImage = () => views.xt.toBlob((blob) => download(blob, `x_t${store.t}.png`));
 
   subscribe((changes) => {
+    if (!changes.has("schedule") && !changes.has("t")) return;
     if (changes.has("schedule")) {
       player.setCount(store.schedule.T + 1);
       drawStrip();
@@ -237,6 +173,7 @@ export function mount(element, { props, watch }) {
     const buffer = await answer.arrayBuffer();
     if (mine !== generation) return; // a newer picture overtook this one
     noising = new Noising(value.width, value.height, value.channels, buffer);
+    assign({ picture: { noising, name: value.name, seed: value.seed } });
     root.classList.toggle("is-pixel-art", Math.max(value.width, value.height) <= 64);
     root.dataset.picture = value.key;
     if (store.schedule) {

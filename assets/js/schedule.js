@@ -1,23 +1,176 @@
-// The schedule tab: the curves of the page's schedule.
+// The schedule tab: pictures under the schedule and those pinned beside it, their curves, and their numbers.
 
 import { chart } from "./chart.js";
-import { el, store, subscribe } from "./store.js";
+import { handles } from "./handles.js";
+import { assign, digits, download, edit, el, fixed, PINS, stepAtSnr, store, subscribe } from "./store.js";
 import { tex } from "./tex.js";
+
+const THUMB = 128; // pixels of a picture's longer side, about
+
+const choice = (label, options, chosen, change) =>
+  el("div", { class: "lab-choice", role: "group", "aria-label": label },
+    el("span", { class: "lab-choice-label" }, label),
+    ...options.map(([value, text]) =>
+      el("button", {
+        type: "button", "data-value": value, "aria-pressed": String(value === chosen),
+        onclick: (event) => {
+          for (const b of event.target.parentNode.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b === event.target));
+          change(value);
+        },
+      }, text)));
 
 export function mount(element, { props }) {
   const root = el("section", { class: "lab-schedule" });
   const formula = tex(
     el("div", { class: "lab-formula" }),
-    "q(\\xt\\mid \\xs)=\\mathcal N\\big(\\sqrt{1-\\beta_t}\\,\\xs,\\ \\beta_t \\mathbf I\\big),\\qquad \\ab_t=\\prod_{s=1}^{t}(1-\\beta_s)",
+    "q(\\xt\\mid \\xs)=\\mathcal N\\big(\\sqrt{1-\\beta_t}\\,\\xs,\\ \\beta_t \\mathbf I\\big),\\quad \\ab_t=\\prod_{s=1}^{t}(1-\\beta_s),\\quad \\mathrm{SNR}(t)=\\frac{\\ab_t}{1-\\ab_t}",
   );
-  root.append(formula);
+  const button = (text, title, onclick, name) =>
+    el("button", { type: "button", class: "lab-save", title, onclick, "data-do": name }, text);
+  const pin = button("Pin this schedule", "keep its curves and picture to compare with", pinIt, "pin");
+  let matched = "t";
+  const match = choice("pictures at the same", [["t", "t/T"], ["snr", "SNR"]], matched, (value) => {
+    matched = value;
+    pictures();
+  });
+  const axis = choice("curves over", [["t", "t"], ["u", "t/T"], ["log_snr", "log SNR"]], store.axis, (value) => assign({ axis: value }));
+  const strip = el("div", { class: "lab-compare", role: "group", "aria-label": "the picture under each schedule" });
+  root.append(formula, el("div", { class: "lab-bar" }, pin, match, axis), strip);
   element.replaceChildren(root);
-  const view = chart(root, window.innerWidth < 768 ? props.narrow : props.wide, props.plotly, "schedule");
+
+  const remarks = el("div", { class: "lab-remarks" });
+  const view = chart(root, window.innerWidth < 768 ? props.narrow : props.wide, props.plotly, "schedule", {
+    linked: true,
+    after: () => (place(), refreshHandles()),
+  });
+  view.frame.append(remarks);
+  const refreshHandles = handles(view, store.limits);
+
+  const table = el("table", { class: "lab-table" });
+  const file = (form) => async () => {
+    const { name, text } = await store.server.export_schedule({ settings: store.schedule.settings, form });
+    download(text, name);
+  };
+  const hint = el("p", { class: "lab-note" });
   root.append(
-    el("p", { class: "lab-note" },
-      "The dashed line is the step t of the whole page; click a curve to move it. Log SNR is natural: 0 is where signal and noise are equally strong."),
+    hint,
+    el("div", { class: "lab-scroll" }, table),
+    el("div", { class: "lab-bar" },
+      el("span", { class: "lab-choice-label" }, "figure"),
+      button("PNG", "the curves as a picture", () => view.save("png"), "png"),
+      button("SVG", "the curves as a drawing", () => view.save("svg"), "svg"),
+      el("span", { class: "lab-choice-label" }, "schedule"),
+      button("CSV", "every step: β, ᾱ, log SNR, β̃, weight", file("csv"), "csv"),
+      button("JSON", "settings, summary, β and ᾱ", file("json"), "json"),
+      button("diffusers", "configuration for DDPMScheduler.from_config", file("diffusers"), "diffusers")),
   );
-  const update = () => view.update(store.schedule.chart);
-  subscribe((changes) => changes.has("schedule") && update());
-  if (store.schedule) update();
+
+  function pinIt() {
+    if (!store.schedule || store.pins.length >= PINS) return;
+    const used = new Set(store.pins.map((p) => p.colour));
+    const colour = Array.from({ length: PINS }, (_, i) => i).find((i) => !used.has(i));
+    assign({ pins: [...store.pins, { ...store.schedule, colour }] });
+  }
+
+  /** The schedule of the page first, then the pinned ones, and the step of each that is shown. */
+  function rows() {
+    const { schedule, t, pins } = store;
+    const at = (other) => (matched === "snr" ? stepAtSnr(other, schedule.columns.snr_db[t]) : Math.round((t / schedule.T) * other.T));
+    return [{ schedule, t, colour: null }, ...pins.map((p) => ({ schedule: p, t: at(p), colour: p.colour }))];
+  }
+
+  const swatch = (colour) =>
+    el("i", { class: "lab-swatch", style: `border-top-color: var(${colour == null ? "--lab-schedule" : `--pin-${colour + 1}`}); border-top-style: ${colour == null ? "solid" : "dashed"}` });
+
+  const canvases = [];
+  function pictures() {
+    if (!store.picture || !store.schedule) return;
+    const { noising } = store.picture;
+    const stride = Math.max(1, Math.round(Math.max(noising.width, noising.height) / THUMB));
+    const all = rows();
+    while (canvases.length > all.length) canvases.pop().figure.remove();
+    while (canvases.length < all.length) {
+      const canvas = el("canvas", { width: 64, height: 64, role: "img" }), caption = el("figcaption", {});
+      const figure = el("figure", { class: "lab-figure" }, canvas, caption);
+      canvases.push({ canvas, caption, figure });
+      strip.append(figure);
+    }
+    strip.classList.toggle("is-pixel-art", Math.max(noising.width, noising.height) <= 64);
+    all.forEach(({ schedule, t, colour }, k) => {
+      const { canvas, caption, figure } = canvases[k];
+      const { signal, noise, snr_db } = schedule.columns;
+      noising.paint(canvas, signal[t], noise[t], stride);
+      canvas.setAttribute("aria-label", `the picture under ${schedule.name} at t ${t}`);
+      caption.replaceChildren(swatch(colour), ` t = ${t}, ${fixed(snr_db[t], 1)} dB`);
+      figure.title = schedule.name;
+      figure.dataset.t = t;
+    });
+    root.dataset.t = store.t;
+  }
+
+  function numbers() {
+    const square = store.picture?.noising.meanSquare ?? 1;
+    const head = ["", "schedule", "T", "ᾱ_T", "SNR at T", "t of 0 dB", "L_T", "above 0 dB", ""];
+    const about = { L_T: `bits/dim, for ${store.picture ? "this picture" : "pixels of unit variance"}: what is lost by starting from N(0, I)`, "t of 0 dB": "where signal and noise are equally strong", "above 0 dB": "share of steps with more signal than noise" };
+    const cells = rows().map(({ schedule, colour }, k) => {
+      const s = schedule.summary;
+      const bits = s.prior_kl[0] * square + s.prior_kl[1];
+      const act = colour == null ? null : el("span", { class: "lab-acts" },
+        el("button", { type: "button", class: "lab-small", title: `use ${schedule.name}`, onclick: () => edit(schedule.settings) }, "use"),
+        el("button", { type: "button", class: "lab-small", "aria-label": `unpin ${schedule.name}`, title: "unpin",
+          onclick: () => assign({ pins: store.pins.filter((_, i) => i !== k - 1) }) }, "✕"));
+      return [swatch(colour), schedule.name, `${schedule.T}`, digits(s.last_alpha_bar), `${fixed(s.terminal_snr_db, 1)} dB`,
+        s.t_equal == null ? "never" : fixed(s.t_equal, 1), `${digits(bits)} bits/dim`, `${(100 * s.share_above_0_db).toFixed(1)} %`, act];
+    });
+    table.replaceChildren(
+      el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { title: about[text] ?? "" }, text.includes("_") ? sub(text) : text)))),
+      el("tbody", {}, ...cells.map((row) => el("tr", {}, ...row.map((cell) => el("td", {}, cell ?? ""))))),
+    );
+    pin.disabled = store.pins.length >= PINS;
+    root.dataset.pins = store.pins.length;
+  }
+  const sub = (text) => {
+    const [base, index] = text.split("_");
+    return el("span", {}, base, el("sub", {}, index));
+  };
+
+  /** Each remark under the curve that it is about. */
+  function place() {
+    if (!store.schedule) return;
+    remarks.replaceChildren();
+    const panels = Object.fromEntries(Object.entries(props.wide.layout.meta).map(([curve, { axis: key }]) => [curve, view.panel(key)]));
+    for (const [curve, panel] of Object.entries(panels)) {
+      const said = store.schedule.remarks.filter((remark) => remark.curve === curve);
+      if (!panel || !said.length) continue;
+      const low = panel.x.title?.text ? 36 : 22;
+      remarks.append(el("div", { class: "lab-remark", "data-curve": curve, style: `left:${panel.left}px; top:${panel.top + panel.height + low}px; width:${panel.width}px` },
+        ...said.map(({ text }) => el("p", { title: text }, text))));
+    }
+  }
+
+  function hints() {
+    const drawn = store.schedule.settings.family === "drawn";
+    hint.textContent = drawn
+      ? store.axis === "log_snr"
+        ? "Choose t or t/T for the curves to drag the points of this schedule."
+        : "Drag the points in ᾱ or log SNR; double-click a curve's panel for another point, a point to take it out. Arrow keys move a point that has the focus."
+      : "Move over a curve: the dashed line is the step t of the whole page. Log SNR is natural; at 0 signal and noise are equally strong. “drawn” among the families makes these curves your own.";
+  }
+
+  subscribe((changes) => {
+    if (!store.schedule) return;
+    if (changes.has("schedule")) view.update(store.schedule.chart);
+    if (changes.has("schedule") || changes.has("pins") || changes.has("picture")) numbers();
+    if (changes.has("schedule") || changes.has("axis")) hints();
+    if (changes.has("axis")) {
+      for (const b of axis.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b.dataset.value === store.axis));
+    }
+    pictures();
+  });
+  if (store.schedule) {
+    view.update(store.schedule.chart);
+    numbers();
+    hints();
+    pictures();
+  }
 }

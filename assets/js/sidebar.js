@@ -1,9 +1,17 @@
 // The sidebar: choose and bend the schedule; alpha-bar at a glance; what step t is worth.
 
-import { digits, el, fixed, oneAtATime, setSchedule, setT, store, subscribe, symbol } from "./store.js";
+import { keepLink, readLink } from "./link.js";
+import { assign, digits, el, fixed, oneAtATime, onEdit, PINS, setSchedule, setT, store, subscribe, symbol, unpack } from "./store.js";
 import { tex } from "./tex.js";
 
 const POSITIONS = 1000;
+const CSV_BYTES = 2 ** 21; // 4000 rows of our own table take a fifth; what is cut off lies beyond the last row allowed
+
+/** Schedules that are no family: what they are called, and what stands in place of a formula and a source. */
+const OTHERS = {
+  drawn: { title: "drawn", formula: "\\log\\mathrm{SNR}(t/T)\\text{ through points}", source: "Drag the points in the Schedule tab; monotone cubics (Fritsch & Carlson 1980)", parameters: {} },
+  given: { title: "from a CSV file", formula: "\\beta_1,\\ \\beta_2,\\ \\dots,\\ \\beta_T\\ \\text{as given}", source: "One beta a row, or a column headed beta", parameters: {} },
+};
 
 /** Ranges that span decades are moved along on a log scale. */
 const scaleOf = ({ minimum: low, maximum: high }) =>
@@ -14,8 +22,11 @@ const scaleOf = ({ minimum: low, maximum: high }) =>
 const short = (value) => Number(value.toPrecision(3));
 
 export function mount(element, { props, server }) {
-  const families = props.families;
-  const settings = structuredClone(props.value);
+  const families = { ...props.families, ...OTHERS };
+  const link = readLink(props.families, props.value);
+  const settings = structuredClone(link.settings ?? props.value);
+  assign({ server, limits: props.limits, network: props.network, axis: link.axis ?? "t" });
+  let firstT = link.t ?? null;
   const root = el("div", { class: "lab-sidebar", "data-state": "loading" });
   element.replaceChildren(root);
 
@@ -41,20 +52,58 @@ export function mount(element, { props, server }) {
     const asked = structuredClone(settings);
     let answer;
     try {
-      answer = await server.bend_schedule(asked);
+      answer = await server.bend_schedule({ settings: asked, network: store.network });
     } catch {
       answer = { error: { field: "family", message: "The server did not answer; the last schedule stays." } };
     }
-    for (const node of root.querySelectorAll(".lab-error")) node.textContent = "";
+    clear();
     if (answer.error) {
-      const place = root.querySelector(`[data-error="${answer.error.field}"]`) ?? root.querySelector(".lab-error");
-      place.textContent = answer.error.message;
+      complain(answer.error);
+      // A link that cannot be opened must not leave the page without a schedule.
+      if (!store.schedule && link.settings) {
+        link.settings = null;
+        change(structuredClone(props.value));
+        complain(answer.error);
+      }
       return;
     }
     props.value = asked;
-    setSchedule(answer);
+    setSchedule(answer, firstT);
+    firstT = null;
     root.dataset.state = "ready";
   });
+
+  const clear = () => {
+    for (const node of root.querySelectorAll(".lab-error")) node.textContent = "";
+  };
+  function complain({ field, message }) {
+    const place = root.querySelector(`[data-error="${field}"]`) ?? root.querySelector(".lab-error");
+    place.textContent = message;
+  }
+
+  /** New values for some settings, from anywhere on the page. */
+  function change(values) {
+    const lines = Object.keys(values).every((key) => key === "points"); // a point is dragged: no control here changes
+    Object.assign(settings, values);
+    if (settings.family !== "drawn") delete settings.points;
+    if (settings.family !== "given") delete settings.betas;
+    if (!lines) build();
+    bend();
+  }
+  onEdit(change);
+
+  /** Ask the server for something other than a schedule; what it refuses is said where it belongs. */
+  async function ask(call, argument, then) {
+    clear();
+    let answer;
+    try {
+      answer = await server[call](argument);
+    } catch {
+      answer = { error: { field: "family", message: "The server did not answer; the last schedule stays." } };
+    }
+    if (answer.error) complain(answer.error);
+    else then(answer);
+  }
 
   function field(name, parameter, value, set) {
     const scale = scaleOf(parameter);
@@ -87,38 +136,94 @@ export function mount(element, { props, server }) {
       set(Number.isFinite(v) ? v : number.value);
       bend();
     });
-    const error = el("div", { class: "lab-error", role: "alert", "data-error": name });
     return el(
       "div", { class: "lab-field", title: parameter.about },
-      symbol(parameter.symbol), number, range, error,
+      symbol(parameter.symbol), number, range, error(name),
     );
   }
 
+  const error = (name) => el("div", { class: "lab-error", role: "alert", "data-error": name });
+
+  function tick(name, text, about, checked, set) {
+    const box = el("input", { type: "checkbox", checked, "data-tick": name });
+    box.addEventListener("change", () => {
+      set(box.checked);
+      build();
+      bend();
+    });
+    return el("label", { class: "lab-tick", title: about }, box, text);
+  }
+
+  const upload = el("input", { type: "file", accept: ".csv,.txt,.tsv,text/csv,text/plain", hidden: true, id: "lab-csv" });
+  root.append(upload);
+  upload.addEventListener("change", async () => {
+    const [file] = upload.files;
+    if (!file) return;
+    const bytes = new Uint8Array(await file.slice(0, CSV_BYTES).arrayBuffer());
+    upload.value = ""; // so that the same file can be chosen again
+    let text = "";
+    for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+    ask("read_upload", btoa(text), ({ settings: read }) => change(read));
+  });
+
   function build() {
     const chosen = families[settings.family];
+    family.value = settings.family;
     tex(formula, chosen.formula);
     source.textContent = chosen.source;
+    const solvable = "beta_end" in chosen.parameters || "beta" in chosen.parameters;
+    const aim = el("input", { type: "text", inputmode: "decimal", "aria-label": "SNR at T in decibel", "data-number": "terminal_snr", autocomplete: "off", disabled: !solvable || settings.zero_terminal_snr });
+    aim.addEventListener("change", () => {
+      const text = aim.value.trim().replace("−", "-").replace(",", ".");
+      const snr_db = text === "" || !Number.isFinite(Number(text)) ? aim.value : Number(text);
+      ask("aim_schedule", { settings, snr_db }, ({ params }) => change({ params }));
+    });
     controls.replaceChildren(
-      el("div", { class: "lab-error", role: "alert", "data-error": "family" }),
+      error("family"), error("points"), error("beta"),
+      settings.family === "given"
+        ? el("button", { type: "button", class: "lab-save lab-wide", onclick: () => upload.click() }, "Choose another file …")
+        : "",
+      error("csv"),
       field("T", { symbol: "T", minimum: 2, maximum: 4000, whole: true, about: "number of steps" }, settings.T, (v) => {
         settings.T = v;
       }),
+      chosen.per_step
+        ? tick("keep", settings.keep_shape_of ? `keep the shape of T = ${settings.keep_shape_of}` : "keep the shape when T changes",
+            "scale every β by this T over the new one, so that ᾱ over t/T stays nearly as it is", settings.keep_shape_of != null, (on) => {
+            settings.keep_shape_of = on ? settings.T : null;
+          })
+        : "",
       ...Object.entries(chosen.parameters).map(([name, parameter]) =>
         field(name, parameter, settings.params[name], (v) => {
           settings.params[name] = v;
         }),
       ),
+      el("label", { class: "lab-field", title: solvable ? "type an SNR: the last β is solved for it" : "what this schedule leaves at T" },
+        el("span", {}, "SNR at ", symbol("T"), ", dB"), aim, error("terminal_snr")),
+      tick("zero", "zero terminal SNR", "move and stretch the curve until nothing of the picture is left at T (Lin et al. 2023)", settings.zero_terminal_snr, (on) => {
+        settings.zero_terminal_snr = on;
+      }),
     );
+    showAim();
   }
+  const showAim = () => {
+    const aim = root.querySelector("[data-number=terminal_snr]");
+    if (store.schedule && aim !== document.activeElement) aim.value = fixed(store.schedule.summary.terminal_snr_db, 1);
+  };
 
-  family.value = settings.family;
   family.addEventListener("change", () => {
-    settings.family = family.value;
-    settings.params = Object.fromEntries(
-      Object.entries(families[family.value].parameters).map(([name, { default: v }]) => [name, v]),
-    );
-    build();
-    bend();
+    const name = family.value;
+    if (name === "drawn") {
+      ask("take_up", settings, ({ points }) => change({ family: "drawn", params: {}, keep_shape_of: null, zero_terminal_snr: false, points }));
+    } else if (name === "given") {
+      family.value = settings.family; // until there is a file
+      upload.click();
+    } else {
+      change({
+        family: name,
+        params: Object.fromEntries(Object.entries(families[name].parameters).map(([key, { default: v }]) => [key, v])),
+      });
+    }
   });
 
   // alpha-bar over t as a small drawing that is also a way to choose t.
@@ -152,10 +257,14 @@ export function mount(element, { props, server }) {
     }),
   );
 
+  // Another network may be at home at other noise levels: the remarks are its own.
+  subscribe((changes) => changes.has("network") && store.schedule && bend());
   subscribe((changes) => {
+    if (!store.schedule || (!changes.has("schedule") && !changes.has("t"))) return;
     const { T, columns } = store.schedule;
     const t = store.t;
     if (changes.has("schedule")) {
+      showAim();
       const n = Math.min(T, 140);
       const points = Array.from({ length: n + 1 }, (_, i) => {
         const at = Math.round((i / n) * T);
@@ -175,8 +284,22 @@ export function mount(element, { props, server }) {
     rows.snr.textContent = `${fixed(columns.snr_db[t], 1)} dB`;
   });
 
+  /** The schedules that a link has pinned; one that cannot be made is left out. */
+  async function restorePins() {
+    const pins = [];
+    for (const pinned of (link.pins ?? []).slice(0, PINS)) {
+      try {
+        const answer = await server.bend_schedule({ settings: { ...props.value, ...pinned }, network: store.network });
+        if (!answer.error) pins.push({ ...unpack(answer), colour: pins.length });
+      } catch {
+        continue;
+      }
+    }
+    if (pins.length) assign({ pins });
+  }
+
   build();
-  bend();
+  bend().then(restorePins).then(() => keepLink(link));
   // On a phone the sidebar lies over the page: begin with it closed.
   if (window.innerWidth < 768) document.querySelector("#lab-side.open .toggle-button")?.click();
 }

@@ -1,4 +1,4 @@
-// What the whole page shares: the schedule and the step t. Views subscribe and redraw once a frame.
+// What the whole page shares: the schedule, the step t and what goes with them. Views subscribe, and redraw once a frame.
 
 /**
  * fn, at most once a frame: at once if it has not run in this frame, else at the start of the next, so that nothing waits
@@ -38,15 +38,21 @@ export function oneAtATime(task) {
   };
 }
 
+export const PINS = 6; // schedules that can be kept to compare with: no more can be told apart
+
 const listeners = new Set();
 let changed = new Set();
 
 export const store = {
-  schedule: null, // {T, settings, columns: {beta, alpha_bar, ...}: Float64Array by t, chart: {name: [..]}}
+  schedule: null, // {T, settings, name, columns: {beta, alpha_bar, ...}: Float64Array by t, chart: {name: [..]}, ...}
   t: 0,
+  pins: [], // schedules as above, kept to compare with
+  axis: "t", // what curves are drawn over: "t", "u" (t/T) or "log_snr"
+  picture: null, // {noising, name, seed}: the picture of the forward tab, and how to draw it at any level
+  controls: {}, // of the reverse tab, by name
 };
 
-/** Call fn(changes) once a frame in which something changed; changes has "t" and/or "schedule". */
+/** Call fn(changes) once a frame in which something changed; changes has the names of what did. */
 export const subscribe = (fn) => listeners.add(fn);
 
 const tell = oncePerFrame(() => {
@@ -59,6 +65,20 @@ function announce(...what) {
   for (const name of what) changed.add(name);
   tell();
 }
+
+/** Put new values into the store: assign({axis: "u"}). */
+export function assign(values) {
+  Object.assign(store, values);
+  announce(...Object.keys(values));
+}
+
+let editor = () => {};
+
+/** The sidebar says here how the settings of the schedule are changed. */
+export const onEdit = (fn) => (editor = fn);
+
+/** Change the settings of the schedule: edit({T: 500}); all controls follow. */
+export const edit = (change) => editor(change);
 
 export function setT(t) {
   if (!store.schedule) return;
@@ -73,13 +93,37 @@ const decode = (text) => {
   return new Float64Array(bytes.buffer);
 };
 
-/** A new schedule keeps the place of the cursor, t/T. */
-export function setSchedule(payload) {
-  const columns = Object.fromEntries(Object.entries(payload.columns).map(([k, v]) => [k, decode(v)]));
+/** What the server sends of a schedule, with its columns as arrays. */
+export const unpack = (payload) => ({
+  ...payload,
+  columns: Object.fromEntries(Object.entries(payload.columns).map(([k, v]) => [k, decode(v)])),
+});
+
+/** A new schedule keeps the place of the cursor, t/T; the first one takes it from a link. */
+export function setSchedule(payload, t = null) {
   const part = store.schedule ? store.t / store.schedule.T : 0.3;
-  store.schedule = { ...payload, columns };
-  store.t = Math.round(part * payload.T);
+  store.schedule = unpack(payload);
+  store.t = Math.min(payload.T, Math.max(0, Math.round(t ?? part * payload.T)));
   announce("schedule", "t");
+}
+
+/** The step of a schedule whose SNR is nearest to this one in decibel; SNR falls with t. */
+export function stepAtSnr({ T, columns: { snr_db } }, db) {
+  let low = 0, high = T;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (snr_db[middle] > db) low = middle;
+    else high = middle;
+  }
+  return Math.abs(snr_db[low] - db) < Math.abs(snr_db[high] - db) ? low : high;
+}
+
+/** Hand a text or a Blob to the browser as a download. */
+export function download(content, name) {
+  const blob = content instanceof Blob ? content : new Blob([content], { type: "text/plain" });
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 /** A number for people: three digits, plain where that is short. */
