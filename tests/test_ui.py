@@ -309,7 +309,10 @@ def test_curve_that_is_taken_up_is_a_schedule_near_to_what_it_was(family: str, T
     points = sidebar.take_up(settings)["points"]
     drawn = sidebar.read_schedule(settings | {"family": "drawn", "points": points})
     if T == 1000:
-        assert np.abs(drawn.alpha_bar - make_schedule(family, T).alpha_bar).max() < 0.1
+        # Of the ends of the Laplace schedule, which are all but vertical, nine points leave out most.
+        assert np.abs(drawn.alpha_bar - make_schedule(family, T).alpha_bar).max() < (
+            0.12 if family == "laplace" else 0.05
+        )
 
 
 def test_upload_goes_in_and_comes_out() -> None:

@@ -1,7 +1,7 @@
-"""Plotly figures without their data: a trace names the column that fills it in the browser, as often as that changes.
+"""Plotly figures without their data: a trace names the column that the browser fills it with whenever that changes.
 
-A trace's ``meta`` is {"x": column, "y": column} and, for error bars, {"error": column}. Where x is "t", the page may put
-another measure of time in its place.
+A trace's ``meta`` is {"x": column, "y": column} and, for error bars, {"error": column}. Where x is "t", the page may
+put another measure of time in its place.
 """
 
 from __future__ import annotations

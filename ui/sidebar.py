@@ -37,7 +37,7 @@ from ui.view import View
 CHART_POINTS = 250  # more cannot be told apart on a screen, and cost time on every move
 DRAWN, GIVEN = "drawn", "given"
 # Where along t/T a curve gets its points when it is taken up to be drawn: close together where it falls fast.
-POINTS_AT = (0.0, 0.03, 0.12, 0.3, 0.5, 0.75, 0.95, 1.0)
+POINTS_AT = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
 
 # What makes a schedule, as the page and its links hold it:
 #   family: a name in FAMILIES with its "params", or "drawn" with "points" [[t/T, log SNR], ...],

@@ -351,3 +351,130 @@ def test_another_network_brings_its_classes_its_card_and_its_colours(page: Page)
     assert (red != blue).mean() > 0.2
     page.locator("#lab-card button").first.click()
     expect(page.locator("#lab-card")).to_contain_text("Apache-2.0")
+
+
+def open_schedule_tab(page: Page) -> None:
+    open_tab(page, "Schedule")
+    page.wait_for_selector(".lab-schedule [data-state=ready]")
+
+
+def choose_family(page: Page, name: str) -> None:
+    line = page.get_attribute(".lab-curve .curve", "d")
+    page.select_option("#lab-family", name)
+    page.wait_for_function(f"document.querySelector('.lab-curve .curve').getAttribute('d') !== {line!r}")
+
+
+def test_drawing_a_schedule_bends_curve_and_picture(page: Page) -> None:
+    open_schedule_tab(page)
+    choose_family(page, "drawn")
+    handles = page.locator(".lab-handles circle")
+    expect(handles).to_have_count(18)  # nine points, in two panels
+    reading = page.inner_text("[data-reading=ab]")
+    picture = pixels(page, ".lab-compare canvas >> nth=0")
+    box = handles.nth(3).bounding_box()  # at t/T = 0.3, in the panel of alpha-bar
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 5, box["y"] - 30, steps=4)
+    page.mouse.up()
+    expect(page.locator("[data-reading=ab]")).not_to_have_text(reading)
+    now = [float(page.inner_text("[data-reading=ab]").replace("−", "-")), float(reading.replace("−", "-"))]
+    assert now[0] > now[1]
+    assert np.abs(pixels(page, ".lab-compare canvas >> nth=0") - picture).mean() > 1
+    # Dragged below its neighbour, a point stops above it: what is drawn is a schedule whatever is done.
+    page.mouse.move(box["x"] + 5, box["y"] - 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 5, box["y"] + 600, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    expect(page.locator("[data-error=points]")).to_be_empty()
+
+
+def test_pinned_schedules_are_compared_at_one_t_and_at_one_snr(page: Page) -> None:
+    open_schedule_tab(page)
+    page.click("[data-do=pin]")
+    choose_family(page, "cosine")
+    expect(page.locator(".lab-table tbody tr")).to_have_count(2)
+    linear, cosine = make_schedule("linear"), make_schedule("cosine")
+    figures = page.locator(".lab-compare figure")
+    expect(figures.nth(0)).to_contain_text(f"{cosine.snr_db[300]:.1f} dB")
+    expect(figures.nth(1)).to_contain_text(f"{linear.snr_db[300]:.1f} dB".replace("-", "−"))
+    page.click("[data-value=snr]")
+    nearest = int(np.abs(linear.snr_db - cosine.snr_db[300]).argmin())
+    expect(figures.nth(1)).to_have_attribute("data-t", str(nearest))
+    for k in range(5):
+        page.click("[data-do=pin]")
+        expect(page.locator(".lab-table tbody tr")).to_have_count(3 + k)
+    expect(page.locator("[data-do=pin]")).to_be_disabled()
+    page.locator(".lab-table").get_by_role("button", name="unpin linear").click()
+    expect(page.locator(".lab-table tbody tr")).to_have_count(6)
+
+
+def test_cursor_follows_the_pointer_through_any_panel_and_axis(page: Page) -> None:
+    open_schedule_tab(page)
+    plots = page.locator(".lab-schedule .lab-plot .nsewdrag")
+    for choice, panel in (("t", 0), ("u", 1), ("log_snr", 3)):
+        page.locator(f".lab-choice button[data-value={choice}]").last.click()
+        page.wait_for_timeout(400)
+        box = plots.nth(panel).bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20)
+        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 40)
+        page.wait_for_timeout(100)
+        t = int(page.get_attribute(".lab-schedule .lab-plot-frame", "data-t") or 0)
+        if choice == "log_snr":
+            low, high = -15, 10
+            wanted = int(np.abs(make_schedule().log_snr[1:] - (high + 0.6 * (low - high))).argmin()) + 1
+        else:
+            wanted = 600
+        assert abs(t - wanted) <= 8
+        expect(page.locator("[data-reading=t]")).to_have_text(f"{t} of 1000")
+
+
+def test_link_reopens_what_it_was_taken_from(page: Page) -> None:
+    open_schedule_tab(page)
+    page.click("[data-do=pin]")
+    choose_family(page, "sigmoid")
+    page.fill("[data-number=T]", "400")
+    page.press("[data-number=T]", "Tab")
+    expect(page.locator("[data-reading=t]")).to_have_text("120 of 400")
+    page.locator(".lab-choice button[data-value=u]").click()
+    page.wait_for_function("location.hash.includes('T=400') && location.hash.includes('axis=u')")
+    url, alpha_bar = page.url, page.inner_text("[data-reading=ab]")
+    other = page.context.new_page()
+    other.goto(url)
+    expect(other.locator("[data-reading=t]")).to_have_text("120 of 400", timeout=60_000)
+    expect(other.locator("[data-reading=ab]")).to_have_text(alpha_bar)
+    expect(other.get_by_role("tab", name="Schedule")).to_have_attribute("aria-selected", "true")
+    expect(other.locator(".lab-table tbody tr")).to_have_count(2)
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"hello\nworld\n", "Row 2: 'world' is not a number"),
+        (b"0.1\nnan\n", "Row 2: beta = nan is outside (0, 1)"),
+        (b"0.1\n0.2\n1.5\n", "Row 3: beta = 1.5 is outside (0, 1)"),
+        (b"beta\n" + b"0.001\n" * 1_000_000, "Row 4002 is one too many"),
+    ],
+    ids=["text", "nan", "above one", "a million rows"],
+)
+def test_hostile_csv_is_refused_with_its_row(page: Page, content: bytes, words: str) -> None:
+    reading = page.inner_text("[data-reading=ab]")
+    page.set_input_files("#lab-csv", {"name": "bad.csv", "mimeType": "text/csv", "buffer": content})
+    expect(page.locator("[data-error=csv]")).to_contain_text(words)
+    assert page.inner_text("[data-reading=ab]") == reading
+
+
+def test_csv_of_betas_becomes_the_schedule_and_goes_out_again(page: Page, tmp_path: Path) -> None:
+    betas = "\n".join(str(0.01 + 0.002 * i) for i in range(50))
+    page.set_input_files("#lab-csv", {"name": "mine.csv", "mimeType": "text/csv", "buffer": betas.encode()})
+    expect(page.locator("[data-reading=t]")).to_have_text("15 of 50")
+    open_schedule_tab(page)
+    with page.expect_download() as download:
+        page.click("[data-do=csv]")
+    download.value.save_as(tmp_path / "out.csv")
+    rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert len(rows) == 51
+    assert float(rows[50].split(",")[1]) == 0.01 + 0.002 * 49
