@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffusion.exchange import read_betas, to_diffusers
-from diffusion.schedule import FAMILIES, Schedule, beta_for_terminal_snr, make_schedule, schedule_of_betas
+from diffusion.schedule import FAMILIES, Schedule, beta_for_terminal_snr, make_schedule, to_zero_terminal_snr
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     import torch
@@ -322,10 +322,10 @@ def _schedule_of(args: argparse.Namespace, family: str) -> Schedule:
     """The schedule that the options describe; those left out take the family's defaults."""
     if args.betas is None:
         return make_schedule(family, args.T, **_schedule_settings(args, family))
-    settings = _schedule_settings(args, family)
-    if settings.keys() - {"zero_terminal_snr"}:
+    if _schedule_settings(args, family).keys() - {"zero_terminal_snr"}:
         raise CommandError("--betas has all there is to a schedule; leave its other options out.")
-    return schedule_of_betas(read_betas(args.betas.read_bytes()).beta[1:], **settings)
+    schedule = read_betas(args.betas.read_bytes())
+    return to_zero_terminal_snr(schedule) if args.zero_terminal_snr else schedule
 
 
 def _schedule_settings(args: argparse.Namespace, family: str) -> dict[str, Any]:

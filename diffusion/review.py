@@ -18,6 +18,7 @@ Curve = Literal["beta", "alpha_bar", "log_snr", "weight"]
 # of its steps there, up to 20 % can be left out (Nichol & Dhariwal 2021, arXiv 2102.09672, fig. 4).
 NOISE_DB = -30.0
 WASTED_SHARE = 0.1
+TOLERANCE_DB = 0.5  # as far beyond what a network has seen it does as well
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,11 @@ def review(schedule: Schedule, trained: Trained | None = None) -> list[Remark]:
     remarks = []
     capped = int((schedule.beta >= BETA_CAP).sum())
     if schedule.family in PER_STEP and capped:
-        remarks.append(
-            Remark("beta", f"{_steps(capped)} would have β of 1 or more and {_are(capped)} capped at {BETA_CAP:g}.")
-        )
+        are = _form(capped, "is", "are")
+        remarks.append(Remark("beta", f"{_steps(capped)} would have β of 1 or more and {are} capped at {BETA_CAP:g}."))
     last = float(schedule.snr_db[-1])
     if last > NOISE_DB:
-        share = math.sqrt(schedule.alpha_bar[-1] / (1 - schedule.alpha_bar[-1]))
+        share = float(schedule.signal[-1] / schedule.noise[-1])
         remarks.append(
             Remark(
                 "alpha_bar",
@@ -102,41 +102,34 @@ def review(schedule: Schedule, trained: Trained | None = None) -> list[Remark]:
                 "sampling starts from pure noise, which is not what x_T is.",
             )
         )
-    wasted, floor = int((schedule.snr_db[1:] < NOISE_DB).sum()), _number(NOISE_DB, 0)
+    wasted = int((schedule.snr_db[1:] < NOISE_DB).sum())
     if wasted > WASTED_SHARE * schedule.T:
-        remarks.append(
-            Remark(
-                "log_snr",
-                f"{_steps(wasted)} of {schedule.T} lie{'s' if wasted == 1 else ''} below {floor} dB, where next to "
-                "nothing is left to destroy.",
-            )
-        )
+        lie, floor = _lie(wasted, schedule), _number(NOISE_DB, 0)
+        remarks.append(Remark("log_snr", f"{lie} below {floor} dB, where next to nothing is left to destroy."))
     if trained is not None:
-        remarks += _untrained(schedule, trained)
+        most, least = trained.schedule.snr_db[1], trained.schedule.snr_db[-1]
+        far = (schedule.snr_db[1:] > most + TOLERANCE_DB) | (schedule.snr_db[1:] < least - TOLERANCE_DB)
+        if far.any():
+            remarks.append(
+                Remark(
+                    "log_snr",
+                    f"{_lie(int(far.sum()), schedule)} outside the {_number(least)} to {_number(most)} dB "
+                    f"that the network “{trained.title}” was trained on.",
+                )
+            )
     return remarks
 
 
-def _untrained(schedule: Schedule, trained: Trained) -> list[Remark]:
-    """Steps at noise levels that the network has never seen; half a decibel is no distance."""
-    most, least = trained.schedule.snr_db[1] + 0.5, trained.schedule.snr_db[-1] - 0.5
-    outside = int(((schedule.snr_db[1:] > most) | (schedule.snr_db[1:] < least)).sum())
-    if not outside:
-        return []
-    return [
-        Remark(
-            "log_snr",
-            f"{_steps(outside)} of {schedule.T} lie{'s' if outside == 1 else ''} outside the {_number(least + 0.5)} to "
-            f"{_number(most - 0.5)} dB that the network “{trained.title}” was trained on.",
-        )
-    ]
+def _form(count: int, one: str, more: str) -> str:
+    return one if count == 1 else more
 
 
 def _steps(count: int) -> str:
-    return f"{count} step{'' if count == 1 else 's'}"
+    return f"{count} {_form(count, 'step', 'steps')}"
 
 
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
+def _lie(count: int, schedule: Schedule) -> str:
+    return f"{_steps(count)} of {schedule.T} {_form(count, 'lies', 'lie')}"
 
 
 def _number(value: float, digits: int = 1) -> str:

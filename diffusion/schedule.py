@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
+from scipy.special import expit
 
 Array = NDArray[np.float64]
 Variance = Literal["beta", "posterior"]
@@ -37,8 +38,6 @@ BETA_CAP = 0.999
 ALPHA_BAR_ZERO = 2.0**-24
 POINTS_MIN, POINTS_MAX = 2, 16
 POINT_LOG_SNR = 20.0  # a drawn curve runs within -20 ... 20
-# These families say what each step does, so that their curve depends on T; the others are functions of t/T.
-PER_STEP = ("linear", "constant", "scaled_linear")
 
 
 class ScheduleError(ValueError):
@@ -129,10 +128,14 @@ class Schedule:
         return self.beta if variance == "beta" else self.posterior_variance
 
 
+def _betas_of(alpha_bar: Array) -> Array:
+    """beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}, with beta_0 = 0 (eq. 4 solved for beta)."""
+    return np.concatenate(([0.0], 1.0 - alpha_bar[1:] / alpha_bar[:-1]))
+
+
 def _from_alpha_bar(alpha_bar: Callable[[Array], Array], T: int, max_beta: float) -> Array:
-    """beta_t = min(1 - alpha_bar(t/T) / alpha_bar((t-1)/T), max_beta), with beta_0 = 0."""
-    a = alpha_bar(np.arange(T + 1) / T)
-    return np.concatenate(([0.0], np.minimum(1.0 - a[1:] / a[:-1], max_beta)))
+    """The betas of alpha_bar(t/T), each at most max_beta."""
+    return np.minimum(_betas_of(alpha_bar(np.arange(T + 1) / T)), max_beta)
 
 
 def linear(T: int, beta_start: float, beta_end: float) -> Array:
@@ -163,12 +166,8 @@ def sigmoid(T: int, start: float, end: float, tau: float, max_beta: float) -> Ar
 
     Jabri et al. 2022, arXiv 2212.11972; Chen 2023, arXiv 2301.10972, algorithm 1. Betas capped.
     """
-
-    def squashed(x: Array | float) -> Array:
-        return np.asarray(1 / (1 + np.exp(-np.asarray(x) / tau)))
-
-    low, high = squashed(start), squashed(end)
-    return _from_alpha_bar(lambda u: (high - squashed(start + u * (end - start))) / (high - low), T, max_beta)
+    low, high = expit(start / tau), expit(end / tau)
+    return _from_alpha_bar(lambda u: (high - expit((start + u * (end - start)) / tau)) / (high - low), T, max_beta)
 
 
 def laplace(T: int, mu: float, b: float, max_beta: float) -> Array:
@@ -180,7 +179,7 @@ def laplace(T: int, mu: float, b: float, max_beta: float) -> Array:
     def alpha_bar(u: Array) -> Array:
         with np.errstate(divide="ignore"):
             log_snr = mu - b * np.sign(0.5 - u) * np.log(1 - 2 * np.abs(u - 0.5))
-        return np.asarray(1 / (1 + np.exp(-log_snr)))
+        return np.asarray(expit(log_snr))
 
     return _from_alpha_bar(alpha_bar, T, max_beta)
 
@@ -269,6 +268,15 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def last_beta(family: str) -> str | None:
+    """The parameter that is beta_T, in a family that says what each step does; None if it is a function of t/T."""
+    return next((name for name in ("beta_end", "beta") if name in FAMILIES[family].parameters), None)
+
+
+# Their curve over t/T depends on T.
+PER_STEP = tuple(family for family in FAMILIES if last_beta(family))
+
+
 def make_schedule(
     family: str = "linear",
     T: int = 1000,
@@ -315,8 +323,7 @@ def make_schedule(
         if meant_for != T:
             beta = np.minimum(beta * meant_for / T, BETA_CAP)
             remembered += (("keep_shape_of", float(meant_for)),)
-    field = next((name for name in ("beta_end", "beta") if name in values), "T")
-    schedule = _usable(Schedule(beta, family, remembered), field)
+    schedule = _usable(Schedule(beta, family, remembered), last_beta(family) or "T")
     return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
 
 
@@ -339,8 +346,7 @@ def to_zero_terminal_snr(schedule: Schedule) -> Schedule:
     first, last = schedule.signal[1], schedule.signal[-1]
     alpha_bar = ((schedule.signal - last) * first / (first - last)) ** 2
     alpha_bar[0], alpha_bar[-1] = 1.0, min(ALPHA_BAR_ZERO, alpha_bar[-2] / 2)
-    beta = np.concatenate(([0.0], 1.0 - alpha_bar[1:] / alpha_bar[:-1]))
-    return Schedule(beta, schedule.family, (*schedule.params, ("zero_terminal_snr", 1.0)))
+    return Schedule(_betas_of(alpha_bar), schedule.family, (*schedule.params, ("zero_terminal_snr", 1.0)))
 
 
 def beta_for_terminal_snr(family: str, T: int, snr_db: float, **settings: Any) -> dict[str, float]:
@@ -354,7 +360,7 @@ def beta_for_terminal_snr(family: str, T: int, snr_db: float, **settings: Any) -
         ScheduleError: a family without such a parameter, an SNR out of its reach, or as ``make_schedule``.
     """
     field = "terminal_snr"
-    name = next((name for name in ("beta_end", "beta") if name in FAMILIES[family].parameters), None)
+    name = last_beta(family)
     if name is None:
         raise ScheduleError(field, f"The {FAMILIES[family].title} schedule has no last β to solve for.")
     parameter = FAMILIES[family].parameters[name]
@@ -383,7 +389,7 @@ def beta_for_terminal_snr(family: str, T: int, snr_db: float, **settings: Any) -
     return {name: math.exp(brentq(excess, low, high, xtol=1e-14))}
 
 
-def drawn_schedule(T: int, points: Sequence[tuple[float, float]], *, zero_terminal_snr: bool = False) -> Schedule:
+def drawn_schedule(T: int, points: Sequence[tuple[float, float]]) -> Schedule:
     """The schedule whose log SNR over t/T runs through points, and between them never rises.
 
     Monotone cubic interpolation (PCHIP, Fritsch & Carlson 1980): whatever falls from point to point becomes a schedule.
@@ -403,20 +409,15 @@ def drawn_schedule(T: int, points: Sequence[tuple[float, float]], *, zero_termin
     if not ((np.diff(log_snr) < 0).all() and (np.abs(log_snr) <= POINT_LOG_SNR).all()):
         limit = f"{POINT_LOG_SNR:g}"
         raise ScheduleError("points", f"A drawn curve must fall, and its log SNR lie between −{limit} and {limit}.")
-    alpha_bar = 1 / (1 + np.exp(-PchipInterpolator(u, log_snr)(np.arange(1, T + 1) / T)))
-    beta = np.concatenate(([0.0], 1.0 - alpha_bar / np.concatenate(([1.0], alpha_bar[:-1]))))
-    schedule = Schedule(beta, "drawn")
-    return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
+    alpha_bar = expit(PchipInterpolator(u, log_snr)(np.arange(1, T + 1) / T))
+    return Schedule(_betas_of(np.concatenate(([1.0], alpha_bar))), "drawn")
 
 
-def schedule_of_betas(
-    betas: Sequence[float] | Array, T: int | None = None, *, zero_terminal_snr: bool = False
-) -> Schedule:
+def schedule_of_betas(betas: Sequence[float] | Array, T: int | None = None) -> Schedule:
     """The schedule with these beta_1 ... beta_T, whatever made them.
 
     Args:
         T: another number of steps; ln alpha_bar is then interpolated linearly over t/T, which keeps the curve.
-        zero_terminal_snr: see ``to_zero_terminal_snr``.
 
     Raises:
         ScheduleError: T outside 2 ... 4000, a beta outside (0, 1), or betas so large that nothing is left of the image
@@ -425,11 +426,11 @@ def schedule_of_betas(
     if not T_MIN <= len(betas) <= T_MAX:
         raise ScheduleError("beta", f"There must be {T_MIN} to {T_MAX} betas, not {len(betas)}.")
     schedule = _usable(Schedule(np.concatenate(([0.0], np.asarray(betas, dtype=np.float64)))), "beta")
-    if T is not None and _whole_T(T) != schedule.T:
-        u = np.linspace(0, 1, schedule.T + 1)
-        log_alpha_bar = np.interp(np.linspace(0, 1, int(T) + 1), u, np.cumsum(np.log1p(-schedule.beta)))
-        schedule = Schedule(np.concatenate(([0.0], -np.expm1(np.diff(log_alpha_bar)))))
-    return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
+    if T is None or _whole_T(T) == schedule.T:
+        return schedule
+    u = np.linspace(0, 1, schedule.T + 1)
+    log_alpha_bar = np.interp(np.linspace(0, 1, int(T) + 1), u, np.cumsum(np.log1p(-schedule.beta)))
+    return Schedule(np.concatenate(([0.0], -np.expm1(np.diff(log_alpha_bar)))))
 
 
 def _usable(schedule: Schedule, field: str) -> Schedule:

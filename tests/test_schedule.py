@@ -355,4 +355,4 @@ def test_given_betas_keep_their_curve_at_another_T() -> None:
     fewer = schedule_of_betas(betas, 100)
     np.testing.assert_allclose(fewer.alpha_bar, make_schedule().alpha_bar[::10], rtol=1e-9)
     assert schedule_of_betas(betas, 4000).alpha_bar[::4] == pytest.approx(make_schedule().alpha_bar)
-    assert schedule_of_betas(betas, zero_terminal_snr=True).snr_db[-1] < -72
+    assert to_zero_terminal_snr(schedule_of_betas(betas)).snr_db[-1] < -72

@@ -40,6 +40,7 @@ def schedule_figure(*, across: int = 2) -> dict[str, Any]:
     _line(figure, "weight_beta", "σ² = β<sub>t</sub>", SCHEDULE, weight, legend="legend2", main=True)
     _line(figure, "weight_posterior", "σ² = β̃<sub>t</sub>", SCHEDULE_LIGHT, weight, legend="legend2")
     figure.update_yaxes(type="log", exponentformat="power", dtick=1, row=weight[0], col=weight[1])
+    figure.update_xaxes(title={"text": "t", "standoff": 2}, row=rows)
     legends = {"legend": (0.99, 0.8), "legend2": (0.99, 0.37), "legend3": (0.44, 0.8)}
     if across == 1:
         legends = {"legend": (0.99, 0.66), "legend2": (0.99, 0.19), "legend3": (0.99, 0.99)}
@@ -51,7 +52,7 @@ def schedule_figure(*, across: int = 2) -> dict[str, Any]:
             "weight": {"axis": "yaxis4", "range": "decades"},
         }
     )
-    return _finish(figure, height=520 if across == 2 else 1000, legends=legends, below=64)
+    return _finish(figure, height=532 if across == 2 else 1012, legends=legends, below=76)
 
 
 def loss_figure() -> dict[str, Any]:

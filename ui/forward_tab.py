@@ -49,8 +49,6 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
         "height": height,
         "channels": channels,
         "key": f"{Path(path).name}-{seed}",
-        "name": Path(path).name,
-        "seed": seed,
     }
 
 

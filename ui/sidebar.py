@@ -18,7 +18,6 @@ from diffusion.likelihood import loss_weight, schedule_csv
 from diffusion.process import posterior_mean
 from diffusion.review import Trained, review, summarize
 from diffusion.schedule import (
-    BETA_CAP,
     FAMILIES,
     PER_STEP,
     POINT_LOG_SNR,
@@ -30,6 +29,7 @@ from diffusion.schedule import (
     drawn_schedule,
     make_schedule,
     schedule_of_betas,
+    to_zero_terminal_snr,
 )
 from ui.figures import Columns
 from ui.view import View
@@ -64,26 +64,25 @@ def read_schedule(settings: Settings) -> Schedule:
     Raises:
         ScheduleError: as ``make_schedule``, and for what a person typed, or a link holds, that is not of its kind.
     """
-    T, zero = _number("T", settings["T"]), bool(settings.get("zero_terminal_snr"))
-    match settings["family"]:
-        case "drawn":
-            return drawn_schedule(T, _points(settings.get("points")), zero_terminal_snr=zero)
-        case "given":
-            return schedule_of_betas(_betas(settings.get("betas")), T, zero_terminal_snr=zero)
-    keep = settings.get("keep_shape_of")
-    return make_schedule(
-        settings["family"],
-        T,
-        keep_shape_of=None if keep is None else _number("T", keep),
-        zero_terminal_snr=zero,
-        **{name: _number(name, value, settings["family"]) for name, value in settings["params"].items()},
-    )
-
-
-def _number(name: str, value: Any, family: str = "") -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    family, T = settings["family"], _number("T", settings["T"])
+    if family == DRAWN:
+        schedule = drawn_schedule(T, _points(settings.get("points")))
+    elif family == GIVEN:
+        schedule = schedule_of_betas(_betas(settings.get("betas")), T)
+    else:
+        keep = settings.get("keep_shape_of")
         known = FAMILIES[family].parameters if family in FAMILIES else {}
-        raise ScheduleError(name, f"{known[name].symbol if name in known else name} must be a number.")
+        params = {
+            name: _number(name, value, known[name].symbol if name in known else name)
+            for name, value in settings["params"].items()
+        }
+        schedule = make_schedule(family, T, keep_shape_of=None if keep is None else _number("T", keep), **params)
+    return to_zero_terminal_snr(schedule) if settings.get("zero_terminal_snr") else schedule
+
+
+def _number(field: str, value: Any, symbol: str | None = None) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ScheduleError(field, f"{symbol or field} must be a number.")
     return value
 
 
@@ -185,7 +184,7 @@ def aim_schedule(asked: dict[str, Any]) -> dict[str, Any]:
     """The parameters that leave the SNR "snr_db" at T under "settings": {"params"}, or {"error"}."""
     settings = asked["settings"]
     try:
-        snr_db = _number("terminal_snr", asked["snr_db"])
+        snr_db = _number("terminal_snr", asked["snr_db"], "The SNR at T")
         if settings["family"] not in FAMILIES:
             raise ScheduleError("terminal_snr", "Only a family with a last β can be solved for it.")
         given = settings["params"] | {"keep_shape_of": settings.get("keep_shape_of")}
@@ -193,7 +192,7 @@ def aim_schedule(asked: dict[str, Any]) -> dict[str, Any]:
             "params": settings["params"] | beta_for_terminal_snr(settings["family"], settings["T"], snr_db, **given)
         }
     except ScheduleError as error:
-        return _refusal(ScheduleError("terminal_snr", str(error).replace("terminal_snr", "The SNR at T")))
+        return _refusal(ScheduleError("terminal_snr", str(error)))
 
 
 def take_up(settings: Settings) -> dict[str, Any]:
@@ -270,5 +269,5 @@ def sidebar_view(network: str) -> View:
         server_functions=[bend_schedule, aim_schedule, take_up, read_upload, export_schedule],
         families=families,
         network=network,
-        limits={"points": POINTS_MAX, "log_snr": POINT_LOG_SNR, "cap": BETA_CAP},
+        limits={"points": POINTS_MAX, "log_snr": POINT_LOG_SNR},
     )

@@ -66,7 +66,7 @@ function coarse(kind, values) {
 }
 
 /**
- * A figure in ``node``. figure: {data, layout} from Python. Returns {update, plot, frame, panel}.
+ * A figure in ``node``. figure: {data, layout} from Python. Returns {update, save, frame, panel, within, under}.
  *
  * options: linked: whether the page's choice of axis and its pins are shown; after(): called when the figure was drawn.
  */
@@ -110,20 +110,20 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
   }
 
   /** The layout with its ranges, if they are ours to set, and the axis that was chosen. */
-  function layout(all) {
-    const made = structuredClone(figure.layout);
-    if (!panels.length) return made;
+  function layout(drawing) {
+    const ranged = structuredClone(figure.layout);
+    if (!panels.length) return ranged;
     const short = (key) => key.replace("axis", "");
     for (const { axis: key, range } of panels) {
-      const inside = all.filter((trace) => (trace.yaxis ?? "y") === short(key));
-      made[key].range = coarse(range, inside.flatMap((trace) => trace.y));
-      const x = made[key.replace("y", "x")];
+      const inside = drawing.filter((trace) => (trace.yaxis ?? "y") === short(key));
+      ranged[key].range = coarse(range, inside.flatMap((trace) => trace.y));
+      const x = ranged[key.replace("y", "x")];
       const over = inside.flatMap((trace) => trace.x);
       if (store.axis === "log_snr") x.range = coarse("fives", over).reverse();
       else x.range = store.axis === "u" ? [0, 1] : [0, Math.max(...over)];
       if (x.title) x.title.text = axis().title;
     }
-    return made;
+    return ranged;
   }
 
   async function render() {
@@ -131,9 +131,9 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
     // Plotly measures its box: in a closed tab there is none, and the tab's opening calls again.
     if (!columns || !plot.clientWidth) return;
     const Plotly = await plotly(url);
-    const all = traces(), shape = layout(all);
-    drawn = JSON.stringify([shape, all.map((trace) => trace.uid)]);
-    await Plotly.react(plot, all, dress(shape), {
+    const drawing = traces(), shape = layout(drawing);
+    drawn = JSON.stringify([shape, drawing.map((trace) => trace.uid)]);
+    await Plotly.react(plot, drawing, dress(shape), {
       responsive: true,
       displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -157,9 +157,9 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
    */
   function move() {
     if (!made || !panels.length || !plot.clientWidth || pending) return false;
-    const all = traces();
-    if (drawn !== JSON.stringify([layout(all), all.map((trace) => trace.uid)])) return false;
-    for (const trace of all.slice(0, figure.data.length)) {
+    const moved = traces();
+    if (drawn !== JSON.stringify([layout(moved), moved.map((trace) => trace.uid)])) return false;
+    for (const trace of moved.slice(0, figure.data.length)) {
       const paths = plot.querySelectorAll(`.trace${trace.uid} path.js-line`);
       if (paths.length !== 1) return false;
       const x = plot._fullLayout[axisOf(trace, "x")], y = plot._fullLayout[axisOf(trace, "y")];
@@ -182,17 +182,28 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
   }
   const axisOf = (trace, letter) => (trace[`${letter}axis`] ?? letter).replace(letter, `${letter}axis`);
 
-  /** Where a panel lies within the frame, and its axes: {x, y, left, top, width, height}. */
-  function panel(key) {
+  /** Where the panel of a y axis lies within the frame, and its axes: {x, y, left, top, width, height}. */
+  function panelOf(key) {
     const y = plot._fullLayout[key], x = plot._fullLayout[key.replace("y", "x")];
     return { x, y, left: x._offset, top: y._offset, width: x._length, height: y._length };
   }
-  const keys = () => Object.keys(plot._fullLayout).filter((key) => /^yaxis\d*$/.test(key));
+  const all = () => Object.keys(plot._fullLayout).filter((key) => /^yaxis\d*$/.test(key)).map(panelOf);
+
+  /** Where a pointer is in a panel, in pixels from its upper left corner. */
+  function within({ left, top }, event) {
+    const box = plot.getBoundingClientRect();
+    return [event.clientX - box.left - left, event.clientY - box.top - top];
+  }
+
+  /** Whether a pointer is over a panel. */
+  function under(panel, event) {
+    const [px, py] = within(panel, event);
+    return px >= 0 && px <= panel.width && py >= 0 && py <= panel.height;
+  }
 
   function cursor() {
     if (!made || !store.schedule) return;
-    const lines = keys().map((key) => {
-      const { x, left, top, width, height } = panel(key);
+    const lines = all().map(({ x, left, top, width, height }) => {
       const at = x.d2p(axis().of(store.t));
       return { left: left + at, top, height, inside: at >= 0 && at <= width };
     });
@@ -209,13 +220,8 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
   // The cursor follows the pointer through any panel.
   plot.addEventListener("pointermove", (event) => {
     if (!made || !store.schedule) return;
-    const box = plot.getBoundingClientRect();
-    const px = event.clientX - box.left, py = event.clientY - box.top;
-    for (const { x, left, top, width, height } of keys().map(panel)) {
-      if (px < left || px > left + width || py < top || py > top + height) continue;
-      setT(axis().step(x.p2d(px - left)));
-      return;
-    }
+    const here = all().find((panel) => under(panel, event));
+    if (here) setT(axis().step(here.x.p2d(within(here, event)[0])));
   });
   frame.addEventListener("keydown", (event) => {
     if (event.target !== frame) return;
@@ -232,11 +238,11 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
   new ResizeObserver(() => plot.clientWidth && ask()).observe(frame);
   new MutationObserver(ask).observe(document.body, { attributeFilter: ["class"] });
   return {
-    plot,
     frame,
-    panel: (key) => (made ? panel(key) : null),
-    at: (x) => axis().step(x),
-    of: (t) => axis().of(t),
+    /** The panel of a curve that the layout's meta names; null before there is one. */
+    panel: (curve) => (made ? panelOf(figure.layout.meta[curve].axis) : null),
+    within,
+    under,
     update(next) {
       columns = next;
       if (!move()) ask();

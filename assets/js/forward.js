@@ -173,7 +173,7 @@ export function mount(element, { props, watch }) {
     const buffer = await answer.arrayBuffer();
     if (mine !== generation) return; // a newer picture overtook this one
     noising = new Noising(value.width, value.height, value.channels, buffer);
-    assign({ picture: { noising, name: value.name, seed: value.seed } });
+    assign({ picture: { noising } });
     root.classList.toggle("is-pixel-art", Math.max(value.width, value.height) <= 64);
     root.dataset.picture = value.key;
     if (store.schedule) {

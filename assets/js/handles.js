@@ -3,7 +3,7 @@
 import { edit, el, store } from "./store.js";
 
 const GAP = 0.004, FALL = 0.02; // how near a point may come to its neighbours, in t/T and in log SNR
-const PANELS = { alpha_bar: "yaxis2", log_snr: "yaxis3" };
+const PANELS = ["alpha_bar", "log_snr"];
 const toShown = { alpha_bar: (l) => 1 / (1 + Math.exp(-l)), log_snr: (l) => l };
 const fromShown = {
   alpha_bar: (a) => {
@@ -53,10 +53,9 @@ export function handles(view, limits) {
 
   /** Where a pointer is in a panel, as (t/T, log SNR). */
   function place(name, event) {
-    const { x, y, left, top } = view.panel(PANELS[name]);
-    const box = view.plot.getBoundingClientRect();
-    const u = x.p2d(event.clientX - box.left - left) / perU();
-    return [u, fromShown[name](y.p2d(event.clientY - box.top - top))];
+    const panel = view.panel(name);
+    const [px, py] = view.within(panel, event);
+    return [panel.x.p2d(px) / perU(), fromShown[name](panel.y.p2d(py))];
   }
 
   function make(name, k) {
@@ -83,24 +82,20 @@ export function handles(view, limits) {
     return circle;
   }
 
-  view.plot.addEventListener("dblclick", (event) => {
-    if (!shown()) return;
-    for (const name of Object.keys(PANELS)) {
-      const { left, top, width, height } = view.panel(PANELS[name]);
-      const box = view.plot.getBoundingClientRect();
-      const px = event.clientX - box.left - left, py = event.clientY - box.top - top;
-      if (px > 0 && px < width && py > 0 && py < height) add(...place(name, event));
-    }
+  view.frame.addEventListener("dblclick", (event) => {
+    if (!shown() || event.target.closest(".lab-handles")) return;
+    const name = PANELS.find((panel) => view.under(view.panel(panel), event));
+    if (name) add(...place(name, event));
   });
 
   return function refresh() {
-    const list = (shown() && view.panel(PANELS.log_snr) && points()) || [];
-    for (const name of Object.keys(PANELS)) {
+    const list = (shown() && view.panel("log_snr") && points()) || [];
+    for (const name of PANELS) {
       const have = circles[name];
       while (have.length > list.length) have.pop().remove();
       while (have.length < list.length) have.push(make(name, have.length));
       if (!list.length) continue;
-      const { x, y, left, top, width, height } = view.panel(PANELS[name]);
+      const { x, y, left, top, width, height } = view.panel(name);
       list.forEach(([u, l], k) => {
         const px = x.d2p(u * perU()), py = y.d2p(toShown[name](l));
         have[k].setAttribute("cx", left + px);

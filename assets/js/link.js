@@ -1,7 +1,7 @@
 // The page's state in its address, after the #: a link reopens it, and nothing of it is sent to the server with the page.
 //
 //   tab, t, axis; family, T, keep_shape_of, zero_terminal_snr and the family's parameters (or points, betas);
-//   pins: a list of settings; picture, noise: the sample picture and the seed of its eps; network ... : the reverse tab's.
+//   pins: a list of settings.
 
 import { store, subscribe } from "./store.js";
 
@@ -51,8 +51,6 @@ export function linkTo(tab) {
   if (settings.betas) state.betas = settings.betas;
   if (store.axis !== "t") state.axis = store.axis;
   if (store.pins.length) state.pins = JSON.stringify(store.pins.map((pin) => pin.settings));
-  if (store.picture) Object.assign(state, { picture: store.picture.name, noise: store.picture.seed });
-  Object.assign(state, store.controls);
   return `${location.pathname}${location.search}#${new URLSearchParams(state)}`;
 }
 

@@ -84,7 +84,7 @@ export function mount(element, { props }) {
 
   const canvases = [];
   function pictures() {
-    if (!store.picture || !store.schedule) return;
+    if (!store.picture || !store.schedule || !strip.clientWidth) return; // in a closed tab there is nothing to see
     const { noising } = store.picture;
     const stride = Math.max(1, Math.round(Math.max(noising.width, noising.height) / THUMB));
     const all = rows();
@@ -138,11 +138,11 @@ export function mount(element, { props }) {
   function place() {
     if (!store.schedule) return;
     remarks.replaceChildren();
-    const panels = Object.fromEntries(Object.entries(props.wide.layout.meta).map(([curve, { axis: key }]) => [curve, view.panel(key)]));
-    for (const [curve, panel] of Object.entries(panels)) {
+    for (const curve of Object.keys(props.wide.layout.meta)) {
+      const panel = view.panel(curve);
       const said = store.schedule.remarks.filter((remark) => remark.curve === curve);
       if (!panel || !said.length) continue;
-      const low = panel.x.title?.text ? 36 : 22;
+      const low = panel.x.showticklabels ? 42 : 10; // below the title of the axis, where there is one
       remarks.append(el("div", { class: "lab-remark", "data-curve": curve, style: `left:${panel.left}px; top:${panel.top + panel.height + low}px; width:${panel.width}px` },
         ...said.map(({ text }) => el("p", { title: text }, text))));
     }
@@ -162,15 +162,12 @@ export function mount(element, { props }) {
     if (changes.has("schedule")) view.update(store.schedule.chart);
     if (changes.has("schedule") || changes.has("pins") || changes.has("picture")) numbers();
     if (changes.has("schedule") || changes.has("axis")) hints();
-    if (changes.has("axis")) {
-      for (const b of axis.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b.dataset.value === store.axis));
-    }
     pictures();
   });
+  new ResizeObserver(pictures).observe(strip); // the tab was opened
   if (store.schedule) {
     view.update(store.schedule.chart);
     numbers();
     hints();
-    pictures();
   }
 }

@@ -25,7 +25,7 @@ export function mount(element, { props, server }) {
   const families = { ...props.families, ...OTHERS };
   const link = readLink(props.families, props.value);
   const settings = structuredClone(link.settings ?? props.value);
-  assign({ server, limits: props.limits, network: props.network, axis: link.axis ?? "t" });
+  assign({ server, limits: props.limits, axis: link.axis ?? "t" });
   let firstT = link.t ?? null;
   const root = el("div", { class: "lab-sidebar", "data-state": "loading" });
   element.replaceChildren(root);
@@ -48,14 +48,18 @@ export function mount(element, { props, server }) {
     readings,
   );
 
+  /** What the server says, or that it says nothing. */
+  async function reply(call, argument) {
+    try {
+      return await server[call](argument);
+    } catch {
+      return { error: { field: "family", message: "The server did not answer; the last schedule stays." } };
+    }
+  }
+
   const bend = oneAtATime(async () => {
     const asked = structuredClone(settings);
-    let answer;
-    try {
-      answer = await server.bend_schedule({ settings: asked, network: store.network });
-    } catch {
-      answer = { error: { field: "family", message: "The server did not answer; the last schedule stays." } };
-    }
+    const answer = await reply("bend_schedule", { settings: asked, network: props.network });
     clear();
     if (answer.error) {
       complain(answer.error);
@@ -95,12 +99,7 @@ export function mount(element, { props, server }) {
   /** Ask the server for something other than a schedule; what it refuses is said where it belongs. */
   async function ask(call, argument, then) {
     clear();
-    let answer;
-    try {
-      answer = await server[call](argument);
-    } catch {
-      answer = { error: { field: "family", message: "The server did not answer; the last schedule stays." } };
-    }
+    const answer = await reply(call, argument);
     if (answer.error) complain(answer.error);
     else then(answer);
   }
@@ -171,8 +170,7 @@ export function mount(element, { props, server }) {
     family.value = settings.family;
     tex(formula, chosen.formula);
     source.textContent = chosen.source;
-    const solvable = "beta_end" in chosen.parameters || "beta" in chosen.parameters;
-    const aim = el("input", { type: "text", inputmode: "decimal", "aria-label": "SNR at T in decibel", "data-number": "terminal_snr", autocomplete: "off", disabled: !solvable || settings.zero_terminal_snr });
+    const aim = el("input", { type: "text", inputmode: "decimal", "aria-label": "SNR at T in decibel", "data-number": "terminal_snr", autocomplete: "off", disabled: !chosen.per_step || settings.zero_terminal_snr });
     aim.addEventListener("change", () => {
       const text = aim.value.trim().replace("−", "-").replace(",", ".");
       const snr_db = text === "" || !Number.isFinite(Number(text)) ? aim.value : Number(text);
@@ -198,7 +196,7 @@ export function mount(element, { props, server }) {
           settings.params[name] = v;
         }),
       ),
-      el("label", { class: "lab-field", title: solvable ? "type an SNR: the last β is solved for it" : "what this schedule leaves at T" },
+      el("label", { class: "lab-field", title: chosen.per_step ? "type an SNR: the last β is solved for it" : "what this schedule leaves at T" },
         el("span", {}, "SNR at ", symbol("T"), ", dB"), aim, error("terminal_snr")),
       tick("zero", "zero terminal SNR", "move and stretch the curve until nothing of the picture is left at T (Lin et al. 2023)", settings.zero_terminal_snr, (on) => {
         settings.zero_terminal_snr = on;
@@ -257,8 +255,6 @@ export function mount(element, { props, server }) {
     }),
   );
 
-  // Another network may be at home at other noise levels: the remarks are its own.
-  subscribe((changes) => changes.has("network") && store.schedule && bend());
   subscribe((changes) => {
     if (!store.schedule || (!changes.has("schedule") && !changes.has("t"))) return;
     const { T, columns } = store.schedule;
@@ -288,12 +284,8 @@ export function mount(element, { props, server }) {
   async function restorePins() {
     const pins = [];
     for (const pinned of (link.pins ?? []).slice(0, PINS)) {
-      try {
-        const answer = await server.bend_schedule({ settings: { ...props.value, ...pinned }, network: store.network });
-        if (!answer.error) pins.push({ ...unpack(answer), colour: pins.length });
-      } catch {
-        continue;
-      }
+      const answer = await reply("bend_schedule", { settings: { ...props.value, ...pinned }, network: props.network });
+      if (!answer.error) pins.push({ ...unpack(answer), colour: pins.length });
     }
     if (pins.length) assign({ pins });
   }

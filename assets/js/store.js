@@ -48,8 +48,9 @@ export const store = {
   t: 0,
   pins: [], // schedules as above, kept to compare with
   axis: "t", // what curves are drawn over: "t", "u" (t/T) or "log_snr"
-  picture: null, // {noising, name, seed}: the picture of the forward tab, and how to draw it at any level
-  controls: {}, // of the reverse tab, by name
+  picture: null, // {noising}: the picture of the forward tab, and how to draw it at any level
+  server: null, // the sidebar's functions in Python
+  limits: null, // {points, log_snr} of a drawn schedule
 };
 
 /** Call fn(changes) once a frame in which something changed; changes has the names of what did. */

@@ -386,8 +386,10 @@ def test_drawing_a_schedule_bends_curve_and_picture(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + 5, box["y"] + 600, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(300)
+    expect(page.locator("[data-reading=ab]")).not_to_have_text(f"{now[0]:.4g}")
     expect(page.locator("[data-error=points]")).to_be_empty()
+    heights = handles.evaluate_all("all => all.slice(0, 9).map(c => +c.getAttribute('cy'))")
+    assert heights == sorted(heights)
 
 
 def test_pinned_schedules_are_compared_at_one_t_and_at_one_snr(page: Page) -> None:
@@ -413,20 +415,25 @@ def test_pinned_schedules_are_compared_at_one_t_and_at_one_snr(page: Page) -> No
 def test_cursor_follows_the_pointer_through_any_panel_and_axis(page: Page) -> None:
     open_schedule_tab(page)
     plots = page.locator(".lab-schedule .lab-plot .nsewdrag")
-    for choice, panel in (("t", 0), ("u", 1), ("log_snr", 3)):
+    for choice, panel, title in (("t", 0, "t"), ("u", 1, "t/T"), ("log_snr", 3, "log SNR (noise grows to the right)")):
         page.locator(f".lab-choice button[data-value={choice}]").last.click()
-        page.wait_for_timeout(400)
+        page.wait_for_function(
+            "title => document.querySelector('.lab-schedule .lab-plot')._fullLayout.xaxis3.title.text === title",
+            arg=title,
+        )
         box = plots.nth(panel).bounding_box()
         assert box is not None
-        page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20)
-        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 40)
-        page.wait_for_timeout(100)
-        t = int(page.get_attribute(".lab-schedule .lab-plot-frame", "data-t") or 0)
         if choice == "log_snr":
             low, high = -15, 10
             wanted = int(np.abs(make_schedule().log_snr[1:] - (high + 0.6 * (low - high))).argmin()) + 1
         else:
             wanted = 600
+        page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20)
+        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 40)
+        page.wait_for_function(
+            "t => Math.abs(document.querySelector('.lab-schedule .lab-plot-frame').dataset.t - t) <= 8", arg=wanted
+        )
+        t = int(page.get_attribute(".lab-schedule .lab-plot-frame", "data-t") or 0)
         assert abs(t - wanted) <= 8
         expect(page.locator("[data-reading=t]")).to_have_text(f"{t} of 1000")
 
