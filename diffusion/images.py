@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import GifImagePlugin, Image, ImageOps
+from PIL import Image, ImageOps
 from torch import Tensor
 
 MAX_PIXELS = 50_000_000
@@ -124,21 +124,3 @@ def encode(image: Image.Image, format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
-
-
-def gif(frames: list[Image.Image], milliseconds: int, hold: int = 1200) -> bytes:
-    """An endless animation of grey or RGB frames; the last is held for ``hold`` milliseconds longer.
-
-    Written frame by frame, because ``Image.save`` drops a frame that equals the one before it. Times are rounded to
-    10 ms, the unit of the format.
-    """
-    header, _ = GifImagePlugin.getheader(Image.new("L", frames[0].size), info={"loop": 0})
-    parts = [*header]  # its colour table is the 256 greys; a frame in colour brings one of its own
-    for i, frame in enumerate(frames):
-        duration = max(10, round(milliseconds + hold * (i == len(frames) - 1), -1))
-        if frame.mode == "L":
-            parts += GifImagePlugin.getdata(frame.copy(), duration=duration)
-        else:
-            paletted = frame.quantize(256, dither=Image.Dither.NONE)
-            parts += GifImagePlugin.getdata(paletted, duration=duration, include_color_table=True)
-    return b"".join([*parts, b";"])

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "schedule": set(),
     "unet": set(),
     "images": set(),
+    "animation": {"images"},
     "data": set(),
     "device": set(),
     "process": set(),

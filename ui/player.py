@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from diffusion.images import encode, enlarge, gif, grid, to_bytes, to_pil
+from diffusion.animation import animate
+from diffusion.images import encode, enlarge, grid, to_bytes, to_pil
 
 KEPT = 250  # frames kept unless all are asked for
 GAP = 2  # pixels between the samples of a grid
@@ -87,8 +88,8 @@ def unpack(data: bytes) -> list[Image.Image]:
 def export_gif(packed: Path) -> bytes:
     """The whole trajectory as GIF, x_t beside the predicted x_0, about five seconds long."""
     images = unpack(packed.read_bytes())
-    factor = max(1, 384 // images[0].height)
-    return gif([enlarge(image, factor) for image in images], milliseconds=max(20, min(200, 5000 // len(images))))
+    milliseconds = max(20, min(200, 5000 // len(images)))
+    return animate(images, "gif", milliseconds=milliseconds, scale=max(1, 384 // images[0].height))
 
 
 def export_png(packed: Path) -> bytes:
