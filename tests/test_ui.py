@@ -100,6 +100,32 @@ def test_bad_picture_keeps_the_one_that_is_shown(tmp_path: Path) -> None:
     assert message.startswith("This file is not a picture")
 
 
+@pytest.mark.parametrize(
+    ("link", "picture", "seed"),
+    [
+        ({}, "cat", 0),
+        ({"picture": "coffee", "noise": "12"}, "coffee", 12),
+        ({"picture": "../secret", "noise": "-1"}, "cat", 0),
+        ({"picture": "cat.jpg", "noise": "9" * 40}, "cat", 0),
+        ({"noise": "many"}, "cat", 0),
+    ],
+)
+def test_forward_tab_opens_with_what_a_link_names(link: dict[str, str], picture: str, seed: int) -> None:
+    value, shown, given = forward_tab.open_tab(link)
+    assert (value["picture"], value["seed"], given) == (picture, seed, seed)
+    assert Path(shown).stem == picture
+
+
+def test_only_bundled_pictures_have_names_that_a_link_can_hold(tmp_path: Path) -> None:
+    sample = forward_tab.sample_pictures()[1]
+    copy, other = tmp_path / "copies" / sample.name, tmp_path / sample.name
+    copy.parent.mkdir()
+    copy.write_bytes(sample.read_bytes())
+    Image.new("RGB", (4, 4)).save(other)
+    assert forward_tab.sample_name(copy) == sample.stem
+    assert forward_tab.sample_name(other) is None
+
+
 def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
     model = shared_model()
     wish = reverse_tab.read_wish(model, sidebar.default_settings(), CONTROLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import torch
 
 from diffusion.images import ImageError, open_image
-from ui.view import ASSETS, View, browser_file
+from ui.view import ASSETS, FROM_LINK, View, browser_file
 
 SAMPLES = ASSETS / "samples"
+MAX_SEED = 2**53 - 1  # what a browser can say exactly
 EPS_UNIT = 4096  # eps travels as int16 in steps of 1/4096: +-8 standard deviations, far below one grey level
 
 
@@ -32,6 +34,15 @@ def sample_pictures() -> list[Path]:
     return sorted(found, key=lambda path: path.stem != "cat")
 
 
+def sample_name(path: str | Path) -> str | None:
+    """What a bundled picture is called, whichever copy of it this is; None for any other."""
+    path = Path(path)
+    same = (
+        sample for sample in sample_pictures() if sample.name == path.name and filecmp.cmp(sample, path, shallow=False)
+    )
+    return next((sample.stem for sample in same), None)
+
+
 def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
     """What the browser needs to draw q(x_t | x_0) for every t: x_0 as uint8 and eps as int16, in one file.
 
@@ -48,6 +59,8 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
         "width": width,
         "height": height,
         "channels": channels,
+        "picture": sample_name(path),
+        "seed": seed,
         "key": f"{Path(path).name}-{seed}",
     }
 
@@ -70,9 +83,13 @@ def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:
     return forward_value(shown, seed + 1), seed + 1
 
 
-def open_tab() -> dict[str, Any]:
-    """What a new visitor finds: the first bundled picture."""
-    return forward_value(sample_pictures()[0], 0)
+def open_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
+    """What a visitor finds: (what to draw, the picture shown, its seed). The first bundled picture, or the link's."""
+    first, *others = sample_pictures()
+    path = next((sample for sample in others if sample.stem == link.get("picture")), first)
+    noise = link.get("noise", "")
+    seed = int(noise) if noise.isdecimal() and int(noise) <= MAX_SEED else 0
+    return forward_value(path, seed), str(path), seed
 
 
 def forward_tab(demo: gr.Blocks) -> gr.State:
@@ -111,5 +128,5 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
         trigger_mode="always_last",
         api_visibility="private",
     )
-    demo.load(open_tab, None, view, show_progress="hidden", api_visibility="private")
+    demo.load(open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private")
     return shown

@@ -20,7 +20,7 @@ from diffusion.schedule import Variance
 from ui.figures import loss_figure
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
 from ui.sidebar import plain, read_schedule, thin
-from ui.view import PLOTLY, View, served
+from ui.view import PLOTLY, View, served, tell
 
 THEIRS, OWN = "bundled", "my picture"
 
@@ -185,4 +185,5 @@ def loss_tab(shown: gr.State) -> None:
     )
     halt.click(stop, flag, None, queue=False, show_progress="hidden", api_visibility="private")
     network.change(show_measured, [network, variance], view, show_progress="hidden", api_visibility="private")
+    network.change(None, network, None, js=tell("store", "assign", "network"))
     variance.input(choose_variance, [view, variance], view, show_progress="hidden", api_visibility="private")

@@ -21,7 +21,7 @@ from diffusion.schedule import Schedule, ScheduleError, Variance
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
 from ui.player import Frame, Recorder, data_uri, export_gif, export_png, lossless, stride
 from ui.sidebar import Settings, default_settings, read_schedule
-from ui.view import View, browser_file
+from ui.view import View, browser_file, tell
 
 PREVIEW_SECONDS = 0.08
 MAX_SEED = 2**53 - 1  # what a browser can say exactly
@@ -326,6 +326,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     at_network: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
     network.change(choose_network, network, [control["label"], line, card], **quiet)
+    network.change(None, network, None, js=tell("store", "assign", "network"))
     sampler.change(show_options, sampler, [control["variance"], control["eta"]], **quiet)
     start.click(
         generate,

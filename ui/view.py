@@ -22,6 +22,23 @@ def served(path: Path) -> str:
     return f"gradio_api/file={quote(path.resolve().as_posix(), safe='/:')}"
 
 
+# ``js=`` of a load event with one input: what the page's link says, {name: text}, in its place.
+FROM_LINK = "() => [Object.fromEntries(new URLSearchParams(location.hash.slice(1)))]"
+
+
+def tell(module: str, function: str, *names: str) -> str:
+    """``js=`` of a listener without ``fn``: calls FUNCTION of assets/js/MODULE.js with its inputs, {name: value}.
+
+    With ``putInLink`` of link.js the page's link keeps the inputs; with ``assign`` of store.js all views know them.
+    """
+    pairs = ", ".join(f"{name}: values[{i}]" for i, name in enumerate(names))
+    return f"(...values) => {{ {_imported(module)}.then(m => m.{function}({{{pairs}}})) }}"
+
+
+def _imported(module: str) -> str:
+    return f"import(new URL('{served(ASSETS / 'js' / f'{module}.js')}', document.baseURI).href)"
+
+
 class View(gr.HTML):
     """An element that ``assets/js/MODULE.js`` fills: its ``mount(element, {props, watch, server})`` is called once, and
     gets later values through ``watch``.
@@ -38,13 +55,12 @@ class View(gr.HTML):
         server_functions: list[Callable[..., Any]] | None = None,
         **props: Any,
     ) -> None:
-        source = served(ASSETS / "js" / f"{module}.js")
         super().__init__(
             value=value,
             elem_id=elem_id,
             html_template='<div class="lab-view"></div>',
             js_on_load=(
-                f"import(new URL('{source}', document.baseURI).href).then(m => m.mount("
+                f"{_imported(module)}.then(m => m.mount("
                 "element.querySelector('.lab-view'), "
                 "{props, watch, server: typeof server === 'undefined' ? null : server}))"
             ),

@@ -1,5 +1,6 @@
 // The forward process, drawn here: x_t = a x_0 + b eps for any t, from x_0 and one fixed eps that were sent once.
 
+import { putInLink } from "./link.js";
 import { BINS, Noising, SPAN } from "./noising.js";
 import { Player } from "./player.js";
 import { assign, digits, download, el, fixed, setT, store, subscribe } from "./store.js";
@@ -176,6 +177,7 @@ export function mount(element, { props, watch }) {
     assign({ picture: { noising } });
     root.classList.toggle("is-pixel-art", Math.max(value.width, value.height) <= 64);
     root.dataset.picture = value.key;
+    putInLink({ picture: value.picture, noise: value.seed }); // a picture of one's own stays with its owner
     if (store.schedule) {
       player.setCount(store.schedule.T + 1);
       player.go(store.t);

@@ -1,14 +1,45 @@
 // The page's state in its address, after the #: a link reopens it, and nothing of it is sent to the server with the page.
 //
 //   tab, t, axis; family, T, keep_shape_of, zero_terminal_snr and the family's parameters (or points, betas);
-//   pins: a list of settings.
+//   pins: a list of settings; and what other views put in: see putInLink.
 
 import { store, subscribe } from "./store.js";
 
 const WAIT = 300; // ms: browsers refuse to have their address changed more than some hundred times a minute
 const TABS = ["Forward", "Schedule", "Reverse", "Loss"];
 
-const number = (text) => (text != null && text !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
+// What a tab that was not opened yet has put into a link stays in it as it is.
+const state = new Map(new URLSearchParams(location.hash.slice(1)));
+let keeping = false, timer = 0;
+
+/** What the link says of a name, as text; null if nothing. */
+export const fromLink = (name) => state.get(name) ?? null;
+
+/** The same as a number, or null. */
+export const numberFromLink = (name) => {
+  const text = state.get(name);
+  return text && Number.isFinite(Number(text)) ? Number(text) : null;
+};
+
+/** Put values of a view into the address: putInLink({seed: 3}). null takes a name out. */
+export function putInLink(values) {
+  for (const [name, value] of Object.entries(values)) {
+    if (value == null) state.delete(name);
+    else state.set(name, String(value));
+  }
+  soon();
+}
+
+function soon() {
+  if (keeping) timer ||= setTimeout(write, WAIT);
+}
+
+function write() {
+  timer = 0;
+  state.set("tab", openTab());
+  history.replaceState(history.state, "", `${location.pathname}${location.search}#${new URLSearchParams([...state])}`);
+}
+
 const list = (text) => {
   try {
     const read = JSON.parse(text);
@@ -18,66 +49,59 @@ const list = (text) => {
   }
 };
 
-/** What the address holds, or an empty object: {tab, t, axis, settings, pins}. */
-export function readLink(families, defaults) {
-  const given = new URLSearchParams(location.hash.slice(1));
-  const link = {};
-  const tab = given.get("tab");
-  if (TABS.includes(tab)) link.tab = tab;
-  if (number(given.get("t")) != null) link.t = number(given.get("t"));
-  if (["t", "u", "log_snr"].includes(given.get("axis"))) link.axis = given.get("axis");
-  if (given.has("pins")) link.pins = list(given.get("pins"));
-  const family = given.get("family");
-  if (!(family in families) && family !== "drawn" && family !== "given") return link;
+/** The settings of the schedules that the link has pinned. */
+export const pinsFromLink = () => list(fromLink("pins")) ?? [];
+
+/** The settings of the link's schedule; null if it has none. */
+export function settingsFromLink(families, defaults) {
+  const family = fromLink("family");
+  if (!(family in families) && family !== "drawn" && family !== "given") return null;
   const settings = { ...defaults, family, params: {} };
   for (const [name, { default: value }] of Object.entries(families[family]?.parameters ?? {})) {
-    settings.params[name] = number(given.get(name)) ?? value;
+    settings.params[name] = numberFromLink(name) ?? value;
   }
-  settings.T = number(given.get("T")) ?? defaults.T;
-  settings.keep_shape_of = number(given.get("keep_shape_of"));
-  settings.zero_terminal_snr = given.get("zero_terminal_snr") === "1";
-  if (family === "drawn") settings.points = list(given.get("points"));
-  if (family === "given") settings.betas = given.get("betas");
-  return { ...link, settings };
-}
-
-/** The address of the page as it is now. */
-export function linkTo(tab) {
-  const { settings } = store.schedule;
-  const state = { tab, t: store.t, family: settings.family, T: settings.T, ...settings.params };
-  if (settings.keep_shape_of != null) state.keep_shape_of = settings.keep_shape_of;
-  if (settings.zero_terminal_snr) state.zero_terminal_snr = 1;
-  if (settings.points) state.points = JSON.stringify(settings.points);
-  if (settings.betas) state.betas = settings.betas;
-  if (store.axis !== "t") state.axis = store.axis;
-  if (store.pins.length) state.pins = JSON.stringify(store.pins.map((pin) => pin.settings));
-  return `${location.pathname}${location.search}#${new URLSearchParams(state)}`;
+  settings.T = numberFromLink("T") ?? defaults.T;
+  settings.keep_shape_of = numberFromLink("keep_shape_of");
+  settings.zero_terminal_snr = fromLink("zero_terminal_snr") === "1";
+  if (family === "drawn") settings.points = list(fromLink("points"));
+  if (family === "given") settings.betas = fromLink("betas");
+  return settings;
 }
 
 const tabs = () => [...document.querySelectorAll("#lab-tabs button[role=tab]")];
 const openTab = () => tabs().find((b) => b.getAttribute("aria-selected") === "true")?.textContent.trim() ?? TABS[0];
 
 /** Keep the address up to date from now on; begin with the tab that it names. */
-export function keepLink(link) {
-  if (link.tab && link.tab !== openTab()) tabs().find((b) => b.textContent.trim() === link.tab)?.click();
-  let timer = 0;
-  const write = () => {
-    timer = 0;
-    if (store.schedule) history.replaceState(history.state, "", linkTo(openTab()));
-  };
-  const soon = () => (timer ||= setTimeout(write, WAIT));
-  subscribe(soon);
+export function keepLink(families) {
+  const parameters = Object.values(families).flatMap((family) => Object.keys(family.parameters));
+  const none = Object.fromEntries(parameters.map((name) => [name, null]));
+  function put(changes) {
+    if (changes.has("t")) putInLink({ t: store.t });
+    if (changes.has("axis")) putInLink({ axis: store.axis });
+    if (changes.has("pins")) putInLink({ pins: store.pins.length ? JSON.stringify(store.pins.map((pin) => pin.settings)) : null });
+    if (!changes.has("schedule")) return;
+    const { family, T, params, keep_shape_of, zero_terminal_snr, points, betas } = store.schedule.settings;
+    putInLink({
+      ...none, family, T, ...params, keep_shape_of, zero_terminal_snr: zero_terminal_snr ? 1 : null,
+      points: points ? JSON.stringify(points) : null, betas,
+    });
+  }
+  const named = fromLink("tab");
+  if (TABS.includes(named) && named !== openTab()) tabs().find((b) => b.textContent.trim() === named)?.click();
+  keeping = true;
+  put(new Set(["t", "axis", "pins", "schedule"]));
+  subscribe(put);
   document.querySelector("#lab-tabs").addEventListener("click", soon);
-  soon();
+  // A link put into the address of the open page, where browsers only go to another place on it.
+  window.addEventListener("hashchange", () => location.reload());
 }
 
 /** Copy the address; says so in the button. */
 export async function copyLink(button) {
-  const url = new URL(linkTo(openTab()), location.href).href;
-  history.replaceState(history.state, "", url);
+  write();
   const text = button.textContent;
   try {
-    await navigator.clipboard.writeText(url);
+    await navigator.clipboard.writeText(location.href);
     button.textContent = "Copied";
   } catch {
     button.textContent = "It is in the address bar"; // pages without https may not write to the clipboard

@@ -1,6 +1,6 @@
 // The sidebar: choose and bend the schedule; alpha-bar at a glance; what step t is worth.
 
-import { keepLink, readLink } from "./link.js";
+import { fromLink, keepLink, numberFromLink, pinsFromLink, settingsFromLink } from "./link.js";
 import { assign, digits, el, fixed, oneAtATime, onEdit, PINS, setSchedule, setT, store, subscribe, symbol, unpack } from "./store.js";
 import { tex } from "./tex.js";
 
@@ -23,10 +23,11 @@ const short = (value) => Number(value.toPrecision(3));
 
 export function mount(element, { props, server }) {
   const families = { ...props.families, ...OTHERS };
-  const link = readLink(props.families, props.value);
-  const settings = structuredClone(link.settings ?? props.value);
-  assign({ server, limits: props.limits, axis: link.axis ?? "t" });
-  let firstT = link.t ?? null;
+  let linked = settingsFromLink(props.families, props.value);
+  const settings = structuredClone(linked ?? props.value);
+  const axis = fromLink("axis");
+  assign({ server, limits: props.limits, axis: ["u", "log_snr"].includes(axis) ? axis : "t", network: props.network });
+  let firstT = numberFromLink("t");
   const root = el("div", { class: "lab-sidebar", "data-state": "loading" });
   element.replaceChildren(root);
 
@@ -59,13 +60,13 @@ export function mount(element, { props, server }) {
 
   const bend = oneAtATime(async () => {
     const asked = structuredClone(settings);
-    const answer = await reply("bend_schedule", { settings: asked, network: props.network });
+    const answer = await reply("bend_schedule", { settings: asked, network: store.network });
     clear();
     if (answer.error) {
       complain(answer.error);
       // A link that cannot be opened must not leave the page without a schedule.
-      if (!store.schedule && link.settings) {
-        link.settings = null;
+      if (!store.schedule && linked) {
+        linked = null;
         change(structuredClone(props.value));
         complain(answer.error);
       }
@@ -256,6 +257,7 @@ export function mount(element, { props, server }) {
   );
 
   subscribe((changes) => {
+    if (changes.has("network") && store.schedule) bend(); // what is said of a schedule depends on what is to run under it
     if (!store.schedule || (!changes.has("schedule") && !changes.has("t"))) return;
     const { T, columns } = store.schedule;
     const t = store.t;
@@ -283,15 +285,15 @@ export function mount(element, { props, server }) {
   /** The schedules that a link has pinned; one that cannot be made is left out. */
   async function restorePins() {
     const pins = [];
-    for (const pinned of (link.pins ?? []).slice(0, PINS)) {
-      const answer = await reply("bend_schedule", { settings: { ...props.value, ...pinned }, network: props.network });
+    for (const pinned of pinsFromLink().slice(0, PINS)) {
+      const answer = await reply("bend_schedule", { settings: { ...props.value, ...pinned }, network: store.network });
       if (!answer.error) pins.push({ ...unpack(answer), colour: pins.length });
     }
     if (pins.length) assign({ pins });
   }
 
   build();
-  bend().then(restorePins).then(() => keepLink(link));
+  bend().then(restorePins).then(() => keepLink(props.families));
   // On a phone the sidebar lies over the page: begin with it closed.
   if (window.innerWidth < 768) document.querySelector("#lab-side.open .toggle-button")?.click();
 }

@@ -49,6 +49,7 @@ export const store = {
   pins: [], // schedules as above, kept to compare with
   axis: "t", // what curves are drawn over: "t", "u" (t/T) or "log_snr"
   picture: null, // {noising}: the picture of the forward tab, and how to draw it at any level
+  network: null, // the name of the one that was chosen last
   server: null, // the sidebar's functions in Python
   limits: null, // {points, log_snr} of a drawn schedule
 };

@@ -439,6 +439,11 @@ def test_cursor_follows_the_pointer_through_any_panel_and_axis(page: Page) -> No
 
 
 def test_link_reopens_what_it_was_taken_from(page: Page) -> None:
+    page.locator("#lab-samples img").last.click()
+    first = page.get_attribute(".lab-forward", "data-picture")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    page.click("#lab-redraw")
+    page.wait_for_selector(".lab-forward[data-picture$='-1']")
     open_schedule_tab(page)
     page.click("[data-do=pin]")
     choose_family(page, "sigmoid")
@@ -454,7 +459,28 @@ def test_link_reopens_what_it_was_taken_from(page: Page) -> None:
     expect(other.locator("[data-reading=ab]")).to_have_text(alpha_bar)
     expect(other.get_by_role("tab", name="Schedule")).to_have_attribute("aria-selected", "true")
     expect(other.locator(".lab-table tbody tr")).to_have_count(2)
+    for opened in (page, other):
+        open_tab(opened, "Forward")
+        opened.wait_for_selector(".lab-forward[data-t='120']")
+    assert np.array_equal(pixels(other, ".lab-xt"), pixels(page, ".lab-xt"))
+    # Another link put into the address of the open page is followed too.
+    other.evaluate("location.hash = 'tab=Forward&family=cosine&T=50&t=10'")
+    expect(other.locator("[data-reading=t]")).to_have_text("10 of 50", timeout=60_000)
     other.close()
+
+
+def test_remarks_are_about_the_network_that_is_chosen(page: Page) -> None:
+    page.fill("[data-number=T]", "4000")  # far more noise than either has seen
+    page.press("[data-number=T]", "Tab")
+    open_schedule_tab(page)
+    remark = page.locator(".lab-remark", has_text="was trained on")
+    expect(remark).to_contain_text("Handwritten digits")
+    open_tab(page, "Reverse")
+    wait_for_run(page, None)
+    page.locator("#lab-network input").click()
+    page.get_by_role("option", name="Emoji").click()
+    open_tab(page, "Schedule")
+    expect(remark).to_contain_text("Emoji")
 
 
 @pytest.mark.parametrize(
