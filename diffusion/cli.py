@@ -94,8 +94,8 @@ def _sample(args: argparse.Namespace) -> None:
     from diffusion.images import encode, grid, to_pil
     from diffusion.sampler import DDIM, DDPM, timesteps
 
-    steps = timesteps(schedule.T, args.steps, args.spacing)
-    update = DDIM(args.eta) if args.sampler == "ddim" else DDPM(args.variance)
+    steps = timesteps(schedule, args.steps, args.spacing)
+    update = DDIM(args.eta) if args.sampler == "ddim" else DDPM(1.0 if args.variance == "beta" else 0.0)
     device = _device(args.device)
     processes = _processes(args)
     model = load_model(args.model, processes.device if args.device == "auto" else device)
@@ -134,7 +134,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     model = load_model(args.model, _device(args.device))
     network = model.card.network
     for _, steps, _ in runs:
-        timesteps(model.card.training_schedule().T, steps)  # refuses too many
+        timesteps(model.card.training_schedule(), steps)  # refuses too many
     train = load_data(args.data, "train", network.image_size, network.channels)
     held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
     for source, data in ((args.data, train), (args.test or args.data, held_out)):

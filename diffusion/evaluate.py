@@ -241,7 +241,7 @@ def draw(model: Model, labels: Tensor, update: DDPM | DDIM, steps: int, *, seed:
     """
     schedule = model.card.training_schedule()
     made = generate(
-        model.denoiser, schedule, model.image_shape, steps=timesteps(schedule.T, steps, "trailing"), labels=labels,
+        model.denoiser, schedule, model.image_shape, steps=timesteps(schedule, steps, "trailing"), labels=labels,
         seeds=range(seed, seed + len(labels)), update=update, device=model.device, batch=batch, progress=True,
     )  # fmt: skip
     return ImageSet(torch.from_numpy(made).movedim(-1, 1), labels)

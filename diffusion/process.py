@@ -53,6 +53,15 @@ def posterior_variance(alpha_bar_t: Level, alpha_bar_s: Level) -> Level:
     return (1 - alpha_bar_s) / (1 - alpha_bar_t) * (1 - alpha_bar_t / alpha_bar_s)
 
 
+def reverse_variance(alpha_bar_t: Level, alpha_bar_s: Level, v: float) -> Level:
+    """Variance of p(x_s | x_t) between the two that section 3.2 names, beta_{t|s}^v beta~_{t|s}^(1-v), 0 <= v <= 1.
+
+    v = 1 is beta_{t|s}, v = 0 is beta~_{t|s}; between them on a logarithmic scale, as a network that learns v does
+    (Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 15).
+    """
+    return (1 - alpha_bar_t / alpha_bar_s) ** v * posterior_variance(alpha_bar_t, alpha_bar_s) ** (1 - v)
+
+
 def x0_from_eps(x_t: X, eps: X, alpha_bar_t: Level) -> X:
     """x_0 = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t) (eq. 4 solved for x_0; alpha_bar_t > 0)."""
     return (x_t - (1 - alpha_bar_t) ** 0.5 * eps) / alpha_bar_t**0.5

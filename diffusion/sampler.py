@@ -1,15 +1,18 @@
 """Sampling: which steps to take, one pure step, and one loop that yields every step.
 
-    for step in sample(denoiser, schedule, (1, 32, 32), steps=timesteps(schedule.T, 50), seeds=range(16)):
+    for step in sample(denoiser, schedule, (1, 32, 32), steps=timesteps(schedule, 20), seeds=range(16),
+                       update=DPMSolver2M()):
         show(step.x_0)
 
+``SAMPLERS``, ``SPACINGS`` and ``CLIPS`` say of each choice what it is, where it is from and when to use it.
 Equation numbers without a source are those of Ho et al. 2020, arXiv 2006.11239; the update from t to any earlier s uses
 alpha_{t|s} = alpha_bar_t / alpha_bar_s in place of alpha_t (see process.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -20,10 +23,16 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import Denoiser
-from diffusion.schedule import Schedule, Variance
+from diffusion.schedule import Parameter, Schedule
 
-Spacing = Literal["leading", "linspace", "trailing"]
-SPACINGS: tuple[Spacing, ...] = ("trailing", "linspace", "leading")
+Spacing = Literal["trailing", "linspace", "leading", "quadratic", "log_snr"]
+Clip = Literal["static", "dynamic", "none"]
+# Beyond these an image is all signal or all noise, and a step spent there is lost.
+VISIBLE_LOG_SNR = 12.0
+# How many steps back the samplers look.
+PAST = 2
+# "a certain percentile absolute pixel value": the one that diffusers takes too.
+DYNAMIC_PERCENTILE = 0.995
 
 
 class SamplingError(ValueError):
@@ -34,16 +43,66 @@ class SamplingError(ValueError):
         self.field = field
 
 
-def timesteps(T: int, count: int, spacing: Spacing = "trailing") -> list[int]:
+@dataclass(frozen=True)
+class About:
+    """A choice, for people: its name, its formula (KaTeX), where it is from, and when to use it."""
+
+    title: str
+    formula: str
+    source: str
+    advice: str
+
+
+SPACINGS: dict[Spacing, About] = {
+    "trailing": About(
+        "trailing",
+        r"t_i = \mathrm{round}\big(T - i\,\tfrac{T}{N}\big)",
+        "Lin et al. 2023, table 2",
+        "Even in t, always begins at T. Right unless you have a reason.",
+    ),
+    "linspace": About(
+        "linspace",
+        r"t_i = 1 + \mathrm{round}\big((N-1-i)\,\tfrac{T-1}{N-1}\big)",
+        "Nichol & Dhariwal 2021, section 4",
+        "Even in t with both ends; its last step, from t = 1, changes little.",
+    ),
+    "leading": About(
+        "leading",
+        r"t_i = 1 + (N-1-i)\,\lfloor T/N\rfloor",
+        "Song et al. 2021, appendix D.2 (linear)",
+        "Begins below T, at a level that pure noise is not at. Here to show what that costs.",
+    ),
+    "quadratic": About(
+        "quadratic",
+        r"t_i = \mathrm{round}\big(T\,(\tfrac{N-i}{N})^2\big)",
+        "Song et al. 2021, appendix D.2",
+        "More steps near t = 0, where fine detail appears.",
+    ),
+    "log_snr": About(
+        "even in log SNR",
+        r"\log\mathrm{SNR}_{t_i} = \log\mathrm{SNR}_T + \tfrac{i}{N-1}(\log\mathrm{SNR}_1 - \log\mathrm{SNR}_T)",
+        "Lu et al. 2022, arXiv 2206.00927, section 3.3",
+        "The same whatever the schedule; what the DPM-Solvers are derived for.",
+    ),
+}
+
+
+def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing") -> list[int]:
     """``count`` of the steps 1 ... T, from the noisiest down; the step after the last is t = 0.
 
-    leading:  1 + i floor(T / count): begins below T when count does not divide it, or count < T.
-    linspace: 1 + round(i (T - 1) / (count - 1)): both ends.
-    trailing: round(T - i T / count): always begins at T (Lin et al. 2023, arXiv 2305.08891, table 2).
+    leading:   1 + i floor(T / count): begins below T when count does not divide it, or count < T.
+    linspace:  1 + round(i (T - 1) / (count - 1)): both ends.
+    trailing:  round(T - i T / count): always begins at T (Lin et al. 2023, arXiv 2305.08891, table 2).
+    quadratic: round(T (i / count)^2), i = 1 ... count (Song et al. 2021, arXiv 2010.02502, appendix D.2).
+    log_snr:   nearest to levels even in log SNR (Lu et al. 2022, arXiv 2206.00927, section 3.3), all within
+               -12 ... 12; the first is T in any case.
+
+    Where two of the last kinds fall together, they are moved apart.
 
     Raises:
         SamplingError: count outside 1 ... T, or an unknown spacing.
     """
+    T = schedule.T
     if not 1 <= count <= T:
         raise SamplingError("steps", f"Steps must lie between 1 and T = {T}, not {count}.")
     steps: NDArray[Any]
@@ -55,9 +114,66 @@ def timesteps(T: int, count: int, spacing: Spacing = "trailing") -> list[int]:
             steps = 1 + np.round(np.linspace(0, T - 1, count)) if count > 1 else np.array([T])
         case "trailing":
             steps = np.round(np.arange(T, 0, -T / count))[:count][::-1]
+        case "quadratic":
+            steps = _apart(T * (np.arange(1, count + 1) / count) ** 2, T)
+        case "log_snr":
+            log_snr = schedule.log_snr[1:]
+            first, last = np.clip(log_snr[[0, -1]], -VISIBLE_LOG_SNR, VISIBLE_LOG_SNR)
+            # np.interp wants rising levels, which run from T down to 1.
+            steps = np.interp(np.linspace(first, last, count), log_snr[::-1], np.arange(T, 0, -1))
+            steps = _apart(np.concatenate((steps[:-1], [T])), T)
         case _:
             raise SamplingError("spacing", f"There is no spacing {spacing!r}; choose one of {', '.join(SPACINGS)}.")
     return [int(t) for t in steps[::-1]]
+
+
+def _apart(steps: NDArray[Any], T: int) -> NDArray[Any]:
+    """Rising steps rounded to whole numbers, no two alike, within 1 ... T."""
+    index = np.arange(len(steps))
+    upwards = np.maximum.accumulate(np.maximum(np.round(steps), 1) - index) + index
+    return np.minimum(upwards, T - index[::-1])
+
+
+CLIPS: dict[Clip, About] = {
+    "static": About(
+        "clip to [−1, 1]",
+        r"\hat x_0 \leftarrow \min(\max(\hat x_0, -1), 1)",
+        "Ho et al. 2020, released code",
+        "Pixels end there in any case. Right for small images and little guidance.",
+    ),
+    "dynamic": About(
+        "dynamic threshold",
+        r"\hat x_0 \leftarrow \mathrm{clip}(\hat x_0, -s, s)/s,\; s = \max(1, P_{99.5}|\hat x_0|)",
+        "Saharia et al. 2022, section 2.3",
+        "With strong guidance: contrast shrinks instead of burning out.",
+    ),
+    "none": About("off", r"\hat x_0", "", "To see what the network says, or when x_0 may leave [−1, 1]."),
+}
+
+
+def limit(x_0: Tensor, clip: Clip) -> Tensor:
+    """The predicted x_0 (B, C, H, W) kept within [-1, 1].
+
+    static:  clipped, as the code of Ho et al. 2020 does.
+    dynamic: clipped to [-s, s] and divided by s, the 99.5th percentile of |x_0| in each image, if that is above 1
+             (Saharia et al. 2022, arXiv 2205.11487, section 2.3).
+    none:    left as it is.
+    """
+    if clip == "none":
+        return x_0
+    if clip == "static":
+        return x_0.clamp(-1, 1)
+    s = x_0.abs().flatten(1).quantile(DYNAMIC_PERCENTILE, dim=1).clamp(min=1)[:, None, None, None]
+    return torch.maximum(torch.minimum(x_0, s), -s) / s
+
+
+@dataclass(frozen=True)
+class Past:
+    """An earlier step, for samplers that look back: the level it left, x_t there, and the x_0 predicted from it."""
+
+    alpha_bar: float
+    x_t: Tensor
+    x_0: Tensor
 
 
 class Update(Protocol):
@@ -67,8 +183,14 @@ class Update(Protocol):
         """Variance of the noise that the step adds; 0 when it is deterministic."""
         ...
 
-    def mean(self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float) -> Tensor:
-        """x_s before the noise is added."""
+    def mean(
+        self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float, past: Sequence[Past] = ()
+    ) -> Tensor:
+        """x_s before the noise is added.
+
+        Args:
+            past: the steps before, the latest first; none at the beginning. Only multistep samplers look at it.
+        """
         ...
 
 
@@ -76,17 +198,22 @@ class Update(Protocol):
 class DDPM:
     """Ancestral sampling (Algorithm 2): the posterior mean (eq. 7), plus noise of variance
 
-    beta_{t|s} ("beta") or beta~_{t|s} ("posterior"): the two ends of what fits the data, section 3.2.
+        sigma^2 = beta_{t|s}^v beta~_{t|s}^(1-v).
+
+    v = 1 (beta) fits data that are standard normal, v = 0 (beta~) data that are one single image: section 3.2.
     """
 
-    variance: Variance = "beta"
+    v: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_share("v", self.v)
 
     def noise_variance(self, alpha_bar_t: float, alpha_bar_s: float) -> float:
-        if self.variance == "beta":
-            return 1 - alpha_bar_t / alpha_bar_s
-        return float(process.posterior_variance(alpha_bar_t, alpha_bar_s))
+        return float(process.reverse_variance(alpha_bar_t, alpha_bar_s, self.v))
 
-    def mean(self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float) -> Tensor:
+    def mean(
+        self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float, past: Sequence[Past] = ()
+    ) -> Tensor:
         return process.posterior_mean(x_0, x_t, alpha_bar_t, alpha_bar_s)
 
 
@@ -102,16 +229,105 @@ class DDIM:
     eta: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eta <= 1:
-            raise SamplingError("eta", f"eta must lie between 0 and 1, not {self.eta:g}.")
+        _check_share("eta", self.eta)
 
     def noise_variance(self, alpha_bar_t: float, alpha_bar_s: float) -> float:
         return self.eta**2 * float(process.posterior_variance(alpha_bar_t, alpha_bar_s))
 
-    def mean(self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float) -> Tensor:
+    def mean(
+        self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float, past: Sequence[Past] = ()
+    ) -> Tensor:
         # Rounding can push the difference a hair below zero at s = 0.
         direction = max(1 - alpha_bar_s - self.noise_variance(alpha_bar_t, alpha_bar_s), 0.0)
         return alpha_bar_s**0.5 * x_0 + direction**0.5 * eps
+
+
+@dataclass(frozen=True)
+class DPMSolver2M(DDIM):
+    """DPM-Solver++(2M), Lu et al. 2022, arXiv 2211.01095, algorithm 2: DDIM's step with x_0 replaced by
+
+        D = x_0 + h / (2 h') (x_0 - x_0'),    h = lambda_s - lambda_t,  h' = lambda_t - lambda_t',
+
+    lambda = ln(alpha_bar / (1 - alpha_bar)) / 2: the line through this x_0 and x_0', the one predicted a step before at
+    t', followed to the middle of the step. One call of the network a step, and the error falls with its square. The
+    first step, which has none before it, and the last, for which lambda_0 is infinite, are DDIM's.
+
+    eta = 0 solves the ODE; eta = 1 is SDE-DPM-Solver++(2M), the SDE.
+    """
+
+    def mean(
+        self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float, past: Sequence[Past] = ()
+    ) -> Tensor:
+        if past and alpha_bar_s < 1:
+            lambda_s, lambda_t, lambda_before = map(_log_snr, (alpha_bar_s, alpha_bar_t, past[0].alpha_bar))
+            x_0 = x_0 + (lambda_s - lambda_t) / (2 * (lambda_t - lambda_before)) * (x_0 - past[0].x_0)
+            eps = process.eps_from_x0(x_t, x_0, alpha_bar_t)
+        return super().mean(x_t, x_0, eps, alpha_bar_t, alpha_bar_s)
+
+
+def _log_snr(alpha_bar: float) -> float:
+    return math.log(alpha_bar) - math.log1p(-alpha_bar)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise SamplingError(name, f"{name} must lie between 0 and 1, not {value:g}.")
+
+
+@dataclass(frozen=True)
+class Sampler(About):
+    """A sampler to choose: ``make(**options)`` gives the ``Update``; ``parameters`` are its options."""
+
+    make: Callable[..., Update]
+    parameters: dict[str, Parameter]
+
+
+_ETA = Parameter("η", 0.0, 1.0, 0.0, "noise added at each step: 0 is none, 1 the posterior's")
+
+SAMPLERS: dict[str, Sampler] = {
+    "ddpm": Sampler(
+        "DDPM",
+        r"x_s = \tilde\mu(x_t, \hat x_0) + \sigma z,\; \sigma^2 = \beta_{t|s}^{\,v}\,\tilde\beta_{t|s}^{\,1-v}",
+        "Ho et al. 2020, algorithm 2",
+        "The original. Best with hundreds of steps; noisy with few.",
+        DDPM,
+        {"v": Parameter("v", 0.0, 1.0, 1.0, "variance of the noise: 0 is β̃, 1 is β")},
+    ),
+    "ddim": Sampler(
+        "DDIM",
+        r"x_s = \sqrt{\bar\alpha_s}\,\hat x_0 + \sqrt{1-\bar\alpha_s-\sigma^2}\;\hat\varepsilon + \sigma z,\;"
+        r" \sigma^2 = \eta^2\tilde\beta_{t|s}",
+        "Song et al. 2021, eq. 12",
+        "With η = 0 the noise at T decides everything. 20 to 100 steps.",
+        DDIM,
+        {"eta": _ETA},
+    ),
+    "dpmpp": Sampler(
+        "DPM-Solver++(2M)",
+        r"x_s = \mathrm{DDIM}(x_t, D),\; D = \hat x_0 + \tfrac{h}{2h'}(\hat x_0 - \hat x_0'),\;"
+        r" h = \lambda_s-\lambda_t,\; h' = \lambda_t-\lambda_{t'}",
+        "Lu et al. 2022, arXiv 2211.01095, algorithm 2",
+        "Learns from the step before: 10 to 20 steps look like 50 of DDIM.",
+        DPMSolver2M,
+        {"eta": _ETA},
+    ),
+}
+
+
+def make_update(name: str, **options: float) -> Update:
+    """The sampler of that name; options left out take its defaults.
+
+    Raises:
+        SamplingError: an unknown name or option, or an option out of range.
+    """
+    if name not in SAMPLERS:
+        raise SamplingError("sampler", f"There is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}.")
+    known = SAMPLERS[name].parameters
+    for option in options:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise SamplingError(option, f"{SAMPLERS[name].title} has no option {option!r}; {has}.")
+    return SAMPLERS[name].make(**{option: p.default for option, p in known.items()} | options)
 
 
 @dataclass(frozen=True)
@@ -124,6 +340,8 @@ class Step:
         t, s: the step it left and the one it reached; s = 0 at the end.
         x_t: (B, C, H, W) before the step.
         x_0, eps: predicted from x_t; after clipping, if there is any.
+        sigma: deviation of the noise that was added; 0 where there was none.
+        z: standard normal, (B, C, H, W): sigma z is what was added; None where there was none.
         x_s: after the step.
     """
 
@@ -134,6 +352,8 @@ class Step:
     x_t: Tensor
     x_0: Tensor
     eps: Tensor
+    sigma: float
+    z: Tensor | None
     x_s: Tensor
 
 
@@ -162,7 +382,7 @@ def sample(
     seeds: Sequence[int],
     labels: Tensor | None = None,
     update: Update = DDPM(),
-    clip: bool = True,
+    clip: Clip = "static",
     device: torch.device | str = "cpu",
 ) -> Iterator[Step]:
     """Run the reverse process from pure noise, yielding every step.
@@ -174,8 +394,8 @@ def sample(
         steps: descending steps t in 1 ... T, see ``timesteps``; 0 is reached after the last.
         seeds: one for each sample; the sample depends on its seed alone.
         labels: (B,) int64 classes, or None for the empty class.
-        update: DDPM(variance) or DDIM(eta).
-        clip: keep the predicted x_0 in [-1, 1], as the paper's code does; eps is then made to agree with it.
+        update: DDPM(v), DDIM(eta), DPMSolver2M(eta), or ``make_update(name)``.
+        clip: how the predicted x_0 is kept in [-1, 1], see ``limit``; eps is then made to agree with it.
 
     Raises:
         SamplingError: steps that do not descend within 1 ... T.
@@ -186,16 +406,20 @@ def sample(
     labels = None if labels is None else labels.to(device)
     noise = NoiseSource(seeds, shape, device)
     x = noise.draw()
+    past: tuple[Past, ...] = ()
     for index, (t, s) in enumerate(zip(steps, [*steps[1:], 0], strict=True)):
         alpha_bar_t, alpha_bar_s = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
         eps = denoiser(x, alpha_bar_t, labels)
         x_0 = process.x0_from_eps(x, eps, alpha_bar_t)
-        if clip:
-            x_0 = x_0.clamp(-1, 1)
+        if clip != "none":
+            x_0 = limit(x_0, clip)
             eps = process.eps_from_x0(x, x_0, alpha_bar_t)
-        x_s = update.mean(x, x_0, eps, alpha_bar_t, alpha_bar_s)
-        variance = update.noise_variance(alpha_bar_t, alpha_bar_s)
-        if s > 0 and variance > 0:  # Algorithm 2: z = 0 in the last step
-            x_s = x_s + variance**0.5 * noise.draw()
-        yield Step(index, len(steps), t, s, x, x_0, eps, x_s)
+        x_s = update.mean(x, x_0, eps, alpha_bar_t, alpha_bar_s, past)
+        # Algorithm 2: z = 0 in the last step.
+        sigma = update.noise_variance(alpha_bar_t, alpha_bar_s) ** 0.5 if s > 0 else 0.0
+        z = noise.draw() if sigma > 0 else None
+        if z is not None:
+            x_s = x_s + sigma * z
+        yield Step(index, len(steps), t, s, x, x_0, eps, sigma, z, x_s)
+        past = (Past(alpha_bar_t, x, x_0), *past[: PAST - 1])
         x = x_s

@@ -472,7 +472,7 @@ def preview(run: Run, schedule: Schedule, card: Card, folder: Path, device: torc
     config = run.network.config
     labels = card.labels(64) if config.num_classes else None
     made = generate(NetworkDenoiser(run.average), schedule, (config.channels, config.image_size, config.image_size),
-                    steps=timesteps(schedule.T, min(schedule.T, 50)), seeds=range(64), labels=labels, update=DDIM(),
+                    steps=timesteps(schedule, min(schedule.T, 50)), seeds=range(64), labels=labels, update=DDIM(),
                     device=device)  # fmt: skip
     (folder / "samples").mkdir(exist_ok=True)
     write_atomically(folder / "samples" / f"step-{run.step:08d}.png", encode(to_pil(grid(made, gap=2)), "PNG"))

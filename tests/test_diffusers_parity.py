@@ -10,12 +10,25 @@ from typing import Any, Literal, cast
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
-from diffusion.sampler import DDIM, DDPM, SPACINGS, NoiseSource, Spacing, Update, sample, timesteps
-from diffusion.schedule import Schedule, Variance, make_schedule
+from diffusion.sampler import (
+    DDIM,
+    DDPM,
+    DYNAMIC_PERCENTILE,
+    SPACINGS,
+    Clip,
+    DPMSolver2M,
+    NoiseSource,
+    Spacing,
+    Update,
+    limit,
+    sample,
+    timesteps,
+)
+from diffusion.schedule import Schedule, make_schedule
 
 SEEDS, SHAPE = [0, 7], (3, 8, 8)
 TOLERANCE = 1e-5
@@ -26,9 +39,11 @@ FAMILIES: list[tuple[str, str, dict[str, float]]] = [
     ("cosine", "squaredcos_cap_v2", {}),
 ]
 every_family = pytest.mark.parametrize(("family", "name", "params"), FAMILIES, ids=[f[0] for f in FAMILIES])
-every_spacing = pytest.mark.parametrize("spacing", SPACINGS)
-every_clip = pytest.mark.parametrize("clip", [True, False], ids=["clip", "free"])
+every_spacing = pytest.mark.parametrize("spacing", ["trailing", "linspace", "leading"])  # those that diffusers has
+every_clip = pytest.mark.parametrize("clip", ["static", "none"])
 # A divisor of T, a number that is none, and every step there is.
+# Its DPM-Solver turns torch tensors into NumPy arrays in a way that NumPy warns of.
+dpm_solver_warns = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 every_count = pytest.mark.parametrize(("T", "count"), [(1000, 10), (1000, 37), (100, 100)])
 
 
@@ -39,7 +54,7 @@ def bent(x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) ->
     return (x_t - a**0.5 * x_0) / (1 - a) ** 0.5
 
 
-def ours(schedule: Schedule, steps: Sequence[int], update: Update, clip: bool) -> list[Tensor]:
+def ours(schedule: Schedule, steps: Sequence[int], update: Update, clip: Clip) -> list[Tensor]:
     """Every x_s."""
     run = sample(bent, schedule, SHAPE, steps=steps, seeds=SEEDS, update=update, clip=clip)
     return [step.x_s for step in run]
@@ -66,27 +81,35 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
 @every_spacing
 @every_clip
 @every_count
-@pytest.mark.parametrize(("variance", "variance_type"), [("posterior", "fixed_small"), ("beta", "fixed_large")])
+@pytest.mark.parametrize(("v", "variance_type"), [(0, "fixed_small"), (1, "fixed_large"), (0.3, "learned_range")])
 def test_ddpm_is_that_of_diffusers(
-    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: bool, T: int, count: int,
-    variance: Variance, variance_type: Literal["fixed_small", "fixed_large"], monkeypatch: pytest.MonkeyPatch,
+    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int,
+    v: float, variance_type: Literal["fixed_small", "fixed_large", "learned_range"], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """diffusers looks the next step up in its own list, so its steps chain for every spacing.
 
     With "trailing" its last step (to t = 0) still draws noise, which the paper leaves away: there it gets zeros.
+    A variance in between is what it takes from a network that learns v, given as 2 v - 1 behind eps.
     """
-    schedule, steps = make_schedule(family, T, **params), timesteps(T, count, spacing)
+    schedule = make_schedule(family, T, **params)
+    steps = timesteps(schedule, count, spacing)
     scheduler = DDPMScheduler(
-        T, beta_schedule=name, variance_type=variance_type, clip_sample=clip, timestep_spacing=spacing, **params
+        T,
+        beta_schedule=name,
+        variance_type=variance_type,
+        clip_sample=clip == "static",
+        timestep_spacing=spacing,
+        **params,
     )
     scheduler.set_timesteps(count)
     assert [int(t) + 1 for t in scheduler.timesteps] == steps
 
     def advance(eps: Tensor, t: int, s: int, x: Tensor, z: Tensor) -> Tensor:
         monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *args, **kwargs: z)
-        return scheduler.step(eps, t - 1, x).prev_sample
+        learned = [torch.full_like(eps, 2 * v - 1)] if variance_type == "learned_range" else []
+        return scheduler.step(torch.cat([eps, *learned], dim=1), t - 1, x).prev_sample
 
-    assert_same(ours(schedule, steps, DDPM(variance), clip), theirs(scheduler, schedule, steps, advance))
+    assert_same(ours(schedule, steps, DDPM(v), clip), theirs(scheduler, schedule, steps, advance))
 
 
 @every_family
@@ -95,14 +118,15 @@ def test_ddpm_is_that_of_diffusers(
 @every_count
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_ddim_is_that_of_diffusers(
-    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: bool, T: int, count: int, eta: float
+    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int, eta: float
 ) -> None:
     """diffusers steps from t to t - T // n whatever the spacing. With "leading", and with "trailing" when n divides T,
     that is the next step; otherwise its steps do not chain, and it is told the distance to the one that comes next.
     use_clipped_model_output because ours makes eps agree with the clipped x_0.
     """
-    schedule, steps = make_schedule(family, T, **params), timesteps(T, count, spacing)
-    scheduler = DDIMScheduler(T, beta_schedule=name, clip_sample=clip, timestep_spacing=spacing, **params)
+    schedule = make_schedule(family, T, **params)
+    steps = timesteps(schedule, count, spacing)
+    scheduler = DDIMScheduler(T, beta_schedule=name, clip_sample=clip == "static", timestep_spacing=spacing, **params)
     scheduler.set_timesteps(count)
     assert [int(t) + 1 for t in scheduler.timesteps] == steps
     chains = spacing == "leading" or (spacing == "trailing" and T % count == 0)
@@ -116,3 +140,58 @@ def test_ddim_is_that_of_diffusers(
         ).prev_sample
 
     assert_same(ours(schedule, steps, DDIM(eta), clip), theirs(scheduler, schedule, steps, advance))
+
+
+@dpm_solver_warns
+@every_family
+@pytest.mark.parametrize("spacing", SPACINGS)
+@every_clip
+@every_count
+@pytest.mark.parametrize(("eta", "algorithm"), [(0.0, "dpmsolver++"), (1.0, "sde-dpmsolver++")])
+def test_dpm_solver_is_that_of_diffusers(
+    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int, eta: float,
+    algorithm: Literal["dpmsolver++", "sde-dpmsolver++"],
+) -> None:  # fmt: skip
+    """diffusers spaces the steps of this scheduler in its own way, so it is given ours. It knows no clipping but the
+    dynamic threshold, which with a largest value of 1 clips. Of its rules for the last steps it is given the one for
+    runs of 15 steps and more, which are ours.
+    """
+    schedule = make_schedule(family, T, **params)
+    steps = timesteps(schedule, count, spacing)
+    scheduler = DPMSolverMultistepScheduler(
+        T,
+        beta_schedule=name,
+        algorithm_type=algorithm,
+        thresholding=clip == "static",
+        lower_order_final=False,
+        **params,
+    )
+    scheduler.alphas_cumprod = torch.from_numpy(schedule.alpha_bar[1:].copy())
+    scheduler.set_timesteps(timesteps=[t - 1 for t in steps])
+    scheduler.sigmas = torch.tensor([((1 - a) / a) ** 0.5 for a in schedule.alpha_bar[[*steps, 0]]])
+
+    def advance(eps: Tensor, t: int, s: int, x: Tensor, z: Tensor) -> Tensor:
+        return scheduler.step(eps, t - 1, x, variance_noise=z if eta > 0 else None).prev_sample
+
+    assert_same(ours(schedule, steps, DPMSolver2M(eta), clip), theirs(scheduler, schedule, steps, advance))
+
+
+def test_the_dynamic_threshold_is_that_of_diffusers() -> None:
+    x_0 = 2 * torch.randn(5, *SHAPE, generator=torch.Generator().manual_seed(0))
+    scheduler = DDPMScheduler(thresholding=True, dynamic_thresholding_ratio=DYNAMIC_PERCENTILE, sample_max_value=1e6)
+    torch.testing.assert_close(limit(x_0, "dynamic"), scheduler._threshold_sample(x_0))
+
+
+@dpm_solver_warns
+@pytest.mark.parametrize("count", [5, 10, 37])
+@pytest.mark.parametrize(("family", "name", "params"), FAMILIES[:2], ids=[f[0] for f in FAMILIES[:2]])
+def test_timesteps_even_in_log_snr_are_those_of_diffusers(
+    family: str, name: str, params: dict[str, float], count: int
+) -> None:
+    """Where the whole schedule lies within the levels that can be seen. diffusers rounds levels in float32."""
+    schedule = make_schedule(family, 1000, **params)
+    scheduler = DPMSolverMultistepScheduler(1000, beta_schedule=name, use_lu_lambdas=True, **params)
+    scheduler.set_timesteps(count)
+    expected = [int(t) + 1 for t in scheduler.timesteps]
+    found = timesteps(schedule, count, "log_snr")
+    assert all(abs(a - b) <= (len(set(expected)) < count) for a, b in zip(found, expected, strict=True))

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -13,12 +14,32 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion import process
-from diffusion.sampler import DDIM, DDPM, SPACINGS, SamplingError, Spacing, Step, Update, sample, timesteps
-from diffusion.schedule import make_schedule
+from diffusion.sampler import (
+    CLIPS,
+    DDIM,
+    DDPM,
+    SAMPLERS,
+    SPACINGS,
+    Clip,
+    DPMSolver2M,
+    Past,
+    SamplingError,
+    Spacing,
+    Step,
+    Update,
+    limit,
+    make_update,
+    sample,
+    timesteps,
+)
+from diffusion.schedule import FAMILIES, make_schedule
 
 SCHEDULE = make_schedule("linear", 1000)
 SHAPE = (1, 8, 8)
-UPDATES: list[Update] = [DDPM("beta"), DDPM("posterior"), DDIM(0.0), DDIM(0.5), DDIM(1.0)]
+UPDATES: list[Update] = [
+    *(DDPM(v) for v in (1.0, 0.3, 0.0)), *(DDIM(eta) for eta in (0.0, 0.5, 1.0)),
+    *(DPMSolver2M(eta) for eta in (0.0, 0.5, 1.0)),
+]  # fmt: skip
 every_update = pytest.mark.parametrize("update", UPDATES, ids=str)
 
 
@@ -43,46 +64,64 @@ class Gaussian:
         return alpha_bar * self.std**4 / (alpha_bar * self.std**2 + 1 - alpha_bar)
 
 
-@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("spacing", ["trailing", "linspace", "leading"])
 @pytest.mark.parametrize(
     ("T", "count"), [(1000, n) for n in (1, 2, 7, 10, 50, 300, 333, 999, 1000)] + [(10, 4), (37, 5), (400, 250), (4, 4)]
 )
 def test_timesteps_are_those_of_diffusers(T: int, count: int, spacing: Spacing) -> None:
+    schedule = make_schedule("linear", T)
     if spacing == "linspace" and count == 1:
-        assert timesteps(T, 1, spacing) == [T]  # diffusers begins (and ends) at its step 0, on almost clean images
+        assert timesteps(schedule, 1, spacing) == [
+            T
+        ]  # diffusers begins (and ends) at its step 0, on almost clean images
         return
     scheduler = DDIMScheduler(num_train_timesteps=T, timestep_spacing=spacing)
     scheduler.set_timesteps(count)
-    assert timesteps(T, count, spacing) == [int(t) + 1 for t in scheduler.timesteps]  # ours count from 1
+    assert timesteps(schedule, count, spacing) == [int(t) + 1 for t in scheduler.timesteps]  # ours count from 1
 
 
-@given(st.data(), st.integers(2, 4000), st.sampled_from(SPACINGS))
-def test_timesteps_descend_within_1_and_T(data: st.DataObject, T: int, spacing: Spacing) -> None:
+@given(st.data(), st.integers(2, 4000), st.sampled_from(list(SPACINGS)), st.sampled_from(list(FAMILIES)))
+def test_timesteps_descend_within_1_and_T(data: st.DataObject, T: int, spacing: Spacing, family: str) -> None:
     count = data.draw(st.integers(1, T))
-    steps = timesteps(T, count, spacing)
+    steps = timesteps(make_schedule(family, T), count, spacing)
     assert len(steps) == count
     assert all(isinstance(t, int) for t in steps)
     assert all(t > s for t, s in itertools.pairwise(steps))
     assert steps[0] <= T and steps[-1] >= 1
     assert spacing == "leading" or steps[0] == T
-    assert spacing == "trailing" or count == 1 or steps[-1] == 1
+    assert spacing not in ("linspace", "leading") or count == 1 or steps[-1] == 1
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_all_timesteps_are_all_timesteps(spacing: Spacing) -> None:
-    assert timesteps(50, 50, spacing) == list(range(50, 0, -1))
+    assert timesteps(make_schedule("linear", 50), 50, spacing) == list(range(50, 0, -1))
+
+
+def test_quadratic_timesteps_lie_close_where_little_noise_is_left() -> None:
+    assert timesteps(SCHEDULE, 5, "quadratic") == [1000, 640, 360, 160, 40]
+    assert timesteps(SCHEDULE, 100, "quadratic")[-5:] == [5, 4, 3, 2, 1]  # 2.5, 1.6, 0.9, 0.4, 0.1 moved apart
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_timesteps_even_in_log_snr_are_so_whatever_the_schedule(family: str) -> None:
+    schedule = make_schedule(family, 4000)
+    log_snr = schedule.log_snr[timesteps(schedule, 10, "log_snr")]
+    low, high = max(schedule.log_snr[-1], -12), min(schedule.log_snr[1], 12)
+    np.testing.assert_allclose(
+        log_snr[1:], np.linspace(low, high, 10)[1:], atol=np.abs(np.diff(schedule.log_snr[1:])).max()
+    )
 
 
 @pytest.mark.parametrize("count", [0, -1, 101])
 def test_more_steps_than_there_are_or_none_are_refused(count: int) -> None:
     with pytest.raises(SamplingError, match="between 1 and T = 100") as refusal:
-        timesteps(100, count)
+        timesteps(make_schedule("linear", 100), count)
     assert refusal.value.field == "steps"
 
 
 def test_an_unknown_spacing_is_refused() -> None:
     with pytest.raises(SamplingError, match="no spacing 'even'") as refusal:
-        timesteps(100, 10, "even")  # type: ignore[arg-type]
+        timesteps(SCHEDULE, 10, "even")  # type: ignore[arg-type]
     assert refusal.value.field == "spacing"
 
 
@@ -118,12 +157,38 @@ def test_a_deterministic_run_with_the_true_noise_stays_on_the_closed_form(count:
     def knows(x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         return process.eps_from_x0(x_t, image, alpha_bar)
 
-    steps = timesteps(1000, count)
-    ran = list(sample(knows, SCHEDULE, SHAPE, steps=steps, seeds=[0, 1], update=DDIM(0.0), clip=False))
+    steps = timesteps(SCHEDULE, count)
+    ran = list(sample(knows, SCHEDULE, SHAPE, steps=steps, seeds=[0, 1], update=DDIM(0.0), clip="none"))
     eps = knows(ran[0].x_t, float(SCHEDULE.alpha_bar[steps[0]]))
     for step in ran:
         expected = process.q_sample(image, float(SCHEDULE.alpha_bar[step.s]), eps)
         torch.testing.assert_close(step.x_s, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(("update", "order"), [(DDIM(), 1), (DPMSolver2M(), 2)], ids=str)
+def test_the_error_on_gaussian_data_falls_with_the_order_of_the_solver(update: Update, order: int) -> None:
+    """Along the exact solution x - sqrt(alpha_bar) mean grows as the deviation of x_t does."""
+    denoiser, levels = Gaussian(0.3, 0.5), (0.002, 0.998)
+
+    def deviation(alpha_bar: float) -> float:
+        return (alpha_bar * denoiser.std**2 + 1 - alpha_bar) ** 0.5
+
+    def error(count: int) -> float:
+        x = torch.tensor(1.7, dtype=torch.float64)
+        ends = [math.log(a / (1 - a)) for a in levels]
+        path = [1 / (1 + math.exp(-level)) for level in np.linspace(*ends, count + 1)]
+        exact = (x - path[0] ** 0.5 * 0.3) * deviation(path[-1]) / deviation(path[0]) + path[-1] ** 0.5 * 0.3
+        past: list[Past] = []
+        for a, b in itertools.pairwise(path):
+            eps = denoiser(x, a)
+            x_0 = process.x0_from_eps(x, eps, a)
+            x_s = update.mean(x, x_0, eps, a, b, past)
+            past, x = [Past(a, x, x_0), *past], x_s
+        return abs(float(x - exact))
+
+    errors = [error(count) for count in (40, 80, 160)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert math.log2(coarse / fine) == pytest.approx(order, abs=0.15)
 
 
 @pytest.mark.parametrize(("t", "s"), [(1000, 999), (500, 499), (2, 1), (1000, 400), (3, 1)])
@@ -133,7 +198,7 @@ def test_ddim_with_eta_1_is_the_posterior_and_ddpm_with_its_variance(t: int, s: 
     eps = torch.randn(x_0.shape, generator=generator, dtype=torch.float64)
     levels = float(SCHEDULE.alpha_bar[t]), float(SCHEDULE.alpha_bar[s])
     x_t = process.q_sample(x_0, levels[0], eps)
-    ddim, ddpm = DDIM(1.0), DDPM("posterior")
+    ddim, ddpm = DDIM(1.0), DDPM(0.0)
     posterior = process.posterior_mean(x_0, x_t, *levels)
     torch.testing.assert_close(ddim.mean(x_t, x_0, eps, *levels), posterior, rtol=0, atol=1e-12)
     torch.testing.assert_close(ddpm.mean(x_t, x_0, eps, *levels), posterior, rtol=0, atol=1e-12)
@@ -144,15 +209,15 @@ def test_ddim_with_eta_1_is_the_posterior_and_ddpm_with_its_variance(t: int, s: 
 @pytest.mark.parametrize("t", [1, 2, 500, 1000])
 def test_on_adjacent_steps_the_noise_variances_are_the_schedule_s(t: int) -> None:
     levels = float(SCHEDULE.alpha_bar[t]), float(SCHEDULE.alpha_bar[t - 1])
-    assert DDPM("beta").noise_variance(*levels) == pytest.approx(SCHEDULE.beta[t], rel=1e-9)
-    assert DDPM("posterior").noise_variance(*levels) == pytest.approx(SCHEDULE.posterior_variance[t], rel=1e-9)
+    assert DDPM(1.0).noise_variance(*levels) == pytest.approx(SCHEDULE.beta[t], rel=1e-9)
+    assert DDPM(0.0).noise_variance(*levels) == pytest.approx(SCHEDULE.posterior_variance[t], rel=1e-9)
     assert DDIM(0.0).noise_variance(*levels) == 0
     assert DDIM(0.5).noise_variance(*levels) == pytest.approx(SCHEDULE.posterior_variance[t] / 4, rel=1e-9)
 
 
 @every_update
-@pytest.mark.parametrize("clip", [True, False])
-def test_the_steps_chain_and_say_what_they_did(update: Update, clip: bool) -> None:
+@pytest.mark.parametrize("clip", CLIPS)
+def test_the_steps_chain_and_say_what_they_did(update: Update, clip: Clip) -> None:
     steps = [1000, 600, 61, 3]
     ran = list(sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[4, 5], update=update, clip=clip))
     assert [(step.index, step.count, step.t, step.s) for step in ran] == [
@@ -176,8 +241,10 @@ def test_the_last_step_adds_no_noise_and_ends_on_the_prediction(update: Update, 
 def test_every_other_step_adds_noise_of_the_stated_variance(update: Update) -> None:
     step = next(sample(bent, SCHEDULE, (1, 100, 100), steps=[800, 700], seeds=[0], update=update))
     levels = float(SCHEDULE.alpha_bar[800]), float(SCHEDULE.alpha_bar[700])
+    assert step.sigma**2 == pytest.approx(update.noise_variance(*levels))
     added = step.x_s - update.mean(step.x_t, step.x_0, step.eps, *levels)
     variance = update.noise_variance(*levels)
+    torch.testing.assert_close(added, torch.zeros_like(added) if step.z is None else step.sigma * step.z)
     assert abs(added.var().item() - variance) <= 4 * variance * math.sqrt(2 / 1e4)
     assert abs(added.mean().item()) <= 4 * math.sqrt(variance / 1e4)
     assert abs((added * step.x_t).mean().item()) <= 4 * math.sqrt(variance / 1e4)  # noise of its own, not x_T's again
@@ -186,18 +253,43 @@ def test_every_other_step_adds_noise_of_the_stated_variance(update: Update) -> N
 @every_update
 def test_clipping_keeps_the_prediction_in_range(update: Update) -> None:
     free, clipped = (
-        list(sample(bent, SCHEDULE, SHAPE, steps=timesteps(1000, 5), seeds=[0], update=update, clip=clip))
-        for clip in (False, True)
+        list(sample(bent, SCHEDULE, SHAPE, steps=timesteps(SCHEDULE, 5), seeds=[0], update=update, clip=clip))
+        for clip in ("none", "static")
     )
     assert max(step.x_0.abs().max().item() for step in free) > 1.5
     assert max(step.x_0.abs().max().item() for step in clipped) <= 1
     assert torch.equal(clipped[0].x_0, free[0].x_0.clamp(-1, 1))
 
 
+def test_the_dynamic_threshold_divides_by_the_percentile_of_each_image() -> None:
+    x = torch.linspace(-1, 1, 201).reshape(1, 1, 3, 67) * torch.tensor([0.5, 1.0, 4.0])[:, None, None, None]
+    found = limit(x, "dynamic")
+    torch.testing.assert_close(found[:2], x[:2])  # nothing beyond [-1, 1]
+    s = 4 * 0.995  # 99.5 % of |x| = 0, 0.04, 0.04, 0.08 ... lie below
+    torch.testing.assert_close(found[2], x[2].clamp(-s, s) / s, rtol=0, atol=2e-2)
+    assert found[2].abs().max() == 1 and (found[2].abs() == 1).sum() == 2
+    assert limit(x, "none") is x
+
+
+def test_make_update_gives_defaults_and_refuses_what_is_not_there() -> None:
+    assert make_update("ddpm") == DDPM(1.0)
+    assert make_update("dpmpp", eta=1) == DPMSolver2M(1.0)
+    for name, sampler in SAMPLERS.items():
+        make_update(name, **{option: p.maximum for option, p in sampler.parameters.items()})
+    for name, options, field in (
+        ("euler", {}, "sampler"),
+        ("ddpm", {"eta": 0.5}, "eta"),
+        ("ddim", {"eta": 2.0}, "eta"),
+    ):
+        with pytest.raises(SamplingError) as refusal:
+            make_update(name, **options)
+        assert refusal.value.field == field
+
+
 @every_update
 def test_a_sample_does_not_depend_on_its_batch(update: Update) -> None:
     def run(seeds: list[int]) -> Step:
-        *_, last = sample(bent, SCHEDULE, SHAPE, steps=timesteps(1000, 6), seeds=seeds, update=update)
+        *_, last = sample(bent, SCHEDULE, SHAPE, steps=timesteps(SCHEDULE, 6), seeds=seeds, update=update)
         return last
 
     together = run([3, 1, 4, 1])
@@ -223,7 +315,15 @@ def test_labels_and_levels_reach_the_denoiser() -> None:
     ("update", "bias"),
     # What a thousand steps leave besides the statistical error: sigma^2 = beta fits data of unit variance, beta~ a
     # single image (section 3.2), so that with the narrow data below the one is a little too wide, the other too narrow.
-    [(DDPM("beta"), 0.01), (DDPM("posterior"), 0.05), (DDIM(0.0), 0.02), (DDIM(0.5), 0.02)],
+    [
+        (DDPM(1.0), 0.01),
+        (DDPM(0.5), 0.03),
+        (DDPM(0.0), 0.05),
+        (DDIM(0.0), 0.02),
+        (DDIM(0.5), 0.02),
+        (DPMSolver2M(0.0), 0.01),
+        (DPMSolver2M(1.0), 0.02),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize(("mean", "std"), [(0.3, 0.5), (-0.6, 0.2)])
@@ -232,7 +332,7 @@ def test_on_gaussian_data_the_samples_have_its_mean_and_variance(
 ) -> None:
     n, denoiser = 150 * 150, Gaussian(mean, std)
     *_, last = sample(
-        denoiser, SCHEDULE, (1, 150, 150), steps=timesteps(1000, 1000), seeds=[0], update=update, clip=False
+        denoiser, SCHEDULE, (1, 150, 150), steps=timesteps(SCHEDULE, 1000), seeds=[0], update=update, clip="none"
     )
     assert abs(last.x_s.mean().item() - mean) < 4 * std / math.sqrt(n)
     assert abs(last.x_s.var().item() / std**2 - 1) < 4 * math.sqrt(2 / n) + bias
@@ -240,7 +340,7 @@ def test_on_gaussian_data_the_samples_have_its_mean_and_variance(
 
 @pytest.mark.parametrize(
     ("update", "std"),
-    [(DDPM("beta"), 1.0), (DDPM("posterior"), 0.0), (DDIM(0.0), 0.0), (DDIM(0.5), 0.0), (DDIM(1.0), 0.0)],
+    [(DDPM(1.0), 1.0), (DDPM(0.0), 0.0), (DDIM(0.0), 0.0), (DDIM(0.5), 0.0), (DDIM(1.0), 0.0)],
     ids=str,
 )
 @pytest.mark.parametrize("spacing", SPACINGS)
@@ -248,10 +348,12 @@ def test_where_the_variance_fits_the_data_even_ten_steps_are_exact(
     update: Update, std: float, spacing: Spacing
 ) -> None:
     n, mean, schedule = 150 * 150, 0.4, make_schedule("linear", 1000, beta_end=0.03)
-    steps = timesteps(1000, 10, spacing)
+    steps = timesteps(schedule, 10, spacing)
     if spacing == "leading":
         steps[0] = 1000  # where pure noise is what it begins with
-    for step in sample(Gaussian(mean, std), schedule, (1, 150, 150), steps=steps, seeds=[0], update=update, clip=False):
+    for step in sample(
+        Gaussian(mean, std), schedule, (1, 150, 150), steps=steps, seeds=[0], update=update, clip="none"
+    ):
         alpha_bar = float(schedule.alpha_bar[step.s])
         variance = alpha_bar * std**2 + 1 - alpha_bar
         if step.s == 0:  # the last step leaves its noise away
@@ -265,5 +367,5 @@ def test_where_the_variance_fits_the_data_even_ten_steps_are_exact(
 def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: str, update: Update) -> None:
     params = {} if family == "cosine" else {"beta_end": 0.2}
     schedule = make_schedule(family, 1000, **params)
-    *_, last = sample(bent, schedule, SHAPE, steps=timesteps(1000, 20), seeds=[0], update=update)
+    *_, last = sample(bent, schedule, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=[0], update=update)
     assert last.x_s.isfinite().all()

@@ -146,7 +146,7 @@ def test_stopped_run_ends_after_the_step_in_hand() -> None:
     assert [frame["t"] for frame in done["frames"]] == [1000, 750]
 
 
-@pytest.mark.parametrize("update", [DDPM("beta"), DDPM("posterior"), DDIM(0.0), DDIM(0.7)])
+@pytest.mark.parametrize("update", [DDPM(1.0), DDPM(0.3), DDPM(0.0), DDIM(0.0), DDIM(0.7)])
 def test_numbers_beside_a_frame_are_the_step_that_was_taken(update: DDPM | DDIM) -> None:
     schedule = make_schedule("linear")
     a, b, c, sigma = reverse_tab.coefficients(update, schedule, 600, 500)

@@ -79,8 +79,8 @@ def read_wish(model: Model, settings: Settings, controls: Controls) -> Wish:
     only = None if controls.label == ALL_CLASSES else classes.index(controls.label)
     return Wish(
         schedule=schedule,
-        steps=timesteps(schedule.T, int(controls.steps), controls.spacing),
-        update=DDIM(controls.eta) if controls.sampler == "DDIM" else DDPM(controls.variance),
+        steps=timesteps(schedule, int(controls.steps), controls.spacing),
+        update=DDIM(controls.eta) if controls.sampler == "DDIM" else DDPM(1.0 if controls.variance == "beta" else 0.0),
         labels=model.card.labels(count, only),
         seeds=[int(seed) + i for i in range(count)],
         guidance=controls.guidance,
