@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -87,8 +88,11 @@ SPACINGS: dict[Spacing, About] = {
 }
 
 
-def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing") -> list[int]:
+def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", start: int | None = None) -> list[int]:
     """``count`` of the steps 1 ... T, from the noisiest down; the step after the last is t = 0.
+
+    Args:
+        start: where to begin instead of T, which all formulas then take for T.
 
     leading:   1 + i floor(T / count): begins below T when count does not divide it, or count < T.
     linspace:  1 + round(i (T - 1) / (count - 1)): both ends.
@@ -100,11 +104,14 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing") -> 
     Where two of the last kinds fall together, they are moved apart.
 
     Raises:
-        SamplingError: count outside 1 ... T, or an unknown spacing.
+        SamplingError: count or start outside 1 ... T, or an unknown spacing.
     """
-    T = schedule.T
+    T = schedule.T if start is None else start
+    if not 1 <= T <= schedule.T:
+        raise SamplingError("start", f"The step to begin at must lie between 1 and T = {schedule.T}, not {T}.")
     if not 1 <= count <= T:
-        raise SamplingError("steps", f"Steps must lie between 1 and T = {T}, not {count}.")
+        name = "T" if start is None else "where they begin, t"
+        raise SamplingError("steps", f"Steps must lie between 1 and {name} = {T}, not {count}.")
     steps: NDArray[Any]
     match spacing:
         case "leading":
@@ -117,7 +124,7 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing") -> 
         case "quadratic":
             steps = _apart(T * (np.arange(1, count + 1) / count) ** 2, T)
         case "log_snr":
-            log_snr = schedule.log_snr[1:]
+            log_snr = schedule.log_snr[1 : T + 1]
             first, last = np.clip(log_snr[[0, -1]], -VISIBLE_LOG_SNR, VISIBLE_LOG_SNR)
             # np.interp wants rising levels, which run from T down to 1.
             steps = np.interp(np.linspace(first, last, count), log_snr[::-1], np.arange(T, 0, -1))
@@ -336,13 +343,13 @@ class Step:
 
     Args:
         index: 0 ... count - 1.
-        count: how many steps are taken.
+        count: how many steps are taken, each with one call of the denoiser.
         t, s: the step it left and the one it reached; s = 0 at the end.
         x_t: (B, C, H, W) before the step.
         x_0, eps: predicted from x_t; after clipping, if there is any.
         sigma: deviation of the noise that was added; 0 where there was none.
         z: standard normal, (B, C, H, W): sigma z is what was added; None where there was none.
-        x_s: after the step.
+        x_s: after the step; with ``known`` parts, if there are any, in their place.
     """
 
     index: int
@@ -372,6 +379,77 @@ class NoiseSource:
         return noise.to(self._device, non_blocking=True)
 
 
+def noised(images: Tensor, schedule: Schedule, t: int, seeds: Sequence[int]) -> Tensor:
+    """x_t of given images (eq. 4), to ``start`` from: SDEdit (Meng et al. 2022, arXiv 2108.01073).
+
+        steps = timesteps(schedule, 20, start=t)
+        sample(..., steps=steps, seeds=seeds, start=noised(images, schedule, t, seeds))
+
+    Args:
+        images: (B, C, H, W), or (1, C, H, W) for one image and many seeds; in [-1, 1].
+        t: 1 ... T; the further, the less is kept.
+        seeds: of the noise, one for each sample. It is the noise that those seeds would begin with at T.
+    """
+    eps = NoiseSource(seeds, (images.shape[1], images.shape[2], images.shape[3]), images.device).draw()
+    return process.q_sample(images, float(schedule.alpha_bar[t]), eps)
+
+
+def between(a: Tensor, b: Tensor, u: float) -> Tensor:
+    """From noise a (u = 0) to noise b (u = 1), each (C, H, W), along the arc between them (slerp):
+
+        (sin((1 - u) theta) a + sin(u theta) b) / sin(theta),    theta the angle between a and b.
+
+    A straight line would pass through noise that is too small (Song et al. 2021, arXiv 2010.02502, section 5.3). Stack
+    several and ``start`` a deterministic sampler from them.
+    """
+    theta = torch.acos(torch.cosine_similarity(a.flatten(), b.flatten(), dim=0).clamp(-1, 1))
+    if theta.sin() < 1e-4:  # the same noise, or its opposite, between which there is no arc
+        return torch.lerp(a, b, u)
+    return (((1 - u) * theta).sin() * a + (u * theta).sin() * b) / theta.sin()
+
+
+def first_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
+    """The x_T that each seed begins with, (B, C, H, W), on the CPU."""
+    return NoiseSource(seeds, shape, torch.device("cpu")).draw()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is given of the images that are to be made (inpainting).
+
+    Args:
+        image: (1 or B, C, H, W) in [-1, 1].
+        mask: broadcasts against it; 1 where the image is kept, 0 where it is to be made up.
+    """
+
+    image: Tensor
+    mask: Tensor
+
+
+def resampled(steps: Sequence[int], jump: int = 10, repeats: int = 10) -> list[int]:
+    """Steps that go back up again and again, for ``known`` parts and the rest to come to terms.
+
+    After every ``jump`` steps down they rise by as many, ``repeats - 1`` times over, before they go on (RePaint,
+    Lugmayr et al. 2022, arXiv 2201.09865, section 4.2 and its released code). About ``repeats`` times as many calls.
+
+    Raises:
+        SamplingError: jump or repeats below 1.
+    """
+    if jump < 1 or repeats < 1:
+        raise SamplingError("repeats", "Jumps and repeats must be at least 1.")
+    rising, path = steps[::-1], []
+    left = dict.fromkeys(range(0, len(steps) - jump, jump), repeats - 1)
+    i = len(steps)
+    while i > 0:
+        i -= 1
+        path.append(rising[i])
+        if left.get(i, 0) > 0:
+            left[i] -= 1
+            i += jump
+            path.append(rising[i])
+    return path
+
+
 @torch.inference_mode()
 def sample(
     denoiser: Denoiser,
@@ -383,32 +461,51 @@ def sample(
     labels: Tensor | None = None,
     update: Update = DDPM(),
     clip: Clip = "static",
+    start: Tensor | None = None,
+    known: Known | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[Step]:
-    """Run the reverse process from pure noise, yielding every step.
+    """Run the reverse process, yielding every step.
 
     Args:
-        denoiser: asked for eps at each level; wrap it in ``Guided`` for guidance.
+        denoiser: asked for eps at each level; wrap it in ``Guided`` for guidance. ``ExactDenoiser(images)`` is one too.
         schedule: gives alpha_bar at each step; need not be the one the network was trained on.
         shape: (C, H, W) of an image.
-        steps: descending steps t in 1 ... T, see ``timesteps``; 0 is reached after the last.
-        seeds: one for each sample; the sample depends on its seed alone.
+        steps: descending steps t in 1 ... T, see ``timesteps``; 0 is reached after the last. With ``known`` they may
+            rise in between, see ``resampled``: there noise is added (eq. 2) and nothing yielded.
+        seeds: one for each sample; the sample depends on its seed alone. The first noise of a seed is its x_T.
         labels: (B,) int64 classes, or None for the empty class.
         update: DDPM(v), DDIM(eta), DPMSolver2M(eta), or ``make_update(name)``.
         clip: how the predicted x_0 is kept in [-1, 1], see ``limit``; eps is then made to agree with it.
+        start: x_t at t = steps[0], (B, C, H, W) or (1, C, H, W), instead of pure noise: ``noised`` images, noise
+            ``between`` two, or the x_t of an earlier step, to go on from there with other seeds (its later steps are
+            ``[t for t in steps if t <= step.t]``).
+        known: parts of the images that are given. At each s they are noised to s and take the place of what was
+            drawn there (RePaint, Lugmayr et al. 2022, arXiv 2201.09865, eq. 8).
 
     Raises:
         SamplingError: steps that do not descend within 1 ... T.
     """
-    if not steps or any(s >= t for t, s in zip(steps, [*steps[1:], 0], strict=True)) or steps[0] > schedule.T:
+    moves = list(pairwise([*steps, 0]))
+    in_range = all(1 <= t <= schedule.T for t in steps)
+    if not steps or not in_range or any(s == t or (s > t and known is None) for t, s in moves):
         raise SamplingError("steps", f"Steps must descend from at most T = {schedule.T} to at least 1.")
     device = torch.device(device)
     labels = None if labels is None else labels.to(device)
     noise = NoiseSource(seeds, shape, device)
     x = noise.draw()
+    if start is not None:
+        x = start.to(device).expand_as(x)
+    if known is not None:
+        known = Known(known.image.to(device), known.mask.to(device))
     past: tuple[Past, ...] = ()
-    for index, (t, s) in enumerate(zip(steps, [*steps[1:], 0], strict=True)):
+    index, count = 0, sum(s < t for t, s in moves)
+    for t, s in moves:
         alpha_bar_t, alpha_bar_s = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
+        if s > t:
+            x = process.q_step(x, 1 - alpha_bar_s / alpha_bar_t, noise.draw())
+            past = ()
+            continue
         eps = denoiser(x, alpha_bar_t, labels)
         x_0 = process.x0_from_eps(x, eps, alpha_bar_t)
         if clip != "none":
@@ -420,6 +517,9 @@ def sample(
         z = noise.draw() if sigma > 0 else None
         if z is not None:
             x_s = x_s + sigma * z
-        yield Step(index, len(steps), t, s, x, x_0, eps, sigma, z, x_s)
+        if known is not None:
+            given = process.q_sample(known.image, alpha_bar_s, noise.draw()) if s > 0 else known.image
+            x_s = known.mask * given + (1 - known.mask) * x_s
+        yield Step(index, count, t, s, x, x_0, eps, sigma, z, x_s)
         past = (Past(alpha_bar_t, x, x_0), *past[: PAST - 1])
-        x = x_s
+        index, x = index + 1, x_s

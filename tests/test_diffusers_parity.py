@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, RePaintScheduler
 from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
@@ -25,6 +25,7 @@ from diffusion.sampler import (
     Spacing,
     Update,
     limit,
+    resampled,
     sample,
     timesteps,
 )
@@ -195,3 +196,14 @@ def test_timesteps_even_in_log_snr_are_those_of_diffusers(
     expected = [int(t) + 1 for t in scheduler.timesteps]
     found = timesteps(schedule, count, "log_snr")
     assert all(abs(a - b) <= (len(set(expected)) < count) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(("count", "jump", "repeats"), [(250, 10, 10), (20, 3, 2), (10, 10, 5), (7, 1, 4)])
+def test_the_path_of_repaint_is_that_of_diffusers(count: int, jump: int, repeats: int) -> None:
+    """diffusers rises in steps of one, ours at once."""
+    scheduler = RePaintScheduler(1000)
+    scheduler.set_timesteps(count, jump_length=jump, jump_n_sample=repeats)
+    path, rising = resampled(range(count, 0, -1), jump, repeats), []
+    for a, b in zip(path, [*path[1:], 0], strict=True):
+        rising += [a, *range(a + 1, b)]
+    assert [int(t) // (1000 // count) + 1 for t in scheduler.timesteps] == rising

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion import process
+from diffusion.denoiser import ExactDenoiser
 from diffusion.sampler import (
     CLIPS,
     DDIM,
@@ -22,13 +23,18 @@ from diffusion.sampler import (
     SPACINGS,
     Clip,
     DPMSolver2M,
+    Known,
     Past,
     SamplingError,
     Spacing,
     Step,
     Update,
+    between,
+    first_noise,
     limit,
     make_update,
+    noised,
+    resampled,
     sample,
     timesteps,
 )
@@ -369,3 +375,104 @@ def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: st
     schedule = make_schedule(family, 1000, **params)
     *_, last = sample(bent, schedule, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=[0], update=update)
     assert last.x_s.isfinite().all()
+
+
+# Starting elsewhere
+
+
+def test_a_run_can_be_taken_up_at_any_step_and_branches_with_other_seeds() -> None:
+    steps = timesteps(SCHEDULE, 10)
+    whole = list(sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[1, 2], update=DDIM()))
+    frame = whole[4]
+    later = [t for t in steps if t <= frame.t]
+    *_, again = sample(bent, SCHEDULE, SHAPE, steps=later, seeds=[8, 9], update=DDIM(), start=frame.x_t)
+    assert torch.equal(again.x_s, whole[-1].x_s)  # no noise is added: all was decided
+    branches = [
+        [*sample(bent, SCHEDULE, SHAPE, steps=later, seeds=[seed, seed], start=frame.x_t)][-1].x_s for seed in (1, 8)
+    ]
+    assert (branches[0] != branches[1]).any()
+    *_, one = sample(bent, SCHEDULE, SHAPE, steps=later, seeds=[8, 9], start=frame.x_t[:1])
+    assert torch.equal(one.x_s[0], branches[1][0])  # one start serves all seeds
+
+
+def test_an_image_noised_to_t_is_x_t_and_its_noise_is_not_drawn_again() -> None:
+    image = torch.full((1, *SHAPE), 0.5)
+    x_t = noised(image, SCHEDULE, 300, [3, 4])
+    alpha_bar = float(SCHEDULE.alpha_bar[300])
+    assert torch.equal(x_t, process.q_sample(image, alpha_bar, first_noise([3, 4], SHAPE)))
+    step = next(sample(bent, SCHEDULE, SHAPE, steps=[300, 100], seeds=[3, 4], start=x_t))
+    assert torch.equal(step.x_t, x_t)
+    assert step.z is not None and (step.z != first_noise([3, 4], SHAPE)).all()
+
+
+def test_denoising_back_with_the_exact_denoiser_of_one_image_finds_it() -> None:
+    image = torch.rand((1, *SHAPE), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    steps = timesteps(SCHEDULE, 5, start=400)
+    assert steps[0] == 400
+    start = noised(-image, SCHEDULE, 400, [0])
+    *_, last = sample(ExactDenoiser(image), SCHEDULE, SHAPE, steps=steps, seeds=[0], start=start)
+    torch.testing.assert_close(last.x_s, image)
+
+
+@pytest.mark.parametrize("start", [0, -3, 1001])
+def test_a_start_that_is_no_step_is_refused(start: int) -> None:
+    with pytest.raises(SamplingError, match="between 1 and T = 1000") as refusal:
+        timesteps(SCHEDULE, 1, start=start)
+    assert refusal.value.field == "start"
+    with pytest.raises(SamplingError, match="where they begin, t = 30, not 40"):
+        timesteps(SCHEDULE, 40, start=30)
+
+
+def test_noise_between_two_keeps_its_length_and_turns_evenly() -> None:
+    a, b = first_noise([0, 1], (3, 32, 32))
+    b *= a.norm() / b.norm()
+    path = [between(a, b, u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    torch.testing.assert_close(path[0], a)
+    torch.testing.assert_close(path[-1], b)
+    for x in path:
+        torch.testing.assert_close(x.norm(), a.norm())
+    angles = [torch.cosine_similarity(x.flatten(), y.flatten(), dim=0).acos() for x, y in itertools.pairwise(path)]
+    torch.testing.assert_close(torch.stack(angles), angles[0].expand(4), rtol=1e-3, atol=0)
+    torch.testing.assert_close(between(a, a, 0.3), a)
+
+
+def test_known_parts_end_as_they_are_and_the_rest_agrees_with_them() -> None:
+    """Two images that differ everywhere: what is known of the one decides the rest."""
+    images = torch.stack([torch.full(SHAPE, 0.8), torch.full(SHAPE, -0.8)])
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    known = Known(images[:1], mask)
+    steps = resampled(timesteps(SCHEDULE, 20), 5, 3)
+    ran = list(sample(ExactDenoiser(images), SCHEDULE, SHAPE, steps=steps, seeds=range(4), known=known))
+    torch.testing.assert_close(ran[-1].x_s, images[:1].expand(4, *SHAPE), rtol=0, atol=1e-3)
+    free = [*sample(ExactDenoiser(images), SCHEDULE, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=range(16))]
+    assert (free[-1].x_s < 0).any()
+    assert [step.index for step in ran] == list(range(ran[0].count))
+    assert all(step.s < step.t for step in ran)
+    # Where the path goes up, the forward process: from what the last step made to the noisier x_t of the next.
+    rises = [(a, b) for a, b in itertools.pairwise(ran) if b.t > a.s]
+    assert len(rises) == 2 * 3
+    for a, b in itertools.pairwise(ran):
+        if b.t == a.s:
+            assert torch.equal(a.x_s, b.x_t)
+
+
+def test_known_parts_are_noised_as_the_forward_process_does() -> None:
+    known = Known(torch.full((1, 1, 100, 100), 0.5), torch.ones(1, 1, 1, 1))
+    alpha_bar = float(SCHEDULE.alpha_bar[400])
+    step = next(sample(bent, SCHEDULE, (1, 100, 100), steps=[900, 400], seeds=[0], known=known))
+    assert step.x_s.mean().item() == pytest.approx(0.5 * alpha_bar**0.5, abs=0.03)
+    assert step.x_s.std().item() == pytest.approx((1 - alpha_bar) ** 0.5, abs=0.03)
+    # A rise keeps that distribution, at its own level.
+    steps = [400, 300, 700, 600]
+    ran = list(sample(bent, SCHEDULE, (1, 100, 100), steps=steps, seeds=[0], known=known))
+    alpha_bar = float(SCHEDULE.alpha_bar[700])
+    assert [step.t for step in ran] == [400, 700, 600]
+    assert ran[1].x_t.mean().item() == pytest.approx(0.5 * alpha_bar**0.5, abs=0.03)
+    assert ran[1].x_t.std().item() == pytest.approx((1 - alpha_bar) ** 0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(("jump", "repeats"), [(0, 3), (3, 0)])
+def test_jumps_that_are_none_are_refused(jump: int, repeats: int) -> None:
+    with pytest.raises(SamplingError, match="at least 1"):
+        resampled([5, 4, 3, 2, 1], jump, repeats)
