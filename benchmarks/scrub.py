@@ -2,7 +2,7 @@
 
 Three views in one run, the same moves on each, small steps as in a drag:
 
-- trajectory: our player over 1000 frames of a 4 x 4 grid of 32 x 32 RGB images (x_t and predicted x_0 side by side);
+- trajectory: our player over 1000 frames of a 4 x 4 grid of 32 x 32 RGB images (x_t, predicted x_0 and eps);
 - forward: our forward view, 256 x 256 RGB, three canvases and a histogram a frame;
 - plain: gr.Slider -> Python -> gr.Image with the same 1000 frames (as PNG, and with no lost drags: at its best).
 
@@ -31,7 +31,7 @@ from ui.demo import launch_options
 from ui.forward_tab import forward_value
 from ui.player import Frame, Recorder
 from ui.sidebar import sidebar_view
-from ui.view import ASSETS, PLOTLY, View, browser_file
+from ui.view import ASSETS, PLOTLY, View, browser_path, for_browser
 
 FRAMES, BITS, CELL = 1000, 10, 4
 
@@ -60,11 +60,13 @@ def trajectory() -> np.ndarray:
 
 def trajectory_value(frames: np.ndarray) -> dict[str, Any]:
     """The frames as the reverse tab sends them."""
-    recorder = Recorder()
-    for i, image in enumerate(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1):
-        recorder.add(Frame(FRAMES - i, i, None, (0.0, 0.0, 0.0, 0.0)), image[None], image[None])
+    path = browser_path(".frames")
+    with path.open("wb") as file:
+        recorder = Recorder(file, (1, *frames.shape[1:]), 3)
+        for i, image in enumerate(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1):
+            recorder.add(Frame(FRAMES - i, i, None, {"x0": 1.0}), image[None], image[None], image[None], None)
     return {
-        "state": "done", "stopped": False, "file": browser_file(recorder.pack(), ".frames"),
+        "state": "done", "stopped": False, "file": for_browser(path),
         "frames": [vars(frame) for frame in recorder.frames], "count": FRAMES, "T": None, "key": "benchmark",
         "status": "", "note": "",
     }  # fmt: skip

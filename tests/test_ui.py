@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from PIL import Image
 
 from diffusion.checkpoint import available
 from diffusion.denoiser import ExactDenoiser
+from diffusion.images import to_bytes
 from diffusion.likelihood import ErrorCurve, kl_extra, loss_weight, measure_errors
-from diffusion.sampler import DDIM, DDPM, SamplingError
+from diffusion.sampler import SAMPLERS, SamplingError, sample
 from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
 from ui import figures, forward_tab, loss_tab, player, reverse_tab, sidebar
 from ui.models import StopFlag, choices, shared_model
@@ -131,11 +134,26 @@ def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
     wish = reverse_tab.read_wish(model, sidebar.default_settings(), CONTROLS)
     *_, done = reverse_tab.run(model, wish, StopFlag())
     assert [frame["t"] for frame in done["frames"]] == [1000, 750, 500, 250, 0]
-    images = player.unpack(Path(done["file"]["path"]).read_bytes())
-    assert len(images) == 5
-    assert images[0].size == (2 * (2 * 32 + player.GAP), 32)
-    last = np.asarray(images[-1])
-    assert np.array_equal(last[:, : last.shape[1] // 2], last[:, last.shape[1] // 2 :])  # x_0 itself, twice
+    frames = player.read_frames(Path(done["file"]["path"]))
+    assert frames.shape == (5, 3, 2, 32, 32, 1)  # DDIM adds no noise: x_t, x_0 and eps
+    assert np.array_equal(frames[-1, 0], frames[-1, 1])  # x_0 itself, twice
+
+
+def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
+    model = shared_model()
+    wish = reverse_tab.read_wish(model, sidebar.default_settings(), replace(CONTROLS, sampler="ddpm"))
+    *_, done = reverse_tab.run(model, wish, StopFlag())
+    frames = player.read_frames(Path(done["file"]["path"]))
+    assert frames.shape == (5, 4, 2, 32, 32, 1)
+    taken = sample(
+        model.denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, labels=wish.labels,
+        update=wish.update,
+    )  # fmt: skip
+    for frame, step in zip(frames[:-1], taken, strict=True):
+        assert np.array_equal(frame[:2], to_bytes(torch.stack([step.x_t, step.x_0])))
+        for seen, noise in zip(frame[2:], (step.eps, step.z), strict=True):
+            assert np.array_equal(seen, to_bytes((torch.zeros_like(step.x_t) if noise is None else noise) / 3))
+    assert (frames[-2, 3] == 128).all() and (frames[-1, 3] == 128).all()  # no noise in the last step
 
 
 def test_stopped_run_ends_after_the_step_in_hand() -> None:
@@ -146,14 +164,24 @@ def test_stopped_run_ends_after_the_step_in_hand() -> None:
     assert [frame["t"] for frame in done["frames"]] == [1000, 750]
 
 
-@pytest.mark.parametrize("update", [DDPM(1.0), DDPM(0.3), DDPM(0.0), DDIM(0.0), DDIM(0.7)])
-def test_numbers_beside_a_frame_are_the_step_that_was_taken(update: DDPM | DDIM) -> None:
-    schedule = make_schedule("linear")
-    a, b, c, sigma = reverse_tab.coefficients(update, schedule, 600, 500)
-    x_t, x_0, eps = torch.randn(3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    levels = float(schedule.alpha_bar[600]), float(schedule.alpha_bar[500])
-    torch.testing.assert_close(update.mean(x_t, x_0, eps, *levels), a * x_t + b * x_0 + c * eps)
-    assert sigma**2 == pytest.approx(update.noise_variance(*levels))
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("option", [0.0, 0.7])
+def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option: float) -> None:
+    model = shared_model()
+    controls = replace(CONTROLS, sampler=sampler, v=option, eta=option, clip="none")
+    wish = reverse_tab.read_wish(model, sidebar.default_settings(), controls)
+    before: list[torch.Tensor] = []
+    for step in sample(
+        model.denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, update=wish.update,
+        clip="none",
+    ):  # fmt: skip
+        frame = reverse_tab.describe(step, wish)
+        parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "z": step.z}
+        parts |= dict(zip(("x0_before", "x0_before2"), before[::-1], strict=False))
+        total = sum(frame.terms[name] * part for name, part in parts.items() if part is not None)
+        torch.testing.assert_close(step.x_s, total, atol=2e-4, rtol=1e-4)
+        assert (frame.t, frame.s) == (step.t, step.s)
+        before = [*before, step.x_0][-2:]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +189,26 @@ def test_numbers_beside_a_frame_are_the_step_that_was_taken(update: DDPM | DDIM)
     [(1, False, 1), (250, False, 250), (251, False, 126), (1000, False, 250), (1000, True, 1000)],
 )
 def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool, frames: int) -> None:
-    recorder = player.Recorder(every=player.stride(count, keep_all))
-    assert sum(recorder.wants(step) for step in range(count)) == frames
+    every = player.stride(count, 4 * 20 * 32 * 32, keep_all)
+    assert len(range(0, count, every)) == frames
+
+
+@pytest.mark.parametrize("keep_all", [False, True])
+def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path, keep_all: bool) -> None:
+    shape = (64, 32, 32, 3)
+    x = torch.zeros(64, 3, 32, 32)
+    frame = player.Frame(1, 0, 0, {})
+    tracemalloc.start()
+    with (tmp_path / "run.frames").open("wb") as file:
+        recorder = player.Recorder(file, shape, 4, every=player.stride(1000, 4 * math.prod(shape), keep_all))
+        for step in filter(recorder.wants, range(1000)):
+            recorder.add(frame, x, x, x, x)
+            assert step % recorder.every == 0
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "run.frames").stat().st_size < 250e6  # what the browser holds
+    assert held < 10e6  # what the server does
+    assert len(player.read_frames(tmp_path / "run.frames")) == len(recorder.frames) >= 80
 
 
 @pytest.mark.parametrize(
@@ -177,16 +223,29 @@ def test_impossible_run_names_its_control(change: dict[str, Any], field: str) ->
 
 
 def test_exports_hold_the_frames_that_were_packed(tmp_path: Path) -> None:
-    recorder = player.Recorder()
-    for step in range(5):
-        x = torch.full((4, 1, 8, 8), -1.0 + step / 2)
-        recorder.add(player.Frame(5 - step, step, None, (0.0, 0.0, 0.0, 0.0)), x, -x)
-    packed = tmp_path / "run.frames"
-    packed.write_bytes(recorder.pack())
-    with Image.open(io.BytesIO(player.export_gif(packed))) as animation:
-        assert animation.n_frames == 5
-    with Image.open(io.BytesIO(player.export_png(packed))) as picture:
+    path = tmp_path / "run.frames"
+    with path.open("wb") as file:
+        recorder = player.Recorder(file, (4, 8, 8, 1), 4)
+        for step in range(5):
+            x = torch.full((4, 1, 8, 8), -1.0 + step / 2)
+            recorder.add(player.Frame(5 - step, step, None, {}), x, -x, x, None)
+    for form in ("gif", "webp"):
+        with Image.open(io.BytesIO(player.export_animation(path, form))) as animation:
+            assert animation.n_frames == 5
+            animation.seek(4)
+            assert animation.convert("L").getpixel((0, 0)) == 255
+            assert animation.convert("L").getpixel((animation.width - 1, 0)) == 0
+    with Image.open(io.BytesIO(player.export_png(path))) as picture:
         assert picture.convert("L").getpixel((0, 0)) == 255
+
+
+def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
+    for name in ("/etc/passwd", str(tmp_path / "run.frames"), "../app.py"):
+        answer = reverse_tab.take_away({"file": name, "form": "png"})
+        assert "press Generate again" in answer["error"]
+    value = reverse_tab.open_tab()
+    answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
+    assert answer["name"] == "ddpm-lab.png"
 
 
 def test_loss_weighs_measured_errors_by_the_paper_s_formula() -> None:
@@ -222,9 +281,8 @@ def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> No
     controls = reverse_tab.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
     wish = reverse_tab.read_wish(model, sidebar.default_settings(), controls)
     *_, done = reverse_tab.run(model, wish, StopFlag())
-    images = player.unpack(Path(done["file"]["path"]).read_bytes())
-    red, _, blue = np.asarray(images[0].convert("RGB")).transpose(2, 0, 1)
-    assert np.array_equal(red, blue) == (model.image_shape[0] == 1)
+    frames = player.read_frames(Path(done["file"]["path"]))
+    assert frames.shape[-1] == model.image_shape[0]
 
 
 def test_a_class_of_another_network_is_refused() -> None:

@@ -1,23 +1,32 @@
-"""The frames of a trajectory: encoded as they come, handed over as one file, read back for export."""
+"""The frames of a trajectory: written into a file as they come, drawn by the browser, read back to be taken away.
+
+The file is a line of JSON, {"shape": [B, H, W, C], "planes": 3 or 4}, and then the frames one after another, each of
+``planes`` times B H W C bytes: x_t, the predicted x_0, the predicted eps and, where there is any, the noise z put in.
+Noise does not get smaller by compressing it: bytes as they are cost the loop next to nothing, and the browser too.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
-import itertools
-import struct
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
-from diffusion.animation import animate
+from diffusion.animation import Format, animate
 from diffusion.images import encode, enlarge, grid, to_bytes, to_pil
 
 KEPT = 250  # frames kept unless all are asked for
+KEPT_BYTES = 64 << 20  # of a run, which the browser fetches and holds
+MOST_BYTES = 240 << 20  # even if all frames are asked for
+NOISE_SPAN = 3.0  # eps and z are drawn from -3, black, to 3, white
 GAP = 2  # pixels between the samples of a grid
+ANIMATED = 100  # frames of an animation: five seconds
+SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -26,74 +35,78 @@ class Frame:
 
     Args:
         s: where that step goes; None at the end, where the numbers are those of the step before.
-        coefficients: (a, b, c, sigma) of x_s = a x_t + b x_0 + c eps + sigma z.
+        terms: what is multiplied in that step, {"xt": a, "x0": b, "eps": c, "z": sigma}, see ``reverse_tab.terms``.
     """
 
     t: int
     step: int
     s: int | None
-    coefficients: tuple[float, float, float, float]
+    terms: dict[str, float]
+
+
+def planes(x_t: Tensor, x_0: Tensor, eps: Tensor, z: Tensor | None, count: int) -> np.ndarray:
+    """The first ``count`` of x_t, x_0, eps and z as a browser draws them, (count, B, H, W, C) uint8.
+
+    Args:
+        x_t, x_0, eps, z: (B, C, H, W); no z is mid-grey.
+    """
+    noise = torch.zeros_like(x_t) if z is None else z
+    return to_bytes(torch.stack([x_t, x_0, eps / NOISE_SPAN, noise / NOISE_SPAN][:count]))
 
 
 @dataclass
 class Recorder:
-    """Gathers the frames of one run; a frame has x_t on the left and the predicted x_0 on the right.
+    """Writes the frames of one run into a file.
 
     Args:
-        every: each ``every``-th step is kept, and the last in any case.
+        file: opened for writing; closed by whoever opened it.
+        shape: (B, H, W, C) of the images.
+        count: planes of a frame: 4 with z, 3 without.
+        every: each ``every``-th step is kept, and the end in any case.
     """
 
+    file: BinaryIO
+    shape: tuple[int, int, int, int]
+    count: int
     every: int = 1
     frames: list[Frame] = field(default_factory=list)
-    images: list[bytes] = field(default_factory=list)
 
-    def add(self, frame: Frame, x_t: Tensor, x_0: Tensor) -> None:
-        self.frames.append(frame)
-        self.images.append(lossless(x_t, x_0))
+    def __post_init__(self) -> None:
+        self.file.write(json.dumps({"shape": self.shape, "planes": self.count}).encode() + b"\n")
 
     def wants(self, step: int) -> bool:
         return step % self.every == 0
 
-    def pack(self) -> bytes:
-        """count, count + 1 offsets (uint32, little-endian), then the images: what reverse.js reads."""
-        offsets = [4 * (len(self.images) + 2)]
-        for image in self.images:
-            offsets.append(offsets[-1] + len(image))
-        return struct.pack(f"<{len(offsets) + 1}I", len(self.images), *offsets) + b"".join(self.images)
+    def add(self, frame: Frame, x_t: Tensor, x_0: Tensor, eps: Tensor, z: Tensor | None) -> None:
+        self.frames.append(frame)
+        self.file.write(planes(x_t, x_0, eps, z, self.count).tobytes())
 
 
-def stride(count: int, keep_all: bool) -> int:
-    """Every how many steps a frame is kept, so that at most 250 are."""
-    return 1 if keep_all else -(-count // KEPT)
+def stride(count: int, frame_bytes: int, keep_all: bool) -> int:
+    """Every how many of ``count`` steps a frame is kept, so that there are not too many and they are not too large."""
+    most = MOST_BYTES // frame_bytes if keep_all else min(KEPT, KEPT_BYTES // frame_bytes)
+    return -(-count // max(1, most))
 
 
-def lossless(x_t: Tensor, x_0: Tensor) -> bytes:
-    """Both grids side by side as lossless WebP, the quickest that keeps noise as it is."""
-    both = np.concatenate([grid(to_bytes(x_t), gap=GAP), grid(to_bytes(x_0), gap=GAP)], axis=1)
-    return encode(to_pil(both), "WEBP", lossless=True, quality=0, method=0)
+def read_frames(path: Path) -> np.ndarray:
+    """All frames of a file, (frames, planes, B, H, W, C) uint8, read from the disk as they are used."""
+    with path.open("rb") as file:
+        head = json.loads(file.readline())
+        start = file.tell()
+    stored = np.memmap(path, np.uint8, "r", offset=start)
+    return stored.reshape(-1, head["planes"], *head["shape"])
 
 
-def data_uri(webp: bytes) -> str:
-    return "data:image/webp;base64," + base64.b64encode(webp).decode()
+def export_animation(path: Path, format: Format) -> bytes:
+    """The trajectory as GIF, WebP or MP4, x_t beside the predicted x_0, about five seconds long."""
+    frames = read_frames(path)
+    chosen = np.unique(np.linspace(0, len(frames) - 1, ANIMATED).round().astype(int))
+    images = [to_pil(np.concatenate([grid(plane, gap=GAP) for plane in frames[i, :2]], axis=1)) for i in chosen]
+    milliseconds = max(20, min(200, 1000 * SECONDS // len(images)))
+    return animate(images, format, milliseconds=milliseconds, scale=max(1, 384 // images[0].height))
 
 
-def unpack(data: bytes) -> list[Image.Image]:
-    """The images of a packed file."""
-    (count,) = struct.unpack_from("<I", data)
-    offsets = struct.unpack_from(f"<{count + 1}I", data, 4)
-    spans = itertools.pairwise(offsets)
-    return [Image.open(io.BytesIO(data[start:end])).convert("RGB") for start, end in spans]
-
-
-def export_gif(packed: Path) -> bytes:
-    """The whole trajectory as GIF, x_t beside the predicted x_0, about five seconds long."""
-    images = unpack(packed.read_bytes())
-    milliseconds = max(20, min(200, 5000 // len(images)))
-    return animate(images, "gif", milliseconds=milliseconds, scale=max(1, 384 // images[0].height))
-
-
-def export_png(packed: Path) -> bytes:
+def export_png(path: Path) -> bytes:
     """The samples at the end of the trajectory as PNG."""
-    last = unpack(packed.read_bytes())[-1]
-    samples = last.crop((0, 0, last.width // 2, last.height))
+    samples: Image.Image = to_pil(grid(read_frames(path)[-1, 0], gap=GAP))
     return encode(enlarge(samples, max(1, 512 // samples.height)), "PNG")

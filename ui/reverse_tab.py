@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import base64
+import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import torch
+from gradio.utils import get_upload_folder
 from torch import Tensor
 
 from diffusion.checkpoint import Model
 from diffusion.denoiser import Guided
-from diffusion.device import describe_device
-from diffusion.sampler import DDIM, DDPM, SPACINGS, SamplingError, Spacing, Update, sample, timesteps
-from diffusion.schedule import Schedule, ScheduleError, Variance
+from diffusion.sampler import (
+    CLIPS,
+    SAMPLERS,
+    SPACINGS,
+    About,
+    Clip,
+    Past,
+    SamplingError,
+    Spacing,
+    Step,
+    Update,
+    make_update,
+    sample,
+    timesteps,
+)  # fmt: skip
+from diffusion.schedule import Schedule, ScheduleError
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
-from ui.player import Frame, Recorder, data_uri, export_gif, export_png, lossless, stride
+from ui.player import Frame, Recorder, export_animation, export_png, planes, stride
 from ui.sidebar import Settings, default_settings, read_schedule
-from ui.view import View, browser_file, tell
+from ui.view import View, browser_file, browser_path, for_browser, served, tell
 
-PREVIEW_SECONDS = 0.08
+PREVIEW_SECONDS = 0.1
+PREVIEW_RATE = 2e6  # bytes a second at most: what is sent faster than it can be received only piles up
 MAX_SEED = 2**53 - 1  # what a browser can say exactly
 ALL_CLASSES = "all in turn"
+FRAMES = ".frames"  # of a file with the frames of a run
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+LATEX: list[dict[str, str | bool]] = [{"left": "$", "right": "$", "display": False}]
+OPTIONS = ("v", "eta")  # of the samplers, in the order of the page
 
 
 @dataclass(frozen=True)
@@ -35,13 +57,14 @@ class Controls:
     network: str = DEFAULT
     label: str = ALL_CLASSES
     count: float = 20
-    sampler: str = "DDIM"
+    sampler: str = "ddim"
     steps: float | None = 50
     seed: str = "0"
     guidance: float = 1.0
-    variance: Variance = "beta"
+    v: float = 1.0
     eta: float = 0.0
     spacing: Spacing = "trailing"
+    clip: Clip = "static"
     keep_all: bool = False
 
 
@@ -55,6 +78,7 @@ class Wish:
     labels: Tensor
     seeds: list[int]
     guidance: float
+    clip: Clip
     keep_all: bool
 
 
@@ -80,71 +104,101 @@ def read_wish(model: Model, settings: Settings, controls: Controls) -> Wish:
     return Wish(
         schedule=schedule,
         steps=timesteps(schedule, int(controls.steps), controls.spacing),
-        update=DDIM(controls.eta) if controls.sampler == "DDIM" else DDPM(1.0 if controls.variance == "beta" else 0.0),
+        update=make_update(
+            controls.sampler, **{name: getattr(controls, name) for name in SAMPLERS[controls.sampler].parameters}
+        ),
         labels=model.card.labels(count, only),
         seeds=[int(seed) + i for i in range(count)],
         guidance=controls.guidance,
+        clip=controls.clip,
         keep_all=controls.keep_all,
     )
 
 
-def coefficients(update: Update, schedule: Schedule, t: int, s: int) -> tuple[float, float, float, float]:
-    """(a, b, c, sigma) of the step x_s = a x_t + b x_0 + c eps + sigma z: the mean of each unit vector."""
-    levels = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
-    a, b, c = (update.mean(x_t, x_0, eps, *levels) for x_t, x_0, eps in torch.eye(3, dtype=torch.float64))
-    return float(a), float(b), float(c), update.noise_variance(*levels) ** 0.5 if s > 0 else 0.0
+def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[int] = ()) -> dict[str, float]:
+    """What x_t, x_0, eps, and the x_0 of the steps ``before``, the latest first, are multiplied by in the step to x_s.
+
+    A step is linear in them, so these are the means of unit vectors.
+    """
+    alpha_bar = schedule.alpha_bar
+    names = ("xt", "x0", "eps", "x0_before", "x0_before2")[: 3 + len(before)]
+    x_t, x_0, eps, *earlier = torch.eye(len(names), dtype=torch.float64)
+    past = [Past(float(alpha_bar[r]), torch.zeros_like(x_t), x) for r, x in zip(before, earlier, strict=False)]
+    mean = update.mean(x_t, x_0, eps, float(alpha_bar[t]), float(alpha_bar[s]), past)
+    return dict(zip(names, mean.tolist(), strict=True))
+
+
+def noisy(wish: Wish) -> bool:
+    """Whether any step but the last adds noise."""
+    levels = wish.schedule.alpha_bar[wish.steps].tolist()
+    return any(wish.update.noise_variance(t, s) > 0 for t, s in pairwise(levels))
 
 
 def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
     """Sample, yielding values for the view: previews while it runs ("live"), at the end every frame ("done")."""
     denoiser = Guided(model.denoiser, wish.guidance, len(model.card.classes))
-    count = len(wish.steps)
-    recorder = Recorder(every=stride(count, wish.keep_all))
+    count, (channels, height, width) = len(wish.steps), model.image_shape
+    shape = (len(wish.seeds), height, width, channels)
+    drawn = 3 + noisy(wish)
+    frame_bytes = drawn * math.prod(shape)
+    pause = max(PREVIEW_SECONDS, frame_bytes / PREVIEW_RATE)
+    path = browser_path(FRAMES)
     started, shown = time.monotonic(), 0.0
     step = None
-    for step in sample(
-        denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, labels=wish.labels,
-        update=wish.update, device=model.device,
-    ):  # fmt: skip
-        if recorder.wants(step.index):
-            terms = coefficients(wish.update, wish.schedule, step.t, step.s)
-            recorder.add(Frame(step.t, step.index, step.s, terms), step.x_t, step.x_0)
-        if flag.up:
-            break
-        now = time.monotonic()
-        if now - shown > PREVIEW_SECONDS:
-            shown = now
-            taken = step.index + 1
-            left = (now - started) / taken * (count - taken)
-            yield {
-                "state": "live",
-                "step": taken,
-                "count": count,
-                "preview": data_uri(lossless(step.x_s, step.x_0)),
-                "status": f"step {taken} of {count}, about {left:.1f} s left",
-            }
-    assert step is not None  # timesteps() never gives an empty list
-    taken = step.index + 1
-    # The end repeats the numbers of the step that led to it.
-    last = coefficients(wish.update, wish.schedule, step.t, step.s)
-    recorder.add(Frame(step.s, taken, None, last), step.x_s, step.x_0)
+    with path.open("wb") as file:
+        recorder = Recorder(file, shape, drawn, every=stride(count, frame_bytes, wish.keep_all))
+        for step in sample(
+            denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, labels=wish.labels,
+            update=wish.update, clip=wish.clip, device=model.device,
+        ):  # fmt: skip
+            if recorder.wants(step.index):
+                recorder.add(describe(step, wish), step.x_t, step.x_0, step.eps, step.z)
+            if flag.up:
+                break
+            now = time.monotonic()
+            if now - shown > pause:
+                shown = now
+                taken = step.index + 1
+                left = (now - started) / taken * (count - taken)
+                yield {
+                    "state": "live",
+                    "step": taken,
+                    "count": count,
+                    "shape": shape,
+                    "planes": drawn,
+                    "preview": base64.b64encode(planes(step.x_s, step.x_0, step.eps, step.z, drawn).tobytes()).decode(),
+                    "status": f"step {taken} of {count}, about {left:.1f} s left",
+                }
+        assert step is not None  # timesteps() never gives an empty list
+        taken = step.index + 1
+        # The end repeats the numbers of the step that led to it.
+        end = replace(describe(step, wish), t=step.s, step=taken, s=None)
+        recorder.add(end, step.x_s, step.x_0, step.eps, None)
     seconds = time.monotonic() - started
     what = f"{len(wish.seeds)} image{'s' if len(wish.seeds) > 1 else ''}, {taken} of {count} steps"
     yield {
         "state": "done",
         "stopped": taken < count,
-        "file": browser_file(recorder.pack(), ".frames"),
+        "file": for_browser(path),
         "frames": [vars(frame) for frame in recorder.frames],
         "count": count,
         "T": wish.schedule.T,
         "key": f"{wish.seeds[0]}-{time.time_ns()}",
         "status": f"{'Stopped: ' if taken < count else ''}{what} in {seconds:.1f} s "
-        f"({1000 * seconds / taken:.0f} ms a step) on {describe_device(model.device)}",
+        f"({1000 * seconds / taken:.0f} ms a step)",
         "note": ""
         if recorder.every == 1
         else f"Every {recorder.every}th of the {count} steps is kept as a frame, {len(recorder.frames)} in all; "
-        "“keep every step” keeps them all.",
+        "“keep every step” keeps more.",
     }
+
+
+def describe(step: Step, wish: Wish) -> Frame:
+    """The numbers of a step."""
+    before = wish.steps[: step.index][::-1][:2]
+    return Frame(
+        step.t, step.index, step.s, terms(wish.update, wish.schedule, step.t, step.s, before) | {"z": step.sigma}
+    )
 
 
 @cache
@@ -156,13 +210,13 @@ def opening_run() -> tuple[dict[str, Any], bytes]:
     return value, Path(value["file"]["path"]).read_bytes()
 
 
-Answer = tuple[dict[str, Any], str, str, str, dict[str, Any], dict[str, Any]]
+Answer = tuple[dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
 
 
-def generate(settings: Settings, flag: StopFlag, packed: str, *controls: Any) -> Iterator[Answer]:
+def generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Answer]:
     """Generate's handler, ``controls`` in the order of ``Controls``.
 
-    Yields (view, message at steps, message at seed, frames' path, Generate, Stop).
+    Yields (view, message at steps, message at seed, Generate, Stop).
     """
     idle = gr.update(interactive=True), gr.update(interactive=False)
     busy = gr.update(interactive=False), gr.update(interactive=True)
@@ -173,36 +227,40 @@ def generate(settings: Settings, flag: StopFlag, packed: str, *controls: Any) ->
         wish = read_wish(model, settings, chosen)
     except SamplingError as error:
         at_seed = error.field == "seed"
-        yield gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", packed, *idle
+        yield gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", *idle
         return
     for value in run(model, wish, flag):
-        if value["state"] == "done":
-            yield value, "", "", value["file"]["path"], *idle
-        else:
-            yield value, "", "", packed, *busy
+        yield value, "", "", *(idle if value["state"] == "done" else busy)
 
 
-def export(packed: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The finished run as files: (GIF button, PNG button)."""
-    if not packed:
-        return gr.skip(), gr.skip()
-    path = Path(packed)
-    files = [browser_file(export_gif(path), ".gif"), browser_file(export_png(path), ".png")]
-    animation, picture = (gr.update(value=file["path"], interactive=True) for file in files)
-    return animation, picture
+def take_away(asked: dict[str, Any]) -> dict[str, str]:
+    """A run, whose file is ``asked["file"]``, in another form: {"url", "name"}."""
+    path, form = Path(asked["file"]).resolve(), asked["form"]
+    if path.suffix != FRAMES or not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+        return {"error": "This run is no longer kept; press Generate again."}
+    data = export_png(path) if form == "png" else export_animation(path, form)
+    file = browser_path(f".{form}")
+    file.write_bytes(data)
+    return {"url": served(file), "name": f"ddpm-lab.{form}"}
 
 
-def show_options(sampler: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options that the chosen sampler has: (variance, eta)."""
-    return gr.update(visible=sampler == "DDPM"), gr.update(visible=sampler == "DDIM")
+def show_options(sampler: str) -> tuple[Any, ...]:
+    """The options and the words that the chosen sampler has: (v, eta, about)."""
+    chosen = SAMPLERS[sampler]
+    return *(gr.update(visible=name in chosen.parameters) for name in OPTIONS), about_choice(chosen)
 
 
-def open_tab() -> tuple[dict[str, Any], str]:
-    """What a new visitor finds: (view, frames' path)."""
+def about_choice(choice: About) -> str:
+    """A sampler, a spacing or a way to clip in Markdown: its advice, formula and source."""
+    lines = "\n\n".join(f"${line}$" for line in choice.formula.split(r",\;"))
+    return "\n\n".join(filter(None, (choice.advice, lines, choice.source)))
+
+
+def open_tab() -> dict[str, Any]:
+    """What a new visitor finds in the view."""
     value, frames = opening_run()
     # A file of one's own: Gradio clears old ones away.
-    file = browser_file(frames, ".frames")
-    return value | {"file": file}, file["path"]
+    return value | {"file": browser_file(frames, FRAMES)}
 
 
 def choose_network(name: str) -> tuple[dict[str, Any], str, str]:
@@ -265,10 +323,18 @@ def quality(figures: dict[str, Any]) -> str:
     return f"{text}\n\nMeasured with `{figures['command']}`."
 
 
+def explained(label: str, choices: Mapping[Any, About], value: str) -> gr.Dropdown:
+    """A list to choose from, with words about the choice below it."""
+    chooser = gr.Dropdown([(about.title, name) for name, about in choices.items()], value=value, label=label)
+    words = gr.Markdown(about_choice(choices[value]), latex_delimiters=LATEX, elem_classes="lab-note lab-about")
+    chooser.change(lambda name: about_choice(choices[name]), chooser, words, **QUIET)
+    return chooser
+
+
 def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
     """Build the tab on the page ``demo``; ``sidebar`` holds the schedule's settings."""
     model, start_with = shared_model(), Controls()
-    flag, packed = gr.State(StopFlag()), gr.State("")
+    flag = gr.State(StopFlag())
     control: dict[str, gr.Component] = {}
     with gr.Row():
         with gr.Column(scale=1, min_width=250):
@@ -277,63 +343,54 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
             classes = [ALL_CLASSES, *model.card.classes]
             control["label"] = gr.Dropdown(classes, value=start_with.label, label="class")
             control["count"] = gr.Slider(1, 64, start_with.count, step=1, label="images")
-            sampler = gr.Radio(["DDPM", "DDIM"], value=start_with.sampler, label="sampler")
+            sampler = gr.Dropdown(
+                [(about.title, name) for name, about in SAMPLERS.items()], value=start_with.sampler, label="sampler",
+                elem_id="lab-sampler",
+            )  # fmt: skip
             control["sampler"] = sampler
-            control["steps"] = gr.Number(start_with.steps, label="steps (up to T)", elem_id="lab-steps")
-            at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
-            control["seed"] = gr.Textbox(
-                start_with.seed, label="seed", info="image k uses seed + k", max_lines=1, elem_id="lab-seed"
+            about_sampler = gr.Markdown(
+                about_choice(SAMPLERS[start_with.sampler]), latex_delimiters=LATEX, elem_classes="lab-note lab-about"
             )
+            with gr.Row():
+                control["steps"] = gr.Number(start_with.steps, label="steps", elem_id="lab-steps", min_width=90)
+                control["seed"] = gr.Textbox(
+                    start_with.seed, label="seed", max_lines=1, elem_id="lab-seed", min_width=90
+                )
+            at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
             at_seed = gr.Markdown(elem_classes="lab-message", elem_id="lab-seed-message")
             with gr.Row():
                 start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
                 halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
             with gr.Accordion("More", open=False):
+                for name in OPTIONS:
+                    owners = [about for about in SAMPLERS.values() if name in about.parameters]
+                    parameter = owners[0].parameters[name]
+                    control[name] = gr.Slider(
+                        parameter.minimum, parameter.maximum, getattr(start_with, name), step=0.05,
+                        label=parameter.symbol, info=parameter.about, visible=SAMPLERS[start_with.sampler] in owners,
+                    )  # fmt: skip
                 control["guidance"] = gr.Slider(
                     0, 8, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
                 )
-                control["variance"] = gr.Radio(
-                    [("forward β", "beta"), ("posterior β̃", "posterior")],
-                    value=start_with.variance,
-                    label="DDPM variance σ²",
-                    visible=start_with.sampler == "DDPM",
-                )
-                control["eta"] = gr.Slider(
-                    0,
-                    1,
-                    start_with.eta,
-                    step=0.05,
-                    label="DDIM η",
-                    info="0 = deterministic, 1 = DDPM with the posterior variance",
-                    visible=start_with.sampler == "DDIM",
-                )
-                control["spacing"] = gr.Dropdown(
-                    list(SPACINGS),
-                    value=start_with.spacing,
-                    label="spacing of steps",
-                    info="trailing always starts at T",
-                )
+                control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing)
+                control["clip"] = explained("predicted x₀", CLIPS, start_with.clip)
                 control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
         with gr.Column(scale=3, min_width=320):
-            view = View("reverse", elem_id="lab-reverse")
-            with gr.Row(elem_classes="lab-downloads"):
-                as_gif = gr.DownloadButton("Download GIF", interactive=False, elem_id="lab-gif", size="sm")
-                as_png = gr.DownloadButton("Download PNG", interactive=False, elem_id="lab-png", size="sm")
+            view = View("reverse", elem_id="lab-reverse", server_functions=[take_away])
             line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
             with gr.Accordion("About this network", open=False, elem_id="lab-card"):
                 card = gr.Markdown(about(model), elem_classes="lab-card")
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     at_network: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
-    network.change(choose_network, network, [control["label"], line, card], **quiet)
+    network.change(choose_network, network, [control["label"], line, card], **QUIET)
     network.change(None, network, None, js=tell("store", "assign", "network"))
-    sampler.change(show_options, sampler, [control["variance"], control["eta"]], **quiet)
+    sampler.change(show_options, sampler, [*(control[name] for name in OPTIONS), about_sampler], **QUIET)
     start.click(
         generate,
-        [sidebar, flag, packed, *(control[field.name] for field in fields(Controls))],
-        [view, at_steps, at_seed, packed, start, halt],
+        [sidebar, flag, *(control[field.name] for field in fields(Controls))],
+        [view, at_steps, at_seed, start, halt],
         **at_network,
-        **quiet,
-    ).then(export, packed, [as_gif, as_png], **quiet)
-    halt.click(stop, flag, None, queue=False, **quiet)
-    demo.load(open_tab, None, [view, packed], **at_network, **quiet).then(export, packed, [as_gif, as_png], **quiet)
+        **QUIET,
+    )
+    halt.click(stop, flag, None, queue=False, **QUIET)
+    demo.load(open_tab, None, view, **at_network, **QUIET)

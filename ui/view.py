@@ -76,10 +76,21 @@ class View(gr.HTML):
         return {"type": "object"}
 
 
-def browser_file(data: bytes, suffix: str) -> dict[str, Any]:
-    """Keep bytes where the browser can fetch them by ``url``; Gradio clears them away with its own temporary files."""
+def browser_path(suffix: str) -> Path:
+    """A new, empty file where the browser can fetch it; Gradio clears it away with its own temporary files."""
     folder = get_upload_folder()
     os.makedirs(folder, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=suffix, delete=False) as file:
-        file.write(data)
-    return gr.FileData(path=file.name).model_dump()
+        return Path(file.name)
+
+
+def for_browser(path: Path) -> dict[str, Any]:
+    """Such a file as part of a component's value: the browser gets its ``url``."""
+    return gr.FileData(path=str(path)).model_dump()
+
+
+def browser_file(data: bytes, suffix: str) -> dict[str, Any]:
+    """Keep bytes where the browser can fetch them by ``url``."""
+    path = browser_path(suffix)
+    path.write_bytes(data)
+    return for_browser(path)

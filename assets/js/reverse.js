@@ -1,99 +1,115 @@
-// The reverse process: previews while it runs, then every frame under the player.
+// The reverse process: previews while it runs, then every frame under the player, all samples or one of them.
 
-import { el, fixed, setT, store, subscribe } from "./store.js";
+import { decode, open } from "./frames.js";
 import { Player } from "./player.js";
+import { el, fixed, setT, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
-const CACHE = 64, AHEAD = 12; // a quick drag skips about ten frames at a time
+/** What a frame shows, in the order of its planes; and what a step is made of, with the symbols of its formula. */
+const PLANES = [
+  { kind: "xt", source: "\\xt", words: "the samples", label: "the samples x_t" },
+  { kind: "pred", source: "\\xpred", words: "the end it predicts", label: "the predicted clean images" },
+  { kind: "eps", source: "\\epred", words: "noise seen", label: "the predicted noise" },
+  { kind: "z", source: "z", words: "noise added", label: "the noise that the step adds" },
+];
+const TERMS = { xt: "\\xt", x0: "\\xpred", x0_before: "\\xpred'", x0_before2: "\\xpred''", eps: "\\epred", z: "z" };
 
-/** Frames of one file: a table of offsets, then one image each; decoded when asked for, kept while fresh. */
-class Frames {
-  constructor(buffer) {
-    const table = new DataView(buffer);
-    this.buffer = buffer;
-    this.count = table.getUint32(0, true);
-    this.offset = (i) => table.getUint32(4 + 4 * i, true);
-    this.cache = new Map();
-  }
+const FORMS = [
+  ["gif", "GIF", "an animation that plays everywhere, in 256 colours"],
+  ["webp", "WebP", "an animation with every pixel as it is"],
+  ["mp4", "MP4", "a film"],
+  ["png", "PNG", "the samples"],
+];
 
-  get(i) {
-    let frame = this.cache.get(i);
-    if (frame) this.cache.delete(i);
-    else {
-      const bytes = new Uint8Array(this.buffer, this.offset(i), this.offset(i + 1) - this.offset(i));
-      frame = createImageBitmap(new Blob([bytes], { type: "image/webp" }));
-    }
-    this.cache.set(i, frame);
-    if (this.cache.size > CACHE) {
-      const [oldest, bitmap] = this.cache.entries().next().value;
-      this.cache.delete(oldest);
-      bitmap.then((b) => b.close());
-    }
-    return frame;
-  }
-
-  close() {
-    for (const bitmap of this.cache.values()) bitmap.then((b) => b.close());
-    this.cache.clear();
-  }
-}
-
-export function mount(element, { props, watch }) {
-  const canvas = (name, label) => el("canvas", { class: `lab-pixels ${name}`, role: "img", "aria-label": label, width: 128, height: 128 });
-  const xt = canvas("lab-traj-xt", "the samples x_t"), x0 = canvas("lab-traj-x0", "the predicted clean images");
-  const figure = (view, kind, source, words) =>
-    el("figure", { class: `lab-figure lab-figure-${kind}` }, view,
-      el("figcaption", {}, tex(el("span", {}), source), ` ${words}`));
+export function mount(element, { props, watch, server }) {
+  const views = PLANES.map(({ kind, label }) =>
+    el("canvas", { class: `lab-pixels lab-traj-${kind}`, role: "img", "aria-label": label, width: 128, height: 128 }));
+  const figures = PLANES.map(({ kind, source, words }, k) =>
+    el("figure", { class: `lab-figure lab-figure-${kind}` }, views[k],
+      el("figcaption", {}, tex(el("span", {}), source), ` ${words}`)));
   const progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "sampling" });
   const status = el("p", { class: "lab-status", role: "status" }, "Drawing the first samples …");
   const transport = el("div", {});
-  const formula = tex(el("div", { class: "lab-formula" }),
-    "\\htmlClass{ink-xt}{x_s} = \\num{a}\\,\\xt + \\num{b}\\,\\xpred + \\num{c}\\,\\epred + \\num{z}\\,z");
+  const formula = el("div", { class: "lab-formula" });
+  const which = el("span", { class: "lab-which" });
+  const small = (text, name, action) =>
+    el("button", { type: "button", class: "lab-small", "aria-label": name, title: name, onclick: action }, text);
+  const one = el("div", { class: "lab-one" },
+    small("‹", "the sample before", () => enlarge(only - 1)), which, small("›", "the next sample", () => enlarge(only + 1)),
+    small("All", "show all samples (Escape)", () => enlarge(null)));
+  const toOne = small("Enlarge one", "show one sample alone; a click on it does the same", () => enlarge(0));
+  const away = el("div", { class: "lab-bar lab-away" }, el("span", { class: "lab-choice-label" }, "take away"),
+    ...FORMS.map(([form, name, about]) =>
+      el("button", { type: "button", class: "lab-save", title: about, "data-form": form, disabled: true, onclick: (e) => take(e.target) }, name)));
   const root = el(
     "section", { class: "lab-reverse", "data-state": "empty" },
     formula,
-    el("div", { class: "lab-statusline" }, status, progress),
-    el("div", { class: "lab-row lab-row-two" },
-      figure(xt, "xt", "\\xt", "the samples"),
-      figure(x0, "pred", "\\xpred", "the network's guess of where they end")),
+    el("div", { class: "lab-statusline" }, status, progress, one, toOne),
+    el("div", { class: "lab-trajectory" }, ...figures),
     transport,
     el("div", { class: "lab-notes" }),
+    away,
   );
   element.replaceChildren(root);
   const notes = root.querySelector(".lab-notes");
 
-  let frames = null;
+  let frames = null; // of the last run that ended
+  let live = null; // of the run in progress
   let value = null;
+  let only = null; // the sample that is shown alone
   let generation = 0;
 
-  /** One image holds x_t on the left and the predicted x_0 on the right. */
-  function put(bitmap) {
-    const w = bitmap.width / 2, h = bitmap.height;
-    for (const [view, left] of [[xt, 0], [x0, w]]) {
-      if (view.width !== w || view.height !== h) {
-        view.width = w;
-        view.height = h;
-      }
-      view.getContext("2d").drawImage(bitmap, left, 0, w, h, 0, 0, w, h);
-    }
+  const shown = () => live ?? frames;
+  const paint = (i) => views.forEach((view, plane) => shown().paint(view, i, plane, only));
+
+  function show(i) {
+    if (live || !frames) return;
+    paint(i);
+    fill(formula, Object.fromEntries(Object.entries(value.frames[i].terms).map(([name, v]) => [name, fixed(v, 3)])));
+    root.dataset.frame = i;
   }
 
-  let wanted = 0;
-  async function show(i) {
-    if (!frames) return;
-    const mine = generation, from = wanted;
-    wanted = i;
-    const bitmap = await frames.get(i);
-    if (mine !== generation || wanted !== i) return;
-    put(bitmap);
-    const [a, b, c, z] = value.frames[i].coefficients.map((v) => fixed(v, 3));
-    fill(formula, { a, b, c, z });
-    root.dataset.frame = i;
-    const ahead = i >= from ? 1 : -1;
-    for (let k = 1; k <= AHEAD; k++) {
-      const j = i + ahead * k;
-      if (j >= 0 && j < frames.count) frames.get(j);
+  /** Sample k alone, or with null all of them. */
+  function enlarge(k) {
+    const count = shown()?.samples;
+    if (!count) return;
+    only = k == null || count < 2 ? null : (k + count) % count;
+    one.hidden = only == null;
+    toOne.hidden = only != null || count < 2;
+    which.textContent = only == null ? "" : `${only + 1} of ${count}`;
+    root.dataset.only = only ?? "";
+    paint(live ? 0 : player.index);
+  }
+  views.forEach((view) =>
+    view.addEventListener("click", (event) => {
+      if (!shown()) return;
+      const box = view.getBoundingClientRect();
+      if (only != null) return enlarge(null);
+      const k = shown().at((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+      if (k != null) enlarge(k);
+    }));
+  document.addEventListener("keydown", (event) => event.key === "Escape" && visible && only != null && enlarge(null));
+
+  /** The box of a picture keeps its place whether it holds all samples or one. */
+  function fit() {
+    root.style.setProperty("--aspect", shown().aspect);
+    enlarge(only != null && only < shown().samples ? only : null);
+  }
+
+  /** The run that is shown as a file. */
+  async function take(button) {
+    const words = button.textContent;
+    button.disabled = true;
+    button.textContent = "…";
+    try {
+      const answer = await server.take_away({ file: value.file.path, form: button.dataset.form });
+      if (answer.error) notes.textContent = answer.error;
+      else el("a", { href: answer.url, download: answer.name }).click();
+    } catch {
+      notes.textContent = "The server did not answer; try again.";
     }
+    button.textContent = words;
+    button.disabled = false;
   }
 
   const linked = () => value?.T && store.schedule && value.T === store.schedule.T;
@@ -110,14 +126,21 @@ export function mount(element, { props, watch }) {
       };
     },
   });
-  let open = false;
-  new IntersectionObserver((entries) => (open = entries.at(-1).isIntersecting)).observe(root);
+  let visible = false;
+  new IntersectionObserver((entries) => (visible = entries.at(-1).isIntersecting)).observe(root);
   subscribe((changes) => {
-    if (!changes.has("t") || open || !frames || !linked() || changes.has("schedule")) return;
+    if (!changes.has("t") || visible || !frames || !linked() || changes.has("schedule")) return;
     const nearest = value.frames.reduce((best, f, i, all) =>
       Math.abs(f.t - store.t) < Math.abs(all[best].t - store.t) ? i : best, 0);
     player.go(nearest);
   });
+
+  /** x_s as a sum of what the sampler uses: a term that is zero in every step is none of its. */
+  function write() {
+    const used = Object.keys(TERMS).filter((name) => value.frames.some(({ terms }) => terms[name]));
+    const sum = used.map((name) => `\\num{${name}}\\,${TERMS[name]}`).join(" + ");
+    tex(formula, `\\htmlClass{ink-xt}{x_s} = ${sum}`);
+  }
 
   async function sync() {
     const next = props.value;
@@ -130,27 +153,28 @@ export function mount(element, { props, watch }) {
     if (next.state === "live") {
       player.pause();
       progress.value = next.step / next.count;
-      const bitmap = await createImageBitmap(await (await fetch(next.preview)).blob());
-      if (mine !== generation) return;
-      put(bitmap);
-      bitmap.close();
+      live = decode(next.preview, next.shape, next.planes);
+      fit();
       root.dataset.state = "live";
       root.dataset.previews = +(root.dataset.previews ?? 0) + 1;
     } else if (next.state === "done") {
       const buffer = await (await fetch(next.file.url)).arrayBuffer();
       if (mine !== generation) return;
-      frames?.close();
-      frames = new Frames(buffer);
+      frames = open(buffer);
+      live = null;
       value = next;
       notes.textContent = next.note;
+      for (const button of away.querySelectorAll("button")) button.disabled = false;
+      write();
       player.setCount(frames.count);
       player.go(frames.count - 1);
-      await show(frames.count - 1);
+      fit();
+      show(frames.count - 1);
       root.dataset.state = next.stopped ? "stopped" : "ready";
       root.dataset.run = next.key;
     } else root.dataset.state = next.state;
   }
+  one.hidden = toOne.hidden = true;
   watch("value", sync);
   sync();
 }
-

@@ -236,20 +236,26 @@ def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None
         page.wait_for_selector(f".lab-reverse[data-frame='{frame}']")
         assert np.abs(pixels(page, ".lab-traj-xt") - last).mean() > 5
     # Half-way the guess of the end is closer to it than the samples are.
-    guess, now = pixels(page, ".lab-traj-x0"), pixels(page, ".lab-traj-xt")
+    guess, now = pixels(page, ".lab-traj-pred"), pixels(page, ".lab-traj-xt")
     assert np.abs(guess - last).mean() < np.abs(now - last).mean()
     assert [url for url in requests if not url.startswith("blob:")] == []
 
-    expect(page.locator("#lab-gif")).to_be_enabled()
+    # Enlarged, one sample is shown alone in all four; Escape brings the others back.
+    page.locator(".lab-traj-xt").click(position={"x": 5, "y": 5})
+    page.wait_for_selector(".lab-reverse[data-only='0']")
+    alone = pixels(page, ".lab-traj-xt")
+    assert alone.shape == (32, 32, 3)
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".lab-reverse[data-only='']")
+    assert np.array_equal(pixels(page, ".lab-traj-xt")[:32, :32], alone)
+
     assert run == page.get_attribute(".lab-reverse", "data-run")
-    with page.expect_download() as download:
-        page.click("#lab-gif")
-    download.value.save_as(tmp_path / "run.gif")
+    for form in ("gif", "png"):
+        with page.expect_download() as download:
+            page.click(f".lab-away [data-form={form}]")
+        download.value.save_as(tmp_path / f"run.{form}")
     with Image.open(tmp_path / "run.gif") as animation:
         assert animation.n_frames == 21
-    with page.expect_download() as download:
-        page.click("#lab-png")
-    download.value.save_as(tmp_path / "run.png")
     with Image.open(tmp_path / "run.png") as picture:
         assert picture.size[0] >= 400
 
