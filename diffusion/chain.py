@@ -61,15 +61,21 @@ def counted(x: Tensor, edges: Array) -> Distribution:
     return Distribution(values.mean().item(), 0.0, values.var(correction=0).item(), 0.0, share, np.zeros_like(share))
 
 
-def closed_form(x_0: Tensor, alpha_bar_t: float, edges: Array) -> Distribution:
+def levels(x_0: Tensor) -> tuple[Array, Array]:
+    """The values that x_0 has, at most 256 in an 8-bit picture, and how many pixel values are of each."""
+    level, count = np.unique(x_0.double().numpy(), return_counts=True)
+    return level, count.astype(np.float64)
+
+
+def closed_form(level: Array, count: Array, alpha_bar_t: float, edges: Array) -> Distribution:
     """The distribution that the values of x_t have by q(x_t | x_0) (eq. 4), and by how much a sample strays from it.
 
     Args:
-        x_0: float32, of 8-bit pictures: its distinct values are gone through one by one.
+        level, count: (K,) the values that x_0 has and how many are of each, as ``levels`` finds them.
         alpha_bar_t: in [0, 1].
     """
-    level, count = np.unique(x_0.numpy(), return_counts=True)
-    level, part, pixels = level.astype(np.float64), count / count.sum(), int(count.sum())
+    pixels = float(count.sum())
+    part = count / pixels
     a, b = math.sqrt(alpha_bar_t), math.sqrt(1 - alpha_bar_t)
     mean = float(part @ level)
     spread = float(part @ (level - mean) ** 2)

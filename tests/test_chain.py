@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from diffusion import process
-from diffusion.chain import closed_form, counted, walk
+from diffusion.chain import closed_form, counted, levels, walk
 from diffusion.schedule import make_schedule
 
 EDGES = np.linspace(-4, 4, 33)
@@ -31,7 +31,7 @@ def test_walk_visits_every_step_and_is_the_chain() -> None:
 @pytest.mark.parametrize("t", [0, 1, 30, 60])
 def test_many_chains_agree_with_the_closed_form_within_its_errors(t: int) -> None:
     schedule, x_0, runs = make_schedule("linear", 60, beta_end=0.08), picture(400), 300
-    expected = closed_form(x_0, float(schedule.alpha_bar[t]), EDGES)
+    expected = closed_form(*levels(x_0), float(schedule.alpha_bar[t]), EDGES)
     generator = torch.Generator().manual_seed(1)
     found = []
     for _ in range(runs):
@@ -47,6 +47,6 @@ def test_many_chains_agree_with_the_closed_form_within_its_errors(t: int) -> Non
 
 
 def test_shares_add_up_to_what_lies_between_the_edges() -> None:
-    expected = closed_form(picture(400), 0.5, np.array([-np.inf, 0.0, np.inf]))
+    expected = closed_form(*levels(picture(400)), 0.5, np.array([-np.inf, 0.0, np.inf]))
     assert expected.share.sum() == pytest.approx(1)
-    assert closed_form(picture(400), 1.0, EDGES).share.sum() == pytest.approx(1)
+    assert closed_form(*levels(picture(400)), 1.0, EDGES).share.sum() == pytest.approx(1)

@@ -16,9 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from diffusion import chain
 from diffusion.checkpoint import available
 from diffusion.denoiser import ExactDenoiser
-from diffusion.images import to_bytes
+from diffusion.images import to_bytes, to_unit
 from diffusion.likelihood import ErrorCurve, kl_extra, loss_weight, measure_errors
 from diffusion.sampler import SAMPLERS, SamplingError, sample
 from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
@@ -127,6 +128,57 @@ def test_only_bundled_pictures_have_names_that_a_link_can_hold(tmp_path: Path) -
     Image.new("RGB", (4, 4)).save(other)
     assert forward_tab.sample_name(copy) == sample.stem
     assert forward_tab.sample_name(other) is None
+
+
+def noising(path: Path, seed: int = 0) -> dict[str, Any]:
+    """What the browser asks with, of a picture that it was sent."""
+    value = forward_tab.forward_value(path, seed)
+    return {"file": value["file"]["path"]} | {key: value[key] for key in ("width", "height", "channels")}
+
+
+def test_sent_picture_and_noise_are_read_back(tmp_path: Path) -> None:
+    pixels = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)
+    Image.fromarray(pixels).save(tmp_path / "odd.png")
+    x_0, eps = forward_tab.read_noising(noising(tmp_path / "odd.png", seed=4))
+    assert np.array_equal(to_bytes(x_0), pixels)
+    expected = torch.randn(3, 5, 3, generator=torch.Generator().manual_seed(4)).permute(2, 0, 1)
+    torch.testing.assert_close(eps, expected, rtol=0, atol=0.51 / forward_tab.EPS_UNIT)
+
+
+def test_no_other_file_can_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "secret.noising").write_bytes(bytes(100))
+    size = {"width": 2, "height": 2, "channels": 3}
+    for file in (str(tmp_path / "secret.noising"), "/etc/passwd", "../app.py", ""):
+        with pytest.raises((ValueError, FileNotFoundError)):
+            forward_tab.read_noising(size | {"file": file})
+
+
+@pytest.mark.parametrize(("T", "count"), [(1000, 60), (20, 21)])
+def test_noising_goes_from_the_picture_to_its_noise(tmp_path: Path, T: int, count: int) -> None:
+    Image.effect_noise((96, 64), 60).convert("RGB").save(tmp_path / "photo.png")
+    asked_for = noising(tmp_path / "photo.png") | {"settings": asked(T=T)["settings"]}
+    x_0, eps = forward_tab.read_noising(asked_for)
+    schedule = make_schedule("linear", T)
+    frames = forward_tab.noising_frames(x_0, eps, schedule)
+    assert len(frames) == count
+    assert np.array_equal(np.asarray(frames[0]), to_bytes(x_0))
+    assert np.array_equal(np.asarray(frames[-1]), to_bytes(schedule.signal[T] * x_0 + schedule.noise[T] * eps))
+    file = forward_tab.export_noising(asked_for | {"format": "webp"})
+    assert file["name"] == f"noising-linear-T{T}.webp"
+    with Image.open(file["path"]) as animation:
+        assert animation.size == (192, 128)  # small pictures are enlarged
+        assert animation.n_frames == count
+        assert np.array_equal(np.asarray(animation.convert("RGB"))[::2, ::2], to_bytes(x_0))
+
+
+def test_page_expects_of_a_picture_what_the_closed_form_says() -> None:
+    x_0 = to_unit(torch.randint(0, 200, (3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)))
+    counts = torch.bincount(torch.from_numpy(to_bytes(x_0)).flatten().long(), minlength=256).tolist()
+    edges = np.linspace(-4, 4, 65)
+    expected = chain.closed_form(*chain.levels(x_0), 0.3, edges)
+    found = json.loads(json.dumps(forward_tab.expect({"counts": counts, "alpha_bar_t": 0.3, "edges": edges.tolist()})))
+    for name, value in found.items():
+        np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-9)
 
 
 def test_run_keeps_every_step_and_packs_what_it_saw() -> None:

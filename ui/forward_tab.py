@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import filecmp
+import math
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 import torch
+from gradio.utils import get_upload_folder
+from PIL import Image
+from torch import Tensor
 
-from diffusion.images import ImageError, open_image
+from diffusion.animation import animate
+from diffusion.chain import closed_form
+from diffusion.images import ImageError, open_image, to_bytes, to_pil, to_tensor, to_unit
+from diffusion.process import q_sample
+from diffusion.schedule import Schedule
+from ui.sidebar import read_schedule
 from ui.view import ASSETS, FROM_LINK, View, browser_file
 
 SAMPLES = ASSETS / "samples"
 MAX_SEED = 2**53 - 1  # what a browser can say exactly
+FRAMES, SECONDS = 60, 5  # of an animation
+SUFFIX = ".noising"
 EPS_UNIT = 4096  # eps travels as int16 in steps of 1/4096: +-8 standard deviations, far below one grey level
 
 
@@ -32,6 +43,58 @@ def sample_pictures() -> list[Path]:
     """The bundled pictures, the one shown first in front."""
     found = sorted(path for path in SAMPLES.glob("*") if path.suffix in {".jpg", ".png"})
     return sorted(found, key=lambda path: path.stem != "cat")
+
+
+def read_noising(asked: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """x_0 in [-1, 1] and eps, (C, H, W) float32, from a file that ``forward_value`` has made.
+
+    ``asked``: {"file": its path, as the browser knows it, "width", "height", "channels"}.
+
+    Raises:
+        ValueError: not one of those files.
+    """
+    # Only the name counts, so that nothing but these files can be asked for.
+    path = Path(get_upload_folder()) / Path(asked["file"]).name
+    if path.suffix != SUFFIX:
+        raise ValueError(f"{path.name} is not a picture of this page")
+    shape = asked["height"], asked["width"], asked["channels"]
+    data, n = path.read_bytes(), math.prod(shape)
+    pixels = np.frombuffer(data, np.uint8, n).reshape(shape)
+    eps = np.frombuffer(data, "<i2", n, offset=n + n % 2).reshape(shape) / EPS_UNIT
+    return to_tensor(to_pil(pixels)), torch.from_numpy(eps.transpose(2, 0, 1).astype(np.float32))
+
+
+def noising_frames(x_0: Tensor, eps: Tensor, schedule: Schedule) -> list[Image.Image]:
+    """q(x_t | x_0) with one eps, from t = 0 to T: every step of a short schedule, else about 60 of them."""
+    steps = np.unique(np.round(np.linspace(0, schedule.T, FRAMES)).astype(int))
+    levels = schedule.alpha_bar[steps]
+    return [to_pil(to_bytes(q_sample(x_0, float(alpha_bar_t), eps))) for alpha_bar_t in levels]
+
+
+def export_noising(asked: dict[str, Any]) -> dict[str, str]:
+    """The noising as an animation about five seconds long: {"path", "name"} of a file that the browser may fetch.
+
+    ``asked``: as for ``read_noising``, and {"settings", "format": one of ``animation.FORMATS``}.
+    """
+    schedule, format = read_schedule(asked["settings"]), asked["format"]
+    x_0, eps = read_noising(asked)
+    frames = noising_frames(x_0, eps, schedule)
+    scale = max(1, 256 // max(frames[0].size))
+    data = animate(frames, format, milliseconds=SECONDS * 1000 // len(frames), scale=scale)
+    file = browser_file(data, f".{format}")
+    return {"path": file["path"], "name": f"noising-{schedule.family}-T{schedule.T}.{format}"}
+
+
+def expect(asked: dict[str, Any]) -> dict[str, Any]:
+    """How the pixel values of x_t are distributed by q(x_t | x_0): ``chain.Distribution`` with lists for arrays.
+
+    ``asked``: {"counts": how many values of x_0 have each of the 256 grey levels, "alpha_bar_t", "edges" of the bins}.
+    """
+    count = np.array(asked["counts"], dtype=np.float64)
+    level = to_unit(torch.arange(len(count))).double().numpy()
+    there = count > 0
+    expected = closed_form(level[there], count[there], asked["alpha_bar_t"], np.array(asked["edges"]))
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(expected).items()}
 
 
 def sample_name(path: str | Path) -> str | None:
@@ -55,7 +118,7 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
     padding = b"\0" * (pixels.size % 2)  # int16 must begin at an even byte
     height, width, channels = pixels.shape
     return {
-        "file": browser_file(pixels.tobytes() + padding + scaled.tobytes(), ".noising"),
+        "file": browser_file(pixels.tobytes() + padding + scaled.tobytes(), SUFFIX),
         "width": width,
         "height": height,
         "channels": channels,
@@ -112,6 +175,7 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
                 [str(path) for path in sample_pictures()], picture, label="or one of these", elem_id="lab-samples"
             )
             redraw = gr.Button("Draw another ε", elem_id="lab-redraw")
+    View("panels", elem_id="lab-panels", server_functions=[export_noising, expect])
     picture.change(
         show_picture,
         [picture, shown, seed],

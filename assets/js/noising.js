@@ -2,19 +2,37 @@
 
 export const BINS = 64;
 export const SPAN = 4; // the histogram runs from -4 to 4
+export const LEVEL = 127.5; // grey levels that a value of 1 is: x_0 is in [-1, 1]
 const EPS_UNIT = 4096; // eps is sent as int16 in steps of 1/4096
 
-/** Draws with a fixed x_0 and eps, both as Float32 in units of 127.5, (H W C). */
+/** Draws with a fixed x_0 and eps, both as Float32 in grey levels about mid-grey, (H W C). */
 export class Noising {
   constructor(width, height, channels, buffer) {
     Object.assign(this, { width, height, channels });
     const n = width * height * channels;
     const x0 = new Uint8Array(buffer, 0, n);
     const eps = new Int16Array(buffer, n + (n % 2), n);
-    this.x0 = Float32Array.from(x0, (v) => v - 127.5);
-    this.eps = Float32Array.from(eps, (v) => (v / EPS_UNIT) * 127.5);
+    this.x0 = Float32Array.from(x0, (v) => v - LEVEL);
+    this.eps = Float32Array.from(eps, (v) => (v / EPS_UNIT) * LEVEL);
     this.bins = new Float32Array(BINS);
-    this.meanSquare = this.x0.reduce((sum, v) => sum + v * v, 0) / n / 127.5 ** 2; // of x_0 in [-1, 1]
+    this.meanSquare = this.x0.reduce((sum, v) => sum + v * v, 0) / n / LEVEL ** 2; // of x_0 in [-1, 1]
+  }
+
+  /** The same picture with other values in place of x_0. */
+  with(x0) {
+    return Object.assign(Object.create(Noising.prototype), this, { x0 });
+  }
+
+  /** How many values of x_0 have each of the 256 grey levels. */
+  levels() {
+    const counts = new Array(256).fill(0);
+    for (const v of this.x0) counts[v + LEVEL]++;
+    return counts;
+  }
+
+  /** Where in x_0 and eps a channel of a pixel is. */
+  at(x, y, channel) {
+    return (y * this.width + x) * this.channels + channel;
   }
 
   /** Paint a x_0 + b eps into a canvas, 0 as mid-grey; every ``stride``-th pixel only. */
@@ -26,9 +44,9 @@ export class Noising {
     const green = channels === 3 ? 1 : 0, blue = 2 * green;
     for (let y = 0, o = 0; y < h; y++) {
       for (let x = 0, i = y * stride * this.width * channels; x < w; x++, o += 4, i += stride * channels) {
-        out[o] = a * x0[i] + b * eps[i] + 127.5;
-        out[o + 1] = a * x0[i + green] + b * eps[i + green] + 127.5;
-        out[o + 2] = a * x0[i + blue] + b * eps[i + blue] + 127.5;
+        out[o] = a * x0[i] + b * eps[i] + LEVEL;
+        out[o + 1] = a * x0[i + green] + b * eps[i + green] + LEVEL;
+        out[o + 2] = a * x0[i + blue] + b * eps[i + blue] + LEVEL;
       }
     }
     context.putImageData(image, 0, 0);
@@ -37,7 +55,7 @@ export class Noising {
   /** The density of the values a x_0 + b eps in each bin, from at most some 50,000 of them. */
   density(a, b) {
     const { x0, eps, bins } = this;
-    const scale = BINS / (2 * SPAN) / 127.5, middle = BINS / 2;
+    const scale = BINS / (2 * SPAN) / LEVEL, middle = BINS / 2;
     const stride = Math.max(1, Math.floor(x0.length / 50_000) | 1);
     bins.fill(0);
     let count = 0;

@@ -2,7 +2,7 @@
 
 import { chart } from "./chart.js";
 import { handles } from "./handles.js";
-import { assign, digits, download, edit, el, fixed, PINS, stepAtSnr, store, subscribe } from "./store.js";
+import { assign, button, digits, download, edit, el, fixed, PINS, stepAtSnr, store, subscribe } from "./store.js";
 import { tex } from "./tex.js";
 
 const THUMB = 128; // pixels of a picture's longer side, about
@@ -25,8 +25,6 @@ export function mount(element, { props }) {
     el("div", { class: "lab-formula" }),
     "q(\\xt\\mid \\xs)=\\mathcal N\\big(\\sqrt{1-\\beta_t}\\,\\xs,\\ \\beta_t \\mathbf I\\big),\\quad \\ab_t=\\prod_{s=1}^{t}(1-\\beta_s),\\quad \\mathrm{SNR}(t)=\\frac{\\ab_t}{1-\\ab_t}",
   );
-  const button = (text, title, onclick, name) =>
-    el("button", { type: "button", class: "lab-save", title, onclick, "data-do": name }, text);
   const pin = button("Pin this schedule", "keep its curves and picture to compare with", pinIt, "pin");
   let matched = "t";
   const match = choice("pictures at the same", [["t", "t/T"], ["snr", "SNR"]], matched, (value) => {

@@ -48,7 +48,8 @@ export const store = {
   t: 0,
   pins: [], // schedules as above, kept to compare with
   axis: "t", // what curves are drawn over: "t", "u" (t/T) or "log_snr"
-  picture: null, // {noising}: the picture of the forward tab, and how to draw it at any level
+  picture: null, // {noising, value}: the picture of the forward tab, how to draw it at any level, and what was sent of it
+  stage: null, // {views, pictured, play}: the forward tab's canvases, what holds the first, and how to play all steps
   network: null, // the name of the one that was chosen last
   server: null, // the sidebar's functions in Python
   limits: null, // {points, log_snr} of a drawn schedule
@@ -151,6 +152,10 @@ export function el(tag, attributes = {}, ...children) {
   node.append(...children.filter((c) => c != null));
   return node;
 }
+
+/** A button; name is what tests find it by. */
+export const button = (text, title, onclick, name) =>
+  el("button", { type: "button", class: "lab-save", title, onclick, "data-do": name }, text);
 
 /** A symbol with its index set low: symbol("β_T"). */
 export function symbol(text) {

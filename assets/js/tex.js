@@ -12,6 +12,8 @@ const macros = {
   "\\ab": "\\bar\\alpha",
   // A live number: \num{name} is later filled by name.
   "\\num": "\\htmlClass{num num-#1}{0.000}",
+  "\\numt": "\\htmlClass{num num-#1 ink-xt}{0.000}",
+  "\\numo": "\\htmlClass{num num-#1 ink-x0}{0.000}",
 };
 
 export function tex(node, source) {

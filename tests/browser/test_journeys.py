@@ -6,11 +6,16 @@ import io
 import itertools
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from diffusion.animation import FORMATS
+from diffusion.chain import closed_form, levels
+from diffusion.images import to_tensor
+from diffusion.process import posterior_mean, posterior_variance
 from diffusion.schedule import make_schedule
 
 SLIDER = ".lab-forward .lab-player input[type=range]"
@@ -216,6 +221,89 @@ def test_file_that_is_no_picture_is_refused_in_a_sentence(page: Page, tmp_path: 
     assert "Traceback" not in message.inner_text()
     assert page.get_attribute(".lab-forward", "data-picture") == picture
     go_to_step(page, 700)
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").replace(",", ""))
+
+
+def test_chain_is_walked_to_t_and_agrees_with_the_closed_form(page: Page, tmp_path: Path) -> None:
+    x_0 = to_tensor(Image.fromarray(photo(tmp_path / "photo.png").astype(np.uint8)))
+    first = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, tmp_path / "photo.png")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    page.click("#lab-chain summary")
+    schedule, edges = make_schedule("linear"), np.linspace(-4, 4, 65)
+    for t in (400, 399, 1000):  # on, one back, and on from there
+        go_to_step(page, t)
+        page.wait_for_selector(f"#lab-chain[data-t='{t}']")
+        expected = closed_form(*levels(x_0), float(schedule.alpha_bar[t]), edges)
+        mean, variance, bins = page.locator("#lab-chain tbody tr").all()
+        for row, value, error in (
+            (mean, expected.mean, expected.mean_error),
+            (variance, expected.variance, expected.variance_error),
+        ):
+            _, found, said, _ = row.locator("td").all_inner_texts()
+            assert [number(part) for part in said.split(" ± ")] == pytest.approx([value, error], abs=6e-4)
+            assert abs(number(found) - value) < 4.5 * error
+            assert number(found) != number(said.split(" ± ")[0])
+        within, of = bins.locator("td").nth(1).inner_text().split(" of ")
+        assert int(within) / int(of) > 0.8
+    walked = pixels(page, "#lab-chain canvas")
+    assert np.abs(walked - pixels(page, ".lab-xt")).mean() > 40  # noise of its own
+    page.click("#lab-chain [data-do=walk-seed]")
+    page.wait_for_function("location.hash.includes('walk=1')")
+
+
+def test_posterior_of_the_pixel_that_is_clicked(page: Page, tmp_path: Path) -> None:
+    array = photo(tmp_path / "photo.png")
+    first = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, tmp_path / "photo.png")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    go_to_step(page, 200)
+    width, height = page.eval_on_selector(".lab-xt", "c => [c.clientWidth, c.clientHeight]")
+    page.locator(".lab-xt").click(position={"x": width * 40.5 / 64, "y": height * 10.5 / 48})
+    panel = page.locator("#lab-posterior[data-t='200']")
+    expect(panel.get_by_label("column of the pixel")).to_have_value("40")
+    expect(panel.get_by_label("row of the pixel")).to_have_value("10")
+    panel.get_by_label("channel").select_option("green")
+
+    def shown(name: str) -> float:
+        return number(panel.locator(f".katex-html .num-{name} .mord").first.inner_text())
+
+    page.wait_for_function("location.hash.includes('pixel=40+10+1')")
+    schedule, x_0 = make_schedule("linear"), array[10, 40, 1] / 127.5 - 1
+    assert shown("x0") == pytest.approx(x_0, abs=1e-4)
+    pair = float(schedule.alpha_bar[200]), float(schedule.alpha_bar[199])
+    mean = posterior_mean(np.array(x_0), np.array(shown("xt")), *pair)
+    assert shown("mean") == pytest.approx(float(mean), abs=3e-4)
+    assert shown("bt") == pytest.approx(posterior_variance(*pair), rel=1e-3)
+    assert shown("beta") == pytest.approx(schedule.beta[200], rel=1e-3)
+    go_to_step(page, 1)  # nothing is left to know: a line at x_0
+    expect(panel.page.locator("#lab-posterior [role=status]")).to_contain_text("x₀ itself")
+    go_to_step(page, 0)
+    expect(panel.page.locator("#lab-posterior [role=status]")).to_contain_text("No step leads to t = 0")
+
+
+def test_noising_is_saved_as_animation(page: Page, tmp_path: Path) -> None:
+    array = photo(tmp_path / "photo.png")
+    first = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, tmp_path / "photo.png")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    page.click("#lab-saving summary")
+    for format in FORMATS:
+        with page.expect_download() as download:
+            page.click(f"[data-do=noising-{format}]")
+        assert download.value.suggested_filename == f"noising-linear-T1000.{format}"
+        download.value.save_as(tmp_path / f"noising.{format}")
+    for format in ("gif", "webp"):
+        with Image.open(tmp_path / f"noising.{format}") as animation:
+            assert animation.n_frames == 60
+            off = np.abs(np.asarray(animation.convert("RGB"))[::4, ::4].astype(int) - array)
+            assert off.max() == 0 if format == "webp" else off.mean() < 10
+    with av.open(tmp_path / "noising.mp4") as film:
+        decoded = next(film.decode(video=0)).to_ndarray(format="rgb24")
+    assert np.abs(decoded[::4, ::4].astype(int) - array).mean() < 6
 
 
 def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None:
