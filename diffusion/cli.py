@@ -38,7 +38,7 @@ def _train(args: argparse.Namespace) -> None:
 
     from accelerate import Accelerator
 
-    from diffusion.checkpoint import Card
+    from diffusion.checkpoint import Card, load_model
     from diffusion.device import best_precision
     from diffusion.folders import load_data
     from diffusion.train import RECIPES, TrainConfig, train
@@ -65,14 +65,20 @@ def _train(args: argparse.Namespace) -> None:
     network = replace(
         recipe.network, **given(type(recipe.network)), channels=data.images.shape[1], num_classes=len(classes),
     )  # fmt: skip
+    start = None if args.init is None else load_model(args.init)
+    if start is not None:
+        _check_labels(args.data, data, start.card)
+        if replace(start.card.network, dropout=network.dropout) != network:
+            raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with.")
     card = Card(
         name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
-        data=args.about_data, licence=args.licence, command=_command(args), images_seen=0, seconds=0.0,
+        data=args.about_data, licence=args.licence, command=_command(args),
+        images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
     )  # fmt: skip
     processes = _processes(args)
     precision = best_precision(processes.device) if args.precision == "auto" else args.precision
     accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
-    weights = train(data, network, config, args.run, card, accelerator)
+    weights = train(data, network, config, args.run, card, accelerator, start.denoiser.network if start else None)
     if processes.is_main_process:
         print(weights)
     accelerator.end_training()
@@ -376,6 +382,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--name", required=True, help="name of the network")
     train.add_argument("--config", help="digits, emoji, or cifar10, the paper's: sets all that follows "
                                         "(default: that of --data if there is one, else emoji)")  # fmt: skip
+    train.add_argument("--init", metavar="MODEL", help="begin with the weights of a network, by name or path")
     train.add_argument("--title", default="", help="for the card (default: the name)")
     train.add_argument("--about-data", default="", help="where the data is from, for the card")
     train.add_argument("--licence", default="", help="licence of the data, for the card")

@@ -336,8 +336,11 @@ def loss_csv(history: LossHistory) -> str:
 
 
 def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folder: Path, card: Card,
-          accelerator: Accelerator) -> Path:  # fmt: skip
+          accelerator: Accelerator, start: UNet | None = None) -> Path:  # fmt: skip
     """Train, or go on with the run in ``folder``; returns the path of the averaged weights.
+
+    ``start`` is a network of the same architecture whose weights a new run begins with; ``card`` then counts the images
+    and seconds of its own training, and those of this run are added.
 
     Written as it goes: state.pt (all that is needed to go on), NAME.safetensors and its card, log.csv, loss_by_t.csv
     and .png, samples/step-STEP.png.
@@ -358,6 +361,8 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
 
     torch.manual_seed(config.seed)
     network = UNet(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     average = copy.deepcopy(network).requires_grad_(False).eval()
     model, optimizer = accelerator.prepare(network, torch.optim.AdamW(
         network.parameters(), lr=config.lr, betas=(0.9, config.beta2), weight_decay=config.weight_decay, fused=True
@@ -372,7 +377,8 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
             return
         write_atomically(state_path, run.to_bytes(config))
         save_model(weights_path, average, replace(
-            card, images_seen=run.step * config.batch, seconds=round(run.seconds), network=network_config
+            card, images_seen=card.images_seen + run.step * config.batch, seconds=round(card.seconds + run.seconds),
+            network=network_config,
         ))  # fmt: skip
 
     def gradient_norm() -> float:

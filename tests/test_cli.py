@@ -290,7 +290,9 @@ def test_loss_refuses_images_of_another_kind(
     assert message in refused(capsys, *arguments, "--out", str(tmp_path / "a.json"))
 
 
-def test_train_makes_a_model_that_sample_can_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_makes_a_model_that_sample_and_another_run_can_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, run = tmp_path / "data.npz", tmp_path / "run"
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
     np.savez(data, x_train=images, y_train=np.arange(8, dtype=np.uint8) % 2)
@@ -300,6 +302,12 @@ def test_train_makes_a_model_that_sample_can_use(tmp_path: Path, monkeypatch: py
     assert main(arguments) == 0
     made = sample(str(run / "new.safetensors"), tmp_path / "a.npz", "--count", "2")
     assert made["images"].shape == (2, 8, 8, 1)
+
+    begun = ["--init", str(run / "new.safetensors"), "--run", str(tmp_path / "on")]
+    assert main([*arguments, *begun]) == 0
+    assert json.loads((tmp_path / "on" / "new.json").read_text())["images_seen"] == 16
+    assert main([*arguments, *begun, "--run", str(tmp_path / "other"), "--widths", "16", "16"]) == 1
+    assert "another architecture" in capsys.readouterr().err
 
 
 def test_images_with_classes_of_other_names_are_refused(

@@ -199,6 +199,19 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     assert_same_state(run(tmp_path), first)
 
 
+def test_a_run_begins_with_the_weights_it_is_given_and_counts_their_training(tmp_path: Path) -> None:
+    run(tmp_path / "first")
+    first = load_model(str(tmp_path / "first" / "toy.safetensors"))
+    counted = dataclasses.replace(card(), images_seen=first.card.images_seen, seconds=100.0)
+    config = dataclasses.replace(CONFIG, images=CONFIG.batch, lr=1e-12, weight_decay=0.0)
+    train.train(toy_set(), NETWORK, config, tmp_path / "second", counted, Accelerator(cpu=True),
+                first.denoiser.network)  # fmt: skip
+    second = load_model(str(tmp_path / "second" / "toy.safetensors"))
+    for name, weight in first.denoiser.network.state_dict().items():
+        assert torch.equal(weight, second.denoiser.network.state_dict()[name]), name
+    assert second.card.images_seen == CONFIG.images + CONFIG.batch and second.card.seconds >= 100
+
+
 def test_another_seed_is_another_run(tmp_path: Path) -> None:
     a, b = run(tmp_path / "a"), run(tmp_path / "b", dataclasses.replace(CONFIG, seed=1))
     assert not torch.equal(a["network"]["enter.weight"], b["network"]["enter.weight"])
