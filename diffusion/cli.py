@@ -240,13 +240,16 @@ def _loss(args: argparse.Namespace) -> None:
     _check_seed(args.seed, 1)
     if args.levels < 2:
         raise CommandError(f"--levels must be at least 2, not {args.levels}.")
+    if args.noises < 1:
+        raise CommandError(f"--noises must be at least 1, not {args.noises}.")
 
     from tqdm import tqdm
 
     from diffusion.checkpoint import load_model, write_atomically
     from diffusion.folders import BUNDLED, load_data
     from diffusion.images import to_unit
-    from diffusion.likelihood import measure_errors, measuring_levels
+    from diffusion.measure import measure_errors, measuring_levels
+    from diffusion.reference import measure_references, other_images
 
     model = load_model(args.model, _device(args.device))
     images = args.images or (model.card.name if model.card.name in BUNDLED else "digits")
@@ -259,17 +262,22 @@ def _loss(args: argparse.Namespace) -> None:
     _check_labels(images, data, model.card)
     classes = len(model.card.classes)
     chosen = data.spread(args.count)
-    levels = measuring_levels(model.card.training_schedule(), args.levels)
+    others = other_images(images, chosen)
+    levels = measuring_levels(model.card.training_schedule(), args.levels, args.seed)
     curves = measure_errors(
-        model.denoiser, to_unit(chosen.images), levels, labels=chosen.labels if classes else None, seed=args.seed,
-        batch=BATCH, device=model.device,
+        model.denoiser, to_unit(chosen.images), levels, labels=chosen.labels if classes else None, noises=args.noises,
+        seed=args.seed, batch=BATCH, device=model.device,
     )  # fmt: skip
     *_, curve = tqdm(curves, total=args.levels, unit=" levels")
+    references = dict(measure_references(
+        chosen, others, levels, classes=classes > 0, noises=args.noises, seed=args.seed,
+    ))  # fmt: skip
     content = {
-        "model": model.card.name, "sha256": model.card.sha256, "count": args.count, "seed": args.seed,
-        "curve": curve.to_json(),
+        "model": model.card.name, "sha256": model.card.sha256, "images": images, "count": args.count,
+        "noises": args.noises, "others": len(others), "seed": args.seed, "curve": curve.to_json(),
+        "references": {name: reference.to_json() for name, reference in references.items()},
     }  # fmt: skip
-    write_atomically(args.out, (json.dumps(content, indent=1) + "\n").encode())
+    write_atomically(args.out, (json.dumps(content) + "\n").encode())
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -438,11 +446,14 @@ def parser() -> argparse.ArgumentParser:
     schedule.add_argument("--diffusers", metavar="FILE", help="where to write a DDPMScheduler's configuration, JSON")
     schedule.set_defaults(run_command=_schedule)
 
-    loss = commands.add_parser("loss", help="measure a network's error on images, by noise level")
+    loss = commands.add_parser(
+        "loss", help="measure a network's error on images, by noise level, beside that of a perfect memory of them"
+    )
     _add_model_options(loss)
     loss.add_argument("--images", metavar="DATA", help=data_help + " (default: the bundled images of its kind)")
     loss.add_argument("--levels", type=int, default=100, help="noise levels, even in log-SNR (default: %(default)s)")
     loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")
+    loss.add_argument("--noises", type=int, default=1, help="draws of noise for each image (default: %(default)s)")
     loss.add_argument("--out", type=Path, required=True, help="where to write the JSON")
     loss.set_defaults(run_command=_loss)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from diffusion import process
+from diffusion.images import to_unit
 from diffusion.unet import UNet
 
 # Beyond these the noise (or the signal) is below float32's resolution of an image; an infinite log-SNR has no sinusoid.
@@ -77,15 +78,18 @@ class ExactDenoiser:
 
         E[x_0 | x_t] = sum_i w_i x_i,    w = softmax_i(-|x_t - sqrt(alpha_bar_t) x_i|^2 / (2 (1 - alpha_bar_t))),
 
-    and eps follows from eq. 4. What it samples are the images themselves. Labels are ignored.
+    and eps follows from eq. 4. What it samples are the images themselves. Given a label, x_0 is drawn from the images
+    of that class; from all for the empty class, or one that no image has.
 
     Args:
-        images: (N, C, H, W) float32 in [-1, 1].
+        images: (N, C, H, W) float32 in [-1, 1], or uint8, a quarter of the memory.
+        labels: (N,) int64; None if there are no classes.
         chunk: images compared at a time; bounds the memory, changes nothing else.
     """
 
     images: Tensor
-    chunk: int = 4096
+    labels: Tensor | None = None
+    chunk: int = 2048
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         level = per_image(alpha_bar, x_t)
@@ -94,11 +98,19 @@ class ExactDenoiser:
         # A running softmax: total weight and weighted sum, both relative to the largest exponent so far.
         top = torch.full((len(query), 1), -torch.inf, device=x_t.device)
         total, mean = torch.zeros_like(top), torch.zeros_like(query)
-        for images in self.images.flatten(1).split(self.chunk):
-            images = images.to(query)
+        classes = None if self.labels is None or label is None else self.labels.to(x_t.device)
+        if classes is not None and label is not None:
+            without = ~torch.isin(label, classes)[:, None]
+        for start in range(0, len(self.images), self.chunk):
+            images = self.images[start : start + self.chunk].flatten(1)
+            images = (to_unit(images) if images.dtype == torch.uint8 else images).to(query)
             # -|x_t - sqrt(ab) x_i|^2 without the |x_t|^2, which is the same for every image.
             exponent = (ab**0.5 * (query @ images.T) - ab / 2 * images.square().sum(1)) / (1 - ab)
-            new_top = torch.maximum(top, exponent.amax(1, keepdim=True))
+            if classes is not None and label is not None:
+                same = without | (label[:, None] == classes[start : start + self.chunk])
+                exponent = exponent.where(same, -torch.inf)
+            # Finite even where no image so far is of the class: the difference of two infinities is no number.
+            new_top = torch.maximum(top, exponent.amax(1, keepdim=True)).clamp(min=torch.finfo(top.dtype).min)
             weight, shrink = (exponent - new_top).exp(), (top - new_top).exp()
             total = total * shrink + weight.sum(1, keepdim=True)
             mean = mean * shrink + weight @ images

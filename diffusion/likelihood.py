@@ -1,4 +1,4 @@
-"""The variational bound, term by term, and the errors it weighs.
+"""The variational bound, term by term.
 
     -log p(x_0) <= L_T + sum_{t=2}^{T} L_{t-1} + L_0                                   (eq. 5)
     L_T     = KL(q(x_T | x_0) || N(0, I))
@@ -6,17 +6,15 @@
             = w_t |eps - eps_theta|^2 + extra_t,   w_t = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))  (eq. 12)
     L_0     = -log p(x_0 | x_1), a Gaussian discretised over 256 grey levels           (eq. 13)
 
-extra_t is zero for sigma_t^2 = beta~_t, and (beta~_t / beta_t - 1 - ln(beta~_t / beta_t)) / 2 a dimension for
-sigma_t^2 = beta_t. Everything is in nats unless said otherwise; bits/dim divides by D ln 2.
+extra_t is (beta~_t / sigma_t^2 - 1 - ln(beta~_t / sigma_t^2)) / 2 a dimension: zero for sigma_t^2 = beta~_t, more for
+any other. Everything is in nats unless said otherwise; bits/dim divides by D ln 2.
 Equations are those of Ho et al. 2020, arXiv 2006.11239.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -92,123 +90,6 @@ def decoder_nll(x_0: Tensor, mean: Tensor, sigma: float) -> Tensor:
 def bits_per_dim(nats: N, dimensions: int) -> N:
     """nats / (D ln 2)."""
     return nats / (dimensions * math.log(2))
-
-
-@dataclass(frozen=True)
-class ErrorCurve:
-    """How well a denoiser finds the noise, by noise level: raw errors, with no weight or schedule in them.
-
-    Args:
-        log_snr: (N,) natural, descending.
-        mean: (N,) E|eps - eps_theta|^2 / D, the squared error a dimension.
-        standard_error: (N,) of that mean, over the images.
-        dimensions: D.
-    """
-
-    log_snr: Array
-    mean: Array
-    standard_error: Array
-    dimensions: int
-
-    def on(self, schedule: Schedule) -> Array:
-        """The error at every step of a schedule, (T+1,); nan at t = 0 and outside the levels that were measured.
-
-        Interpolated linearly in log error over log-SNR: no network is run again when a schedule is bent.
-        """
-        if len(self.mean) < 2:
-            return np.full_like(schedule.beta, np.nan)
-        order = np.argsort(self.log_snr)
-        log_error = np.log(np.maximum(self.mean[order], 1e-12))
-        return np.exp(np.interp(schedule.log_snr, self.log_snr[order], log_error, left=np.nan, right=np.nan))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain lists, for a file."""
-        # The levels in full: rounded ends would no longer reach the ends of the schedule that was measured.
-        return {"dimensions": self.dimensions, "log_snr": self.log_snr.tolist()} | {
-            name: [float(f"{value:.6g}") for value in getattr(self, name)] for name in ("mean", "standard_error")
-        }
-
-    @staticmethod
-    def from_json(content: dict[str, Any]) -> ErrorCurve:
-        arrays = {name: np.array(content[name]) for name in ("log_snr", "mean", "standard_error")}
-        return ErrorCurve(**arrays, dimensions=int(content["dimensions"]))
-
-
-def measuring_levels(schedule: Schedule, count: int) -> Array:
-    """Noise levels to measure at, (count,) alpha_bar, descending: even in log-SNR from t = 1 to t = T.
-
-    Within -12 ... 12: beyond, an image is all signal or all noise in any schedule that samples well.
-    """
-    high, low = np.clip(schedule.log_snr[[1, -1]], -12.0, 12.0)
-    log_snr = np.linspace(high, low, count)
-    return 1 / (1 + np.exp(-log_snr))
-
-
-@torch.inference_mode()
-def measure_errors(
-    denoiser: Denoiser,
-    images: Tensor,
-    alpha_bars: Sequence[float] | Array,
-    *,
-    labels: Tensor | None = None,
-    seed: int = 0,
-    batch: int = 64,
-    device: torch.device | str = "cpu",
-) -> Iterator[ErrorCurve]:
-    """Measure E|eps - eps_theta|^2 / D at each noise level, yielding the curve so far after every level.
-
-    The levels are visited in bit-reversed order, so that an early stop leaves a coarse curve rather than half of one.
-    The same eps is used at every level: the curve is then smooth where the error is.
-
-    Args:
-        images: (B, C, H, W) float32 in [-1, 1].
-        alpha_bars: noise levels in (0, 1).
-    """
-    device = torch.device(device)
-    generator = torch.Generator().manual_seed(seed)
-    eps = torch.randn(images.shape, generator=generator).to(device)
-    x_0 = images.to(device)
-    label = None if labels is None else labels.to(device)
-    levels = np.asarray(alpha_bars, dtype=np.float64)
-    done: dict[int, tuple[float, float]] = {}
-    for i in bit_reversed(len(levels)):
-        alpha_bar = float(levels[i])
-        errors = torch.cat([
-            (denoiser(process.q_sample(x, alpha_bar, e), alpha_bar, y) - e).square().flatten(1).mean(1)
-            for x, e, y in zip(x_0.split(batch), eps.split(batch),
-                               label.split(batch) if label is not None else [None] * len(x_0.split(batch)),
-                               strict=True)
-        ])  # fmt: skip
-        spread = errors.std().item() / len(errors) ** 0.5 if len(errors) > 1 else 0.0
-        done[i] = (errors.mean().item(), spread)
-        kept = np.array(sorted(done, key=lambda j: -levels[j]))
-        values = np.array([done[j] for j in kept])
-        log_snr = np.log(levels[kept]) - np.log1p(-levels[kept])
-        yield ErrorCurve(log_snr, values[:, 0], values[:, 1], math.prod(images.shape[1:]))
-
-
-def bit_reversed(n: int) -> list[int]:
-    """0 ... n-1, both ends first and then each gap halved: the van der Corput order, for any n."""
-    bits = max(1, (n - 1).bit_length())
-    order = sorted(range(1 << bits), key=lambda i: int(f"{i:0{bits}b}"[::-1], 2))
-    inner = [i for i in order if i < n]
-    return list(dict.fromkeys([0, n - 1, *inner]))
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The loss of one schedule and variance, by step: arrays (T+1,), nan where a term does not exist."""
-
-    error: Array
-    weight: Array
-    bound: Array
-
-
-def loss_terms(curve: ErrorCurve, schedule: Schedule, variance: Variance) -> Terms:
-    """L_{t-1} in bits/dim for t = 2 ... T: (w_t D error_t + D extra_t) / (D ln 2)."""
-    error, weight = curve.on(schedule), loss_weight(schedule, variance)
-    nats = curve.dimensions * (weight * error + kl_extra(schedule, variance))
-    return Terms(error, weight, bits_per_dim(nats, curve.dimensions))
 
 
 @torch.inference_mode()
@@ -302,7 +183,5 @@ def _last_term(
     alpha_bar_1 = float(schedule.alpha_bar[1])
     x_1 = process.q_sample(images, alpha_bar_1, torch.randn(images.shape, generator=generator))
     eps = denoiser(x_1.to(device), alpha_bar_1, None if labels is None else labels.to(device)).cpu()
-    # beta~_1 = 0: the decoder's standard deviation is that of sigma^2 = beta, and of beta~_2 otherwise (as in the
-    # code that goes with the papers, which clips the variance at its value one step later).
-    sigma2 = schedule.beta[1] if variance == "beta" else schedule.posterior_variance[2]
-    return decoder_nll(images, process.x0_from_eps(x_1, eps, alpha_bar_1), math.sqrt(sigma2))
+    sigma = math.sqrt(schedule.decoder_variance(variance))
+    return decoder_nll(images, process.x0_from_eps(x_1, eps, alpha_bar_1), sigma)

@@ -27,7 +27,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 Array = NDArray[np.float64]
-Variance = Literal["beta", "posterior"]
+Variance = Literal["beta", "between", "posterior"]
+# sigma^2 = beta^v beta~^(1-v): what the reverse step adds.
+EXPONENTS: dict[Variance, float] = {"beta": 1.0, "between": 0.5, "posterior": 0.0}
 
 T_MIN, T_MAX = 2, 4000
 # x_0 is x_t / sqrt(alpha_bar_t) at some point of every formula, and must stay within float32.
@@ -124,8 +126,18 @@ class Schedule:
         return _frozen(out)
 
     def reverse_variance(self, variance: Variance) -> Array:
-        """sigma_t^2 of p(x_{t-1} | x_t): beta_t ("beta") or beta~_t ("posterior"), section 3.2."""
-        return self.beta if variance == "beta" else self.posterior_variance
+        """sigma_t^2 of p(x_{t-1} | x_t): beta_t ("beta") or beta~_t ("posterior"), section 3.2, or their geometric mean
+        ("between"); beta_t^v beta~_t^(1-v) is how Nichol & Dhariwal 2021 (eq. 15) go from one to the other.
+        """
+        v = EXPONENTS[variance]
+        return _frozen(self.beta**v * self.posterior_variance ** (1.0 - v))
+
+    def decoder_variance(self, variance: Variance) -> float:
+        """sigma_1^2 of the decoder p(x_0 | x_1): as above, but beta~_1 = 0, and beta~_2 takes its place, as in the code
+        that goes with the papers.
+        """
+        v = EXPONENTS[variance]
+        return float(self.beta[1] ** v * self.posterior_variance[2] ** (1.0 - v))
 
 
 def _betas_of(alpha_bar: Array) -> Array:

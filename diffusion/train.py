@@ -37,6 +37,7 @@ from diffusion.images import encode, grid, to_pil, to_unit
 from diffusion.sampler import DDIM, timesteps
 from diffusion.schedule import Array, Schedule, make_schedule
 from diffusion.unet import Prediction, UNet, UNetConfig
+from diffusion.weights import min_snr_weight
 
 TimeSampling = Literal["stratified", "uniform", "importance"]
 Weighting = Literal["simple", "min-snr"]
@@ -63,7 +64,7 @@ class TrainConfig:
         clip: largest gradient norm.
         t: each step t of a batch uniform over 1 ... T; stratified, one from each of ``batch`` equal parts; or by
             importance, see ``LossHistory``.
-        weighting: of the squared error, see ``min_snr_weight``.
+        weighting: of the squared error, see ``weights.min_snr_weight``.
         seed: of everything random.
         save_every: seconds between checkpoints.
         log_every: steps a row of log.csv.
@@ -212,16 +213,6 @@ class LossHistory:
             return np.full(T, 1 / T)
         root = np.sqrt(np.square(self.losses).mean(1))
         return 0.999 * root / root.sum() + 0.001 / T
-
-
-def min_snr_weight(alpha_bar: Tensor, prediction: Prediction, gamma: float = 5.0) -> Tensor:
-    """Weight of the squared error of a prediction that weighs the error of x_0 by min(SNR, gamma), like alpha_bar.
-
-    SNR = alpha_bar / (1 - alpha_bar); an error of eps is SNR times that of x_0, one of v (SNR + 1) times
-    (Hang et al. 2023, arXiv 2303.09556, section 3.4).
-    """
-    snr = alpha_bar / (1 - alpha_bar)
-    return snr.clamp(max=gamma) / {"eps": snr, "v": snr + 1, "x0": torch.ones_like(snr)}[prediction]
 
 
 def errors_of_batch(network: nn.Module, prediction: Prediction, x_0: Tensor, label: Tensor, alpha_bar: Tensor,

@@ -13,7 +13,8 @@ from PIL import Image
 
 from diffusion.checkpoint import Card, save_model
 from diffusion.cli import main
-from diffusion.likelihood import ErrorCurve, loss_weight, schedule_csv
+from diffusion.likelihood import loss_weight, schedule_csv
+from diffusion.measure import ErrorCurve, measuring_levels
 from diffusion.schedule import beta_for_terminal_snr, make_schedule
 from diffusion.unet import UNet, UNetConfig
 
@@ -247,10 +248,14 @@ def test_loss_writes_a_curve_over_the_training_levels(model: str, pictures: Path
         "model": "tiny", "sha256": card["sha256"], "count": 6, "seed": 3,
     }  # fmt: skip
     curve = ErrorCurve.from_json(content["curve"])
-    levels = make_schedule("cosine", 100).log_snr
-    ends = [min(levels[1], 12.0), max(levels[-1], -12.0)]
-    np.testing.assert_allclose(curve.log_snr, np.linspace(*ends, 9), atol=1e-9)
+    levels = measuring_levels(make_schedule("cosine", 100), 9, seed=3)
+    np.testing.assert_allclose(1 / (1 + np.exp(-curve.log_snr)), levels, rtol=1e-9)
     assert curve.dimensions == 64
+    references = {name: ErrorCurve.from_json(values) for name, values in content["references"].items()}
+    assert content["others"] == 6 and list(references) == ["known", "others"]
+    for reference in references.values():
+        np.testing.assert_array_equal(reference.log_snr, curve.log_snr)
+    assert (references["known"].mean < references["others"].mean).all()
     assert np.isfinite(curve.mean).all()
     assert (curve.mean > 0).all()
 
@@ -265,6 +270,7 @@ def test_loss_uses_the_bundled_digits(capsys: pytest.CaptureFixture[str], model:
     [
         (["--count", "13"], "has 12 images, fewer than the 13 asked for."),
         (["--count", "0"], "--count must be at least 1, not 0."),
+        (["--noises", "0"], "--noises must be at least 1, not 0."),
         (["--levels", "1"], "--levels must be at least 2, not 1."),
         (["--images", "nowhere.npz"], "There is no file nowhere.npz."),
     ],

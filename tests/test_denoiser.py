@@ -1,6 +1,9 @@
 """Denoisers against direct float64 sums and against themselves: chunked, batched, in every prediction type."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
@@ -11,8 +14,10 @@ from torch import Tensor, nn
 
 from diffusion import process
 from diffusion.denoiser import LOG_SNR_MAX, LOG_SNR_MIN, ExactDenoiser, Guided, NetworkDenoiser
+from diffusion.images import to_unit
 from diffusion.unet import ResidualBlock, UNet, UNetConfig
 
+ROOT = Path(__file__).parent.parent
 LEVELS = [1e-10, 0.01, 0.5, 0.99, 0.9999]
 
 
@@ -46,7 +51,44 @@ def test_the_chunk_changes_nothing(alpha_bar: float) -> None:
     data, x_t = images(10), noise(4)
     whole = ExactDenoiser(data)(x_t, alpha_bar)
     for chunk in (1, 3, 10):
-        torch.testing.assert_close(ExactDenoiser(data, chunk)(x_t, alpha_bar), whole, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ExactDenoiser(data, chunk=chunk)(x_t, alpha_bar), whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha_bar", LEVELS)
+def test_given_a_class_the_exact_denoiser_knows_only_its_images(alpha_bar: float) -> None:
+    data, classes = images(9), torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 2])
+    x_t, asked = noise(5), torch.tensor([0, 1, 2, 3, 1])  # nothing is of class 3, the empty one
+    found = ExactDenoiser(data, classes, chunk=2)(x_t, alpha_bar, asked)
+    for i, label in enumerate(asked.tolist()):
+        known = data[classes == label] if label < 3 else data
+        alone = direct_eps(known, x_t[i : i + 1], alpha_bar)
+        np.testing.assert_allclose(found[i : i + 1].numpy(), alone, rtol=1e-4, atol=2e-4)
+    torch.testing.assert_close(ExactDenoiser(data, classes)(x_t, alpha_bar), ExactDenoiser(data)(x_t, alpha_bar))
+
+
+def test_the_exact_denoiser_takes_images_as_bytes() -> None:
+    grey = (images(7) * 127.5 + 127.5).round().to(torch.uint8)
+    x_t = noise(3)
+    torch.testing.assert_close(ExactDenoiser(grey)(x_t, 0.6), ExactDenoiser(to_unit(grey))(x_t, 0.6), rtol=0, atol=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
+def test_sixty_thousand_images_stay_below_a_gigabyte() -> None:
+    """All that a process holds, Python and torch included, with 60,000 images of 32 x 32 in colour."""
+    code = """
+import resource, torch
+from diffusion.denoiser import ExactDenoiser
+images = torch.randint(0, 256, (60_000, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+exact = ExactDenoiser(images, torch.arange(60_000) % 10)
+x_t = images[:16] / 127.5 - 1
+level = torch.linspace(0.001, 0.999, 16, dtype=torch.float64)
+with torch.inference_mode():
+    found = exact(0.5 * x_t, level, torch.arange(16) % 10)
+assert found.isfinite().all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 1e9
 
 
 @pytest.mark.parametrize("alpha_bar", [0.0, 1e-300, 1e-20, 1 - 1e-6, 1 - 1e-9, 1 - 2**-53])

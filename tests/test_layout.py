@@ -18,9 +18,12 @@ MAY_IMPORT = {
     "data": set(),
     "device": set(),
     "process": set(),
-    "denoiser": {"process", "unet"},
+    "denoiser": {"process", "unet", "images"},
     "sampler": {"process", "denoiser", "schedule"},
     "likelihood": {"process", "denoiser", "schedule"},
+    "weights": {"likelihood", "schedule", "unet"},
+    "measure": {"process", "denoiser", "likelihood", "schedule"},
+    "rate": {"likelihood", "measure", "schedule", "weights"},
     "exchange": {"schedule"},
     "checkpoint": {"denoiser", "schedule", "unet"},
 }

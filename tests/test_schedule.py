@@ -104,6 +104,8 @@ def test_posterior_variance_is_positive_and_at_most_beta(schedule: Schedule) -> 
 def test_reverse_variance_picks_the_named_one(schedule: Schedule) -> None:
     np.testing.assert_array_equal(schedule.reverse_variance("beta"), schedule.beta)
     np.testing.assert_array_equal(schedule.reverse_variance("posterior"), schedule.posterior_variance)
+    mean = np.sqrt(schedule.beta * schedule.posterior_variance)
+    np.testing.assert_allclose(schedule.reverse_variance("between"), mean, rtol=1e-12)
 
 
 @every_schedule

@@ -26,8 +26,9 @@ from diffusion.checkpoint import Card, load_model
 from diffusion.data import ImageSet
 from diffusion.images import to_unit
 from diffusion.schedule import make_schedule
-from diffusion.train import LossHistory, TrainConfig, TrainError, batch_indices, draw_steps, min_snr_weight
+from diffusion.train import LossHistory, TrainConfig, TrainError, batch_indices, draw_steps
 from diffusion.unet import UNet, UNetConfig
+from diffusion.weights import min_snr_weight
 
 ROOT = Path(__file__).parent.parent
 NETWORK = UNetConfig(8, 1, 2, widths=(8, 16), blocks=1, attention=(), dropout=0.1)

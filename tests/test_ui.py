@@ -20,7 +20,8 @@ from diffusion import chain
 from diffusion.checkpoint import available
 from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_bytes, to_unit
-from diffusion.likelihood import ErrorCurve, kl_extra, loss_weight, measure_errors
+from diffusion.likelihood import kl_extra, loss_weight
+from diffusion.measure import measure_errors
 from diffusion.sampler import SAMPLERS, SamplingError, sample
 from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
 from ui import figures, forward_tab, loss_tab, player, reverse_tab, sidebar
@@ -67,7 +68,7 @@ def test_every_trace_of_a_figure_names_columns_that_are_sent() -> None:
     chart = sidebar.bend_schedule(asked())["chart"]
     for figure in (figures.schedule_figure(), figures.schedule_figure(across=1)):
         assert all(trace["meta"]["x"] in chart and trace["meta"]["y"] in chart for trace in figure["data"])
-    curve = ErrorCurve(np.array([5.0, -5.0]), np.array([0.5, 0.01]), np.array([0.1, 0.001]), 4)
+    *_, curve = measure_errors(ExactDenoiser(torch.zeros((1, 1, 2, 2))), torch.ones((2, 1, 2, 2)), [0.9, 0.1])
     columns = loss_tab.weigh({"curve": curve.to_json(), "variance": "beta", "settings": sidebar.default_settings()})[
         "columns"
     ]

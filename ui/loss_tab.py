@@ -15,7 +15,9 @@ from torch import Tensor
 from diffusion.checkpoint import MODELS, Model
 from diffusion.folders import load_data
 from diffusion.images import ImageError, open_image, to_tensor, to_unit
-from diffusion.likelihood import ErrorCurve, bits_per_dim, kl_extra, loss_terms, measure_errors, measuring_levels
+from diffusion.likelihood import bits_per_dim
+from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
+from diffusion.rate import ledger, loss_terms
 from diffusion.schedule import Variance
 from ui.figures import loss_figure
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
@@ -36,10 +38,10 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
     columns = thin(
         {
             "t": np.arange(schedule.T + 1, dtype=np.float64),
-            "error": terms.error,
+            "error": curve.on(schedule),
             "weight": terms.weight,
-            "product": bits_per_dim(terms.weight * terms.error, 1),
-            "bound": terms.bound,
+            "product": bits_per_dim(terms.weight * curve.on(schedule), 1),
+            "bound": terms.term,
         }
     )
     # The measured levels lie between the steps of this schedule: put each where its log-SNR falls.
@@ -49,14 +51,16 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
         "measured": plain(curve.mean),
         "measured_error": plain(curve.standard_error),
     }
-    reached = np.isfinite(terms.bound[2:])
-    total = float(np.nansum(terms.bound[2:]))
-    gaps = "" if reached.all() else f" over the {reached.sum()} of {schedule.T - 1} steps within the measured levels"
-    constant = bits_per_dim(float(np.nansum(kl_extra(schedule, variance))), 1)
+    found = ledger(curve, schedule, variance)
+    gaps = (
+        f" over the {schedule.T - 1 - found.missing} of {schedule.T - 1} steps within the measured levels"
+        if found.missing
+        else ""
+    )
     return {
         "columns": columns,
-        "summary": f"Sum of Lₜ₋₁ for t = 2 … {schedule.T}{gaps}: {total:.3f} bits/dim"
-        + (f", of which {constant:.3f} is Cₜ, the price of choosing σ² = β_t." if variance == "beta" else "."),
+        "summary": f"Sum of Lₜ₋₁ for t = 2 … {schedule.T}{gaps}: {found.L_mid:.3f} bits/dim"
+        + (f", of which {found.constant:.3f} is Cₜ, the price of choosing σ² = β_t." if variance == "beta" else "."),
     }
 
 

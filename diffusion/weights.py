@@ -1,0 +1,95 @@
+"""Weights of the squared error: by which the losses of diffusion models differ, and nothing else.
+
+All weigh |eps - eps_theta|^2, whatever a network predicts. With SNR = alpha_bar / (1 - alpha_bar), an error of eps is
+SNR times that of x_0, so that a weight of the error of x_0 is divided by SNR to become one of the error of eps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from diffusion.likelihood import loss_weight
+from diffusion.schedule import Array, Schedule, Variance
+from diffusion.unet import Prediction
+
+X = TypeVar("X", Tensor, np.ndarray)
+
+GAMMA = 5.0  # of min-SNR, the paper's own choice
+
+
+def min_snr_weight(alpha_bar: X, prediction: Prediction, gamma: float = GAMMA) -> X:
+    """Weight of the squared error of a prediction that weighs the error of x_0 by min(SNR, gamma), like alpha_bar.
+
+    An error of eps is SNR times that of x_0, one of v (SNR + 1) times
+    (Hang et al. 2023, arXiv 2303.09556, section 3.4).
+    """
+    snr = alpha_bar / (1 - alpha_bar)
+    return snr.clip(max=gamma) / {"eps": snr, "v": snr + 1, "x0": snr**0}[prediction]
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """A loss: its name, the weight of |eps - eps_theta|^2 at each step, a formula (KaTeX) and where it is from.
+
+    Args:
+        of_snr: the weight at SNR = alpha_bar / (1 - alpha_bar).
+        variance: of the losses that are KL divergences; their weight is ``loss_weight``, and they have a constant too.
+    """
+
+    title: str
+    formula: str
+    source: str
+    of_snr: Callable[[Array], Array] | None = None
+    variance: Variance | None = None
+
+    def weight(self, schedule: Schedule) -> Array:
+        """(T+1,); nan at t = 0. That of a KL divergence is infinite at t = 1 unless sigma^2 = beta."""
+        if self.variance is not None:
+            return loss_weight(schedule, self.variance)
+        assert self.of_snr is not None  # a weighting is one or the other
+        return np.concatenate(([np.nan], self.of_snr(np.exp(schedule.log_snr[1:]))))
+
+
+_KL = r"w_t = \frac{\beta_t^2}{2\,\sigma_t^2\,\alpha_t\,(1-\bar\alpha_t)},\ \sigma_t^2 = "
+WEIGHTINGS: dict[str, Weighting] = {
+    "simple": Weighting(
+        "L_simple", r"w_t = 1\;\;(\mathrm{SNR}\text{ on the error of }x_0)", "Ho et al. 2020, eq. 14", np.ones_like
+    ),
+    "beta": Weighting("KL, σ² = β", _KL + r"\beta_t", "Ho et al. 2020, eq. 12", variance="beta"),
+    "between": Weighting(
+        "KL, σ² = √(β β̃)",
+        _KL + r"\sqrt{\beta_t\tilde\beta_t}",
+        "Ho et al. 2020, eq. 12; Nichol & Dhariwal 2021, eq. 15 with v = 1/2",
+        variance="between",
+    ),
+    "posterior": Weighting("KL, σ² = β̃", _KL + r"\tilde\beta_t", "Ho et al. 2020, eq. 12", variance="posterior"),
+    "min_snr": Weighting(
+        "min-SNR-5",
+        r"w_t = \min(\mathrm{SNR}, 5)/\mathrm{SNR}",
+        "Hang et al. 2023, arXiv 2303.09556, section 3.4",
+        lambda snr: np.minimum(snr, GAMMA) / snr,
+    ),
+    "p2": Weighting(
+        "P2",
+        r"w_t = 1/(1+\mathrm{SNR})",
+        "Choi et al. 2022, arXiv 2204.00227, eq. 8 with k = γ = 1",
+        lambda snr: 1 / (1 + snr),
+    ),
+    "truncated_snr": Weighting(
+        "truncated SNR",
+        r"w_t = \max(\mathrm{SNR}, 1)/\mathrm{SNR}",
+        "Salimans & Ho 2022, arXiv 2202.00512, section 4",
+        lambda snr: np.maximum(snr, 1) / snr,
+    ),
+    "snr_plus_1": Weighting(
+        "SNR + 1",
+        r"w_t = (\mathrm{SNR}+1)/\mathrm{SNR}\;\;(\text{the error of }v)",
+        "Salimans & Ho 2022, arXiv 2202.00512, section 4",
+        lambda snr: (snr + 1) / snr,
+    ),
+}
