@@ -19,13 +19,14 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
 
     from diffusion.checkpoint import Card
     from diffusion.data import ImageSet
+    from diffusion.recipe import Recipe
 
 BATCH = 64
 # What `evaluate` draws: fewer images where one takes longer.
 DRAWINGS = [
     f"{sampler}:{steps}:{count}"
     for steps, count in ((10, 1000), (20, 1000), (50, 1000), (100, 1000), (1000, 200))
-    for sampler in ("ddim", "ddpm")
+    for sampler in ("ddim", "ddpm", *(("dpmpp", "dpmpp:eta=1") if steps <= 50 else ()))
 ]
 
 
@@ -85,40 +86,106 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _sample(args: argparse.Namespace) -> None:
-    if args.out.suffix not in (".png", ".npz"):
-        raise CommandError(f"--out must end in .png or .npz, not {args.out.suffix or args.out.name!r}.")
-    _check_folder(args.out)
+    if args.out is None and not args.python:
+        raise CommandError("Say where to write the images: --out FILE.")
+    if args.out is not None:
+        if args.out.suffix not in (".png", ".npz"):
+            raise CommandError(f"--out must end in .png or .npz, not {args.out.suffix or args.out.name!r}.")
+        _check_folder(args.out)
+    if args.frames and (args.out is None or args.out.suffix != ".npz"):
+        raise CommandError("Frames need an --out that ends in .npz.")
+
+    from diffusion import recipe as recipes
+    from diffusion.checkpoint import write_atomically
+    from diffusion.images import encode, grid, to_bytes, to_pil
+    from diffusion.sampler import calls
+
+    recipe = recipes.read(args.like) if args.like else _recipe(args)
+    if args.frames and len(recipe.seeds) > recipe.batch:
+        raise CommandError(f"Frames are kept of at most {recipe.batch} images.")
+    if args.python:
+        file = args.like or args.out or "images.npz"
+        sys.stdout.write(recipes.snippet(recipe, "cpu" if args.device == "auto" else args.device, str(file)))
+    if args.out is None:
+        return
+    device = _device(args.device)
+    processes = _processes(args)
+    model = recipes.load_model_of(recipe, processes.device if args.device == "auto" else device)
+    device = device if model is None else model.device
+    denoiser, shape = recipes.denoiser_of(recipe, model, device)
+    frames = None
+    if args.frames:
+        frames = recipes.Frames(calls(recipe.steps), len(recipe.seeds), shape)
+        for step in recipes.run(recipe, denoiser, shape, device):
+            frames.add(step)
+        made = to_bytes(step.x_s)
+    else:
+        made = recipes.draw(recipe, denoiser, shape, device, processes=processes, progress=True)
+    if processes.is_main_process:
+        if args.out.suffix == ".png":
+            write_atomically(args.out, encode(to_pil(grid(made)), "PNG"))
+        else:
+            recipes.save(args.out, recipe, made, frames)
+    processes.destroy_process_group()
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """What the options of ``sample`` describe."""
     _check_count(args.count)
     _check_seed(args.seed, args.count)
     if not math.isfinite(args.guidance):
         raise CommandError(f"--guidance must be a finite number, not {args.guidance}.")
+    if (args.model is None) == (args.examples is None):
+        raise CommandError("Say what to draw from: --model NAME or --examples DATA.")
+    if (args.image is None) != (args.at is None and args.mask is None) or (args.at and args.mask):
+        raise CommandError("--image needs --at T, to noise it to, or --mask FILE, of what to keep; and those need it.")
     schedule = _schedule_of(args, args.schedule)
 
-    from diffusion.checkpoint import load_model, write_atomically
-    from diffusion.denoiser import Guided
-    from diffusion.generate import generate
-    from diffusion.images import encode, grid, to_pil
-    from diffusion.sampler import DDIM, DDPM, timesteps
+    from diffusion.checkpoint import find_model, read_card
+    from diffusion.folders import load_data
+    from diffusion.images import picture_for
+    from diffusion.recipe import Recipe
+    from diffusion.sampler import Known, make_update, noised, resampled, timesteps
 
-    steps = timesteps(schedule, args.steps, args.spacing)
-    update = DDIM(args.eta) if args.sampler == "ddim" else DDPM(1.0 if args.variance == "beta" else 0.0)
-    device = _device(args.device)
-    processes = _processes(args)
-    model = load_model(args.model, processes.device if args.device == "auto" else device)
-    classes = len(model.card.classes)
-    labels = model.card.labels(args.count, _class(args.label, model.card))
-    made = generate(
-        Guided(model.denoiser, args.guidance, empty=classes), schedule, model.image_shape, steps=steps,
-        seeds=range(args.seed, args.seed + args.count), labels=labels if classes else None, update=update,
-        device=model.device, batch=BATCH, processes=processes, progress=True,
+    steps = timesteps(schedule, args.steps, args.spacing, args.at)
+    options = {"v": _share(args.variance)} if args.sampler == "ddpm" else {"eta": args.eta}
+    make_update(args.sampler, **options)  # refuses what is not there, and what is out of range
+    seeds = range(args.seed, args.seed + args.count)
+    examples, labels, sha256 = None, None, ""
+    if args.examples is not None:
+        if args.label is not None or args.guidance != 1:
+            raise CommandError("Examples know no classes: leave --label and --guidance out.")
+        split = "test" if args.examples == "digits" else "train"  # those that come with the project are held-out ones
+        examples = load_data(args.examples, split, args.size).images
+        shape = (examples.shape[1], examples.shape[2], examples.shape[3])
+    else:
+        card = read_card(find_model(args.model))
+        sha256 = card.sha256
+        chosen = card.labels(args.count, _class(args.label, card))
+        labels = chosen.tolist() if card.classes else None
+        shape = (card.network.channels, card.network.image_size, card.network.image_size)
+    start = known = None
+    if args.image is not None:
+        image = picture_for(args.image, shape)[None]
+        if args.at is not None:
+            start = noised(image, schedule, args.at, seeds)
+        else:
+            known = Known(image, (picture_for(args.mask, (1, *shape[1:])) > 0).float()[None])
+            steps = resampled(steps, args.jump, args.repeats)
+    return Recipe(
+        schedule, steps, seeds, args.model or "", sha256, precision=args.precision, examples=examples, labels=labels,
+        guidance=args.guidance, sampler=args.sampler, options=options, spacing=args.spacing, clip=args.clip,
+        start=start, known=known, batch=BATCH,
     )  # fmt: skip
-    if processes.is_main_process:
-        write_atomically(
-            args.out,
-            encode(to_pil(grid(made)), "PNG") if args.out.suffix == ".png"
-            else _npz(images=made, labels=labels.numpy()),
-        )  # fmt: skip
-    processes.destroy_process_group()
+
+
+def _share(text: str) -> float:
+    """The v of beta^v beta~^(1-v)."""
+    names = {"beta": 1.0, "posterior": 0.0}
+    try:
+        return names[text] if text in names else float(text)
+    except ValueError:
+        raise CommandError(f"--variance must be beta, posterior or a number between 0 and 1, not {text!r}.") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -135,11 +202,13 @@ def _evaluate(args: argparse.Namespace) -> None:
     from diffusion.classifier import load_classifier
     from diffusion.evaluate import Run, evaluate_likelihood, evaluate_samples
     from diffusion.folders import load_data
-    from diffusion.sampler import DDIM, DDPM, timesteps
+    from diffusion.sampler import make_update, timesteps
 
+    for name, options, *_ in runs:
+        make_update(name, **options)  # refuses what is not there
     model = load_model(args.model, _device(args.device))
     network = model.card.network
-    for _, steps, _ in runs:
+    for *_, steps, _ in runs:
         timesteps(model.card.training_schedule(), steps)  # refuses too many
     train = load_data(args.data, "train", network.image_size, network.channels)
     held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
@@ -153,10 +222,9 @@ def _evaluate(args: argparse.Namespace) -> None:
     result |= evaluate_likelihood(model, held_out, draws=args.draws, seed=args.seed, batch=BATCH)
     if runs:
         classifier, judge = load_classifier(args.classifier or model.card.name)
-        updates: dict[str, DDPM | DDIM] = {"ddim": DDIM(), "ddpm": DDPM()}
         result |= evaluate_samples(
-            model, classifier, train, held_out, [Run(updates[name], steps, count) for name, steps, count in runs],
-            seed=args.seed, batch=BATCH,
+            model, classifier, train, held_out,
+            [Run(name, steps, count, options) for name, options, steps, count in runs], seed=args.seed, batch=BATCH,
         )  # fmt: skip
         result["classifier"] = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
     if args.card:
@@ -166,12 +234,17 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(json.dumps(result))
 
 
-def _drawing(text: str) -> tuple[str, int, int]:
-    """SAMPLER:STEPS:COUNT."""
-    sampler, *numbers = text.split(":")
-    if sampler not in ("ddim", "ddpm") or len(numbers) != 2 or not all(n.isdecimal() and int(n) > 0 for n in numbers):
-        raise CommandError(f"{text!r} is not SAMPLER:STEPS:COUNT, as in ddim:50:1000 or ddpm:100:1000.")
-    return sampler, int(numbers[0]), int(numbers[1])
+def _drawing(text: str) -> tuple[str, dict[str, float], int, int]:
+    """SAMPLER:STEPS:COUNT, or SAMPLER:OPTION=X:STEPS:COUNT."""
+    try:
+        sampler, *options, steps, count = text.split(":")
+        values = {name: float(value) for name, value in (option.split("=") for option in options)}
+        if not sampler or not all(number.isdecimal() and int(number) > 0 for number in (steps, count)):
+            raise ValueError
+    except ValueError:
+        raise CommandError(f"{text!r} is not SAMPLER:STEPS:COUNT or SAMPLER:OPTION=X:STEPS:COUNT, "
+                           "as in ddim:50:1000 or dpmpp:eta=1:20:1000.") from None  # fmt: skip
+    return sampler, values, int(steps), int(count)
 
 
 def _classifier(args: argparse.Namespace) -> None:
@@ -203,16 +276,6 @@ def _class(wanted: str | None, card: Card) -> int | None:
     if names:
         raise CommandError(f"There is no class {wanted!r}; {card.name} knows {', '.join(names)}.")
     raise CommandError(f"{card.name} has no classes; leave --label out.")
-
-
-def _npz(**arrays: object) -> bytes:
-    import io
-
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
-    return buffer.getvalue()
 
 
 def _schedule(args: argparse.Namespace) -> None:
@@ -372,8 +435,8 @@ def _add_schedule_options(command: argparse.ArgumentParser, name: str, default: 
     command.add_argument("--zero-terminal-snr", action="store_true", help="leave nothing of the image at T")
 
 
-def _add_model_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--model", required=True, help="name of a shipped network, or path of a .safetensors")
+def _add_model_options(command: argparse.ArgumentParser, required: bool = True) -> None:
+    command.add_argument("--model", required=required, help="name of a shipped network, or path of a .safetensors")
     command.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
 
@@ -421,18 +484,37 @@ def parser() -> argparse.ArgumentParser:
     train.set_defaults(run_command=_train)
 
     sample = commands.add_parser("sample", help="draw images from a network, with seeds seed, seed + 1, ...")
-    _add_model_options(sample)
-    sample.add_argument("--out", type=Path, required=True, help=".png: a grid; .npz: arrays images and labels")
+    _add_model_options(sample, required=False)
+    sample.add_argument("--examples", metavar="DATA", help="draw with the exact denoiser of these images instead of a "
+                        "network: " + data_help)  # fmt: skip
+    sample.add_argument("--size", type=int, default=32, help="side of the examples (default: %(default)s)")
+    sample.add_argument("--out", type=Path, help=".png: a grid; .npz: arrays images and labels, and what drew them")
+    sample.add_argument("--frames", action="store_true", help="keep x_t and the predicted x_0 of the steps in the .npz")
+    sample.add_argument("--like", type=Path, metavar="FILE", help=".npz whose images to draw again; its options count, "
+                        "and of those given here only --device, --frames, --out and --python")  # fmt: skip
+    sample.add_argument("--python", action="store_true", help="print Python that draws the same images")
     sample.add_argument("--label", help="class, by name or index (default: all in turn)")
     sample.add_argument("--count", type=int, default=16, help="number of images (default: %(default)s)")
-    sample.add_argument("--sampler", choices=("ddim", "ddpm"), default="ddim", help="(default: %(default)s)")
+    sample.add_argument("--sampler", default="ddim", help="ddpm, ddim or dpmpp (default: %(default)s)")
     sample.add_argument("--steps", type=int, default=50, help="steps to take, at most T (default: %(default)s)")
-    sample.add_argument("--spacing", default="trailing", help="trailing, linspace or leading (default: %(default)s)")
-    sample.add_argument("--variance", choices=("beta", "posterior"), default="beta",
-                        help="noise that a ddpm step adds (default: %(default)s)")  # fmt: skip
-    sample.add_argument("--eta", type=float, default=0.0,
-                        help="noise of ddim: 0 is none, 1 the posterior variance (default: %(default)s)")  # fmt: skip
+    sample.add_argument("--spacing", default="trailing", help="trailing, linspace, leading, quadratic or log_snr "
+                        "(default: %(default)s)")  # fmt: skip
+    sample.add_argument("--variance", default="beta", help="noise that a ddpm step adds: beta, posterior, or a number "
+                        "between 0 (posterior) and 1 (beta) (default: %(default)s)")  # fmt: skip
+    sample.add_argument("--eta", type=float, default=0.0, help="noise of ddim and dpmpp: 0 is none, 1 the posterior "
+                        "variance (default: %(default)s)")  # fmt: skip
+    sample.add_argument("--clip", choices=("static", "dynamic", "none"), default="static",
+                        help="how the predicted x_0 is kept in [-1, 1] (default: %(default)s)")  # fmt: skip
     sample.add_argument("--guidance", type=float, default=1.0, help="1 is plain (default: %(default)s)")
+    sample.add_argument("--image", type=Path, help="picture to begin with: give --at or --mask too")
+    sample.add_argument("--at", type=int, metavar="T", help="step to noise the picture to, and to begin at (SDEdit)")
+    sample.add_argument("--mask", type=Path, help="picture that is light where --image is kept (RePaint)")
+    sample.add_argument("--jump", type=int, default=10, help="with --mask: steps that are gone back at a time "
+                        "(default: %(default)s)")  # fmt: skip
+    sample.add_argument("--repeats", type=int, default=10, help="with --mask: how often each step is taken "
+                        "(default: %(default)s)")  # fmt: skip
+    sample.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
+                        help="what the network computes in (default: %(default)s)")  # fmt: skip
     _add_schedule_options(sample, "--schedule")
     sample.add_argument("--betas", type=Path, metavar="FILE", help="CSV of betas, instead of a family")
     sample.set_defaults(run_command=_sample)
@@ -465,7 +547,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--test", metavar="DATA", help="other data with the held-out images, left out of --data")
     evaluate.add_argument("--draws", type=int, default=10, help="steps drawn for each image (default: %(default)s)")
     evaluate.add_argument("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT", default=DRAWINGS,
-                          help="what to draw; none for bits/dim alone (default: all of 10 ... 1000 steps)")  # fmt: skip
+                          help="what to draw, with options of the sampler as in dpmpp:eta=1:20:1000; none for bits/dim "
+                          "alone (default: all of 10 ... 1000 steps)")  # fmt: skip
     evaluate.add_argument("--classifier", help="that judges, by name or path (default: the one named like the model)")
     evaluate.add_argument("--out", type=Path, help=".json to write as well")
     evaluate.add_argument("--card", action="store_true", help="write the figures into the network's card as well")

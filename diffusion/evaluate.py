@@ -7,8 +7,8 @@ would get. Where a data set has groups (images that are variations of one thing)
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from diffusion.data import ImageSet
 from diffusion.generate import generate
 from diffusion.images import to_unit
 from diffusion.likelihood import bits_per_dim, estimate_bound
-from diffusion.sampler import DDIM, DDPM, timesteps
+from diffusion.sampler import Update, all_options, make_update, timesteps
 from diffusion.schedule import Variance
 
 Array = NDArray[np.float64]
@@ -227,14 +227,15 @@ def _check_count(count: int) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One way to draw, and how many images to draw that way."""
+    """One way to draw, as in ``make_update``, and how many images to draw that way."""
 
-    update: DDPM | DDIM
+    sampler: str
     steps: int
     count: int
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
-def draw(model: Model, labels: Tensor, update: DDPM | DDIM, steps: int, *, seed: int = 0, batch: int = 64) -> ImageSet:
+def draw(model: Model, labels: Tensor, update: Update, steps: int, *, seed: int = 0, batch: int = 64) -> ImageSet:
     """Draw an image for each label (N,), with seeds seed ... seed + N - 1, under the schedule of training.
 
     The steps are spaced "trailing" and the predicted x_0 is clipped.
@@ -282,10 +283,10 @@ def evaluate_samples(
     for run in runs:
         labels = reference.held_out.labels[torch.arange(run.count) % len(reference.held_out)]
         started = time.perf_counter()
-        drawn = draw(model, labels, run.update, run.steps, seed=seed, batch=batch)
+        drawn = draw(model, labels, make_update(run.sampler, **run.options), run.steps, seed=seed, batch=batch)
         seconds = time.perf_counter() - started
         results.append({
-            "sampler": type(run.update).__name__.lower(), **asdict(run.update), "steps": run.steps,
+            "sampler": run.sampler, **all_options(run.sampler, run.options), "steps": run.steps,
             "seconds": seconds, "images_per_second": run.count / seconds, **measure(reference, drawn),
         })  # fmt: skip
     return {"held_out": reference.summary(), "runs": results}

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from diffusion.data import UNREADABLE as NO_ARCHIVE
 from diffusion.data import DataError, ImageSet, load_npz
-from diffusion.images import MAX_PIXELS, as_grey_or_rgb
+from diffusion.images import MAX_PIXELS, as_grey_or_rgb, middle
 from diffusion.images import UNREADABLE as NO_PICTURE
 
 # The data that come with the project; the README.md beside each says from where.
@@ -204,11 +204,7 @@ def _square(content: bytes, side: int) -> NDArray[np.uint8]:
             raise ValueError("too large")
         opened.load()
         turned: Image.Image = ImageOps.exif_transpose(opened)
-    # Whole pixels: ImageOps.fit would cut at half pixels where the sides differ by an odd number, and so blur.
-    short = min(turned.size)
-    left, top = (turned.width - short) // 2, (turned.height - short) // 2
-    image = turned.crop((left, top, left + short, top + short))
-    fitted = as_grey_or_rgb(image).resize((side, side), Image.Resampling.LANCZOS)
+    fitted = as_grey_or_rgb(middle(turned)).resize((side, side), Image.Resampling.LANCZOS)
     return np.asarray(fitted).reshape(side, side, -1)
 
 

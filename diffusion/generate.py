@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from diffusion.denoiser import Denoiser
 from diffusion.images import to_bytes
-from diffusion.sampler import Update, sample
+from diffusion.sampler import Clip, Known, Update, calls, sample
 from diffusion.schedule import Schedule
 
 
@@ -27,6 +27,9 @@ def generate(
     seeds: Sequence[int],
     update: Update,
     labels: Tensor | None = None,
+    clip: Clip = "static",
+    start: Tensor | None = None,
+    known: Known | None = None,
     device: torch.device | str = "cpu",
     batch: int = 64,
     processes: PartialState | None = None,
@@ -35,7 +38,7 @@ def generate(
     """Samples in the order of their seeds, (N, H, W, C) uint8.
 
     Args:
-        denoiser, schedule, shape, steps, seeds, labels, update: as in ``sampler.sample``.
+        denoiser, schedule, shape, steps, seeds, labels, update, clip, start, known: as in ``sampler.sample``.
         batch: samples made at a time.
         processes: those that share the work, every n-th batch each; all must call. None: this one alone.
         progress: show a bar in the main process.
@@ -44,17 +47,21 @@ def generate(
         All samples in the main process, none, (0, H, W, C), in the others. The batches, and so the samples, are the
         same for any number of processes.
     """
-    starts = range(0, len(seeds), batch)
+    firsts = range(0, len(seeds), batch)
     rank, count = (processes.process_index, processes.num_processes) if processes else (0, 1)
-    mine, made = starts[rank::count], []
-    with tqdm(total=len(mine) * len(steps), unit=" steps", disable=not progress or rank > 0) as bar:
-        for start in mine:
-            part = slice(start, start + batch)
-            for step in sample(denoiser, schedule, shape, steps=steps, seeds=seeds[part], update=update,
-                               labels=None if labels is None else labels[part], device=device):  # fmt: skip
+    mine, made = firsts[rank::count], []
+    with tqdm(total=len(mine) * calls(steps), unit=" steps", disable=not progress or rank > 0) as bar:
+        for first in mine:
+            part = slice(first, first + batch)
+            given = known and Known(_part(known.image, part), _part(known.mask, part))
+            for step in sample(
+                denoiser, schedule, shape, steps=steps, seeds=seeds[part], update=update, clip=clip, known=given,
+                labels=None if labels is None else labels[part], start=None if start is None else _part(start, part),
+                device=device,
+            ):  # fmt: skip
                 x = step.x_s
                 bar.update()
-            made.append((start, to_bytes(x)))
+            made.append((first, to_bytes(x)))
     if count > 1:
         made = gather_object(made)
     if rank > 0:
@@ -62,3 +69,8 @@ def generate(
     images = [images for _, images in sorted(made, key=lambda pair: pair[0])]
     channels, height, width = shape
     return np.concatenate([np.empty((0, height, width, channels), np.uint8), *images])
+
+
+def _part(x: Tensor, part: slice) -> Tensor:
+    """Some of a batch; all of what is one for all."""
+    return x if len(x) == 1 else x[part]

@@ -79,6 +79,30 @@ def as_grey_or_rgb(image: Image.Image) -> Image.Image:
     return image.convert("L" if grey else "RGB")
 
 
+def middle(image: Image.Image) -> Image.Image:
+    """The square in the middle of a picture, in whole pixels.
+
+    ImageOps.fit would cut at half pixels, and so blur, where the sides differ by an odd number.
+    """
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    return image.crop((left, top, left + short, top + short))
+
+
+def picture_for(source: str | Path | bytes, shape: tuple[int, int, int]) -> Tensor:
+    """A picture as a network's images are: the square in its middle, (C, H, W) float32 in [-1, 1].
+
+    Args:
+        shape: (C, H, W) with C 1 or 3 and H = W.
+
+    Raises:
+        ImageError: as ``open_image``.
+    """
+    channels, height, width = shape
+    image = middle(open_image(source, 1024)).convert("L" if channels == 1 else "RGB")
+    return to_tensor(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
 def to_unit(images: Tensor) -> Tensor:
     """uint8 0 ... 255 to float32 in [-1, 1]."""
     return images.float() / 127.5 - 1.0

@@ -12,7 +12,7 @@ alpha_{t|s} = alpha_bar_t / alpha_bar_s in place of alpha_t (see process.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, Protocol
@@ -321,11 +321,11 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
-def make_update(name: str, **options: float) -> Update:
-    """The sampler of that name; options left out take its defaults.
+def all_options(name: str, options: Mapping[str, float]) -> dict[str, float]:
+    """The options of a sampler; those left out take its defaults.
 
     Raises:
-        SamplingError: an unknown name or option, or an option out of range.
+        SamplingError: an unknown name or option.
     """
     if name not in SAMPLERS:
         raise SamplingError("sampler", f"There is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}.")
@@ -334,7 +334,24 @@ def make_update(name: str, **options: float) -> Update:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise SamplingError(option, f"{SAMPLERS[name].title} has no option {option!r}; {has}.")
-    return SAMPLERS[name].make(**{option: p.default for option, p in known.items()} | options)
+    return {option: parameter.default for option, parameter in known.items()} | dict(options)
+
+
+def make_update(name: str, **options: float) -> Update:
+    """The sampler of that name; options left out take its defaults.
+
+    Raises:
+        SamplingError: an unknown name or option, or an option out of range.
+    """
+    values = all_options(name, options)
+    return SAMPLERS[name].make(**values)
+
+
+def title_of(name: str, options: Mapping[str, float]) -> str:
+    """A sampler and those of its options that are not the usual ones, for people: "DPM-Solver++(2M), η = 1"."""
+    known = SAMPLERS[name].parameters
+    changed = [f"{known[o].symbol} = {x:g}" for o, x in all_options(name, options).items() if x != known[o].default]
+    return ", ".join([SAMPLERS[name].title, *changed])
 
 
 @dataclass(frozen=True)
@@ -450,6 +467,11 @@ def resampled(steps: Sequence[int], jump: int = 10, repeats: int = 10) -> list[i
     return path
 
 
+def calls(steps: Sequence[int]) -> int:
+    """How many of the steps go down, each with one call of the denoiser; all but those that ``resampled`` rises by."""
+    return sum(s < t for t, s in pairwise([*steps, 0]))
+
+
 @torch.inference_mode()
 def sample(
     denoiser: Denoiser,
@@ -499,7 +521,7 @@ def sample(
     if known is not None:
         known = Known(known.image.to(device), known.mask.to(device))
     past: tuple[Past, ...] = ()
-    index, count = 0, sum(s < t for t, s in moves)
+    index, count = 0, calls(steps)
     for t, s in moves:
         alpha_bar_t, alpha_bar_s = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[s])
         if s > t:

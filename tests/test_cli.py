@@ -106,6 +106,9 @@ def test_seeds_count_up_across_batches(model: str, tmp_path: Path) -> None:
         ["--guidance", "3"],
         ["--sampler", "ddpm"],
         ["--eta", "1"],
+        ["--sampler", "dpmpp"],
+        ["--clip", "dynamic"],
+        ["--precision", "bfloat16"],
         ["--spacing", "leading"],
         ["--schedule", "cosine"],
         ["--T", "10"],
@@ -138,6 +141,16 @@ def test_the_variance_changes_what_ddpm_draws(model: str, tmp_path: Path) -> Non
         (["--seed", str(2**64)], "--seed must be a whole number from 0"),
         (["--guidance", "nan"], "--guidance must be a finite number, not nan."),
         (["--guidance", "inf"], "--guidance must be a finite number, not inf."),
+        (["--sampler", "odd"], "There is no sampler 'odd'"),
+        (["--sampler", "ddpm", "--variance", "odd"], "--variance must be beta, posterior or a number"),
+        (["--sampler", "ddpm", "--variance", "1.5"], "v must lie between 0 and 1, not 1.5."),
+        (["--image", "a.png"], "--image needs --at T"),
+        (["--mask", "a.png"], "--image needs --at T"),
+        (["--image", "a.png", "--mask", "b.png", "--at", "5"], "--image needs --at T"),
+        (["--at", "0", "--image", "a.png"], "must lie between 1 and T = 1000, not 0."),
+        (["--examples", "digits"], "Say what to draw from"),
+        (["--like", "nowhere.npz"], "nowhere.npz"),
+        (["--frames", "--count", "65"], "Frames are kept of at most 64 images."),
         (["--eta", "1.5"], "eta must lie between 0 and 1, not 1.5."),
         (["--spacing", "odd"], "There is no spacing 'odd'"),
         (["--schedule", "odd"], "There is no schedule family 'odd'"),
@@ -164,6 +177,80 @@ def test_sample_refuses_where_it_cannot_write(
     assert message in refused(capsys, "sample", "--model", model, "--out", str(tmp_path / out))
 
 
+def drawn(out: Path, *options: str) -> dict[str, np.ndarray]:
+    assert main(["sample", "--device", "cpu", "--out", str(out), *options]) == 0
+    with np.load(out) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A grey picture that is not square, and a mask of its right half."""
+    folder = tmp_path_factory.mktemp("pair")
+    x = np.linspace(0, 255, 12 * 20).reshape(12, 20).astype(np.uint8)
+    Image.fromarray(x).save(folder / "picture.png")
+    Image.fromarray(np.where(np.arange(20) > 9, 255, 0).astype(np.uint8)[None].repeat(12, 0)).save(folder / "mask.png")
+    return str(folder / "picture.png"), str(folder / "mask.png")
+
+
+def test_like_draws_the_same_images_again(model: str, pair: tuple[str, str], tmp_path: Path) -> None:
+    """Whatever drew them, bit for bit: the files are equal."""
+    picture, mask = pair
+    first, second = tmp_path / "a.npz", tmp_path / "b.npz"
+    network = ["--model", model, "--steps", "4"]
+    for options in (
+        [*network, "--sampler", "ddpm", "--variance", "0.4", "--seed", "8", "--guidance", "2", "--T", "70", "--frames"],
+        [*network, "--sampler", "dpmpp", "--eta", "1", "--clip", "dynamic", "--spacing", "log_snr", "--count", "67"],
+        [*network, "--image", picture, "--at", "400"],
+        [*network, "--image", picture, "--mask", mask, "--jump", "1", "--repeats", "3"],
+        ["--examples", "digits", "--steps", "4", "--count", "3"],
+    ):
+        made = drawn(first, *options)
+        drawn(second, "--like", str(first), *(["--frames"] if "--frames" in options else []))
+        assert first.read_bytes() == second.read_bytes()
+        assert ("x_t" in made) == ("--frames" in options)
+
+
+def test_a_picture_is_begun_with_or_kept_in_part(model: str, pair: tuple[str, str], tmp_path: Path) -> None:
+    picture, mask = pair
+    kept = drawn(tmp_path / "a.npz", "--model", model, "--image", picture, "--mask", mask, "--steps", "3")["images"]
+    x = np.asarray(Image.open(picture).crop((4, 0, 16, 12)).resize((8, 8), Image.Resampling.LANCZOS))
+    assert np.abs(kept[:, :, 5:, 0].astype(int) - x[:, 5:]).max() <= 1
+    assert (kept[0] != kept[1]).any()
+    far, near = (
+        drawn(tmp_path / "a.npz", "--model", model, "--image", picture, "--at", t, "--steps", "1")["images"]
+        for t in ("900", "1")
+    )
+    assert np.abs(near[..., 0].astype(int) - x).mean() < np.abs(far[..., 0].astype(int) - x).mean()
+
+
+def test_the_python_that_is_printed_draws_the_same(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = drawn(tmp_path / "a.npz", "--model", model, "--steps", "3", "--python")
+    text, variables = capsys.readouterr().out, dict[str, Any]()
+    exec(text, variables)
+    np.testing.assert_array_equal(variables["images"], made["images"])
+    capsys.readouterr()
+    assert main(["sample", "--like", str(tmp_path / "a.npz"), "--python"]) == 0
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Say where to write the images"),
+        (["--out", "a.npz"], "Say what to draw from"),
+        (["--out", "a.npz", "--examples", "digits", "--label", "3"], "Examples know no classes"),
+        (["--out", "a.png", "--model", "digits", "--frames"], "Frames need an --out"),
+    ],
+)
+def test_sample_refuses_what_does_not_go_together(
+    capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert message in refused(capsys, "sample", *options)
+
+
 @pytest.mark.parametrize("command", ["sample", "loss"])
 def test_an_unknown_model_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) -> None:
     message = refused(capsys, command, "--model", "nobody", "--device", "cpu", "--out", str(tmp_path / "a.npz"))
@@ -178,7 +265,7 @@ def test_a_device_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["paint"], ["sample", "--model", "digits"], ["sample", "--model", "m", "--out", "a.png", "--count", "many"]],
+    [[], ["paint"], ["loss", "--model", "digits"], ["sample", "--model", "m", "--out", "a.png", "--count", "many"]],
 )
 def test_arguments_that_cannot_be_read_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -29,7 +29,7 @@ from diffusion.denoiser import NetworkDenoiser
 from diffusion.evaluate import EvaluationError, Gaussian, Run, fit_gaussian, frechet_distance, nearest_distance
 from diffusion.images import to_unit
 from diffusion.likelihood import bits_per_dim, bound, estimate_bound
-from diffusion.sampler import DDIM, DDPM
+from diffusion.sampler import DDIM
 from diffusion.schedule import make_schedule
 from diffusion.unet import UNet, UNetConfig
 
@@ -195,7 +195,7 @@ def test_held_out_images_that_are_training_images_too_do_not_hide_copies(classif
 
 def test_every_way_to_draw_is_judged_on_the_labels_of_the_held_out_images(model: Model, classifier: Classifier) -> None:
     held_out = stripes(10, 5)
-    runs = [Run(DDIM(), 3, 12), Run(DDPM(0.0), 5, 4)]
+    runs = [Run("ddim", 3, 12), Run("ddpm", 5, 4, {"v": 0.0})]
     result = evaluate.evaluate_samples(model, classifier, stripes(30, 4), held_out, runs, batch=5)
     assert result["held_out"]["images"] == 10
     assert [(run["sampler"], run["steps"], run["images"]) for run in result["runs"]] == [
@@ -232,7 +232,21 @@ def test_evaluate_prints_json_on_its_last_line_and_fills_the_card(
     assert "runs" not in json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-@pytest.mark.parametrize("text", ["ddim", "ddim:50", "euler:5:5", "ddim:0:5", "ddim:x:5", "ddim:5:-1"])
+@pytest.mark.parametrize(
+    "text",
+    ["ddim", "ddim:50", "ddim:5:5:5", "ddim:eta:5:5", "ddim:eta=x:5:5", ":5:5", "ddim:0:5", "ddim:x:5", "ddim:5:-1"],
+)
 def test_a_run_that_cannot_be_read_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--model", "digits", "--data", "digits", "--runs", text]) == 1
     assert "is not SAMPLER:STEPS:COUNT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("euler:5:5", "no sampler 'euler'"), ("ddim:v=1:5:5", "no option 'v'"), ("ddim:eta=2:5:5", "eta")],
+)
+def test_a_run_of_a_sampler_that_is_not_there_is_refused(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--model", "digits", "--data", "digits", "--runs", text]) == 1
+    assert message in capsys.readouterr().err

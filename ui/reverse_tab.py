@@ -33,6 +33,7 @@ from diffusion.sampler import (
     make_update,
     sample,
     timesteps,
+    title_of,
 )  # fmt: skip
 from diffusion.schedule import Schedule, ScheduleError
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
@@ -311,7 +312,8 @@ def quality(figures: dict[str, Any]) -> str:
                 "to the nearest in training, grey levels", "nearer than 99 % of real images"]  # fmt: skip
         held = figures["held_out"]
         rows = [
-            [run["sampler"].upper(), run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
+            [title_of(run["sampler"], {name: run[name] for name in SAMPLERS[run["sampler"]].parameters if name in run}),
+             run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
              f"{run['frechet']:.2f}", f"{run['frechet_held_out']:.2f}", f"{run['nearest_median']:.1f}",
              f"{run['copied']:.1%}"]
             for run in figures["runs"]

@@ -1,0 +1,327 @@
+"""All that decides which images are drawn: to draw them again, to keep beside them in a file, or to say in Python.
+
+    recipe = Recipe(schedule, timesteps(schedule, 20), range(16), model="digits", sampler="dpmpp")
+    model = load_model_of(recipe, "cpu")
+    denoiser, shape = denoiser_of(recipe, model)
+    for step in run(recipe, denoiser, shape, "cpu"):
+        ...
+    save(Path("digits.npz"), recipe, to_bytes(step.x_s))
+    print(snippet(recipe))
+
+The file is an .npz with the images, the recipe and, where they were kept, the frames of the trajectory.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from numpy.typing import NDArray
+from torch import Tensor
+
+import diffusion
+from diffusion.checkpoint import Model, load_model
+from diffusion.data import UNREADABLE
+from diffusion.denoiser import Denoiser, ExactDenoiser, Guided
+from diffusion.generate import generate
+from diffusion.images import to_bytes, to_unit
+from diffusion.sampler import Clip, Known, Spacing, Step, make_update, sample, timesteps
+from diffusion.schedule import FAMILIES, Schedule, make_schedule, schedule_of_betas
+
+Precision = Literal["float32", "bfloat16"]
+Shape = tuple[int, int, int]
+PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# What frames may take in memory, and on disk: noise does not compress.
+FRAME_BYTES = 200_000_000
+
+
+class RecipeError(ValueError):
+    """A file from which nothing can be drawn again, said in one sentence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """All that decides which images are drawn.
+
+    Args:
+        schedule, steps, seeds, clip, start, known: as in ``sampler.sample``.
+        model, sha256: name or path of the network, and the hash of its weights.
+        precision: what the network computes in.
+        examples: (N, C, H, W) uint8: images that the exact denoiser knows, in place of a network.
+        labels: a class for each seed; None for the empty class.
+        guidance: scale of classifier-free guidance; 1 is none.
+        sampler, options: as in ``make_update``.
+        spacing: what made the steps, where something did.
+        batch: how many are drawn at a time: another number may round differently.
+    """
+
+    schedule: Schedule
+    steps: Sequence[int]
+    seeds: Sequence[int]
+    model: str = ""
+    sha256: str = ""
+    precision: Precision = "float32"
+    examples: Tensor | None = None
+    labels: Sequence[int] | None = None
+    guidance: float = 1.0
+    sampler: str = "ddpm"
+    options: Mapping[str, float] = field(default_factory=dict)
+    spacing: Spacing | None = None
+    clip: Clip = "static"
+    start: Tensor | None = None
+    known: Known | None = None
+    batch: int = 64
+
+
+def load_model_of(recipe: Recipe, device: torch.device | str) -> Model | None:
+    """The network of a recipe; None if it has images instead.
+
+    Raises:
+        CheckpointError: as ``load_model``.
+        RecipeError: another network of that name.
+    """
+    if recipe.examples is not None:
+        return None
+    model = load_model(recipe.model, device, PRECISIONS[recipe.precision])
+    if recipe.sha256 not in ("", model.card.sha256):
+        raise RecipeError(f"The network {recipe.model} is not the one that drew these images (SHA-256 differs).")
+    return model
+
+
+def denoiser_of(recipe: Recipe, model: Model | None, device: torch.device | str = "cpu") -> tuple[Denoiser, Shape]:
+    """What a recipe asks for eps, and the shape (C, H, W) of the images.
+
+    Args:
+        model: of the recipe; None where it has images.
+        device: where the images are put; a network is where it was loaded.
+    """
+    if model is None:
+        assert recipe.examples is not None, "a recipe has a network or images"
+        channels, height, width = recipe.examples.shape[1:]
+        return ExactDenoiser(to_unit(recipe.examples).to(device)), (channels, height, width)
+    return Guided(model.denoiser, recipe.guidance, empty=len(model.card.classes)), model.image_shape
+
+
+def run(recipe: Recipe, denoiser: Denoiser, shape: Shape, device: torch.device | str) -> Iterator[Step]:
+    """Every step of ``sample``, all seeds in one batch."""
+    return sample(denoiser, recipe.schedule, shape, device=device, **_arguments(recipe))
+
+
+def draw(
+    recipe: Recipe,
+    denoiser: Denoiser,
+    shape: Shape,
+    device: torch.device | str,
+    *,
+    processes: PartialState | None = None,
+    progress: bool = False,
+) -> NDArray[np.uint8]:
+    """The images, (N, H, W, C) uint8, in batches; ``processes`` and ``progress`` as in ``generate``."""
+    return generate(
+        denoiser, recipe.schedule, shape, device=device, batch=recipe.batch, processes=processes, progress=progress,
+        **_arguments(recipe),
+    )  # fmt: skip
+
+
+def _arguments(recipe: Recipe) -> dict[str, Any]:
+    """What ``sample`` and ``generate`` are told alike."""
+    return {
+        "steps": recipe.steps,
+        "seeds": recipe.seeds,
+        "labels": None if recipe.labels is None else torch.tensor(recipe.labels),
+        "update": make_update(recipe.sampler, **recipe.options),
+        "clip": recipe.clip,
+        "start": recipe.start,
+        "known": recipe.known,
+    }
+
+
+class Frames:
+    """Keeps x_t and the predicted x_0 of the steps as uint8, in memory that is bounded however long the run.
+
+        frames = Frames(len(steps), len(seeds), shape)
+        for step in sample(...):
+            frames.add(step)
+        save(path, recipe, images, frames)
+
+    Args:
+        count: steps of the run.
+        batch, shape: of the images.
+        limit: bytes; where all steps would take more, only every second one is kept, or every third, and so on.
+    """
+
+    def __init__(self, count: int, batch: int, shape: Shape, limit: int = FRAME_BYTES) -> None:
+        channels, height, width = shape
+        frame = 2 * batch * channels * height * width
+        self.every = next(k for k in range(1, count + 1) if k == count or -(-count // k) * frame <= limit)
+        self._taken = 0
+        kept = -(-count // self.every)
+        self._t = np.empty(kept, np.int64)
+        self._x_t, self._x_0 = (np.empty((kept, batch, height, width, channels), np.uint8) for _ in range(2))
+
+    def add(self, step: Step) -> None:
+        """Keep the step if it is one of those to keep."""
+        if step.index % self.every == 0:
+            i = self._taken
+            self._t[i], self._x_t[i], self._x_0[i] = step.t, to_bytes(step.x_t), to_bytes(step.x_0)
+            self._taken += 1
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """``t`` (F,) int64; ``x_t`` and ``x_0`` (F, B, H, W, C) uint8. Fewer frames where the run was stopped."""
+        return {name: array[: self._taken] for name, array in (("t", self._t), ("x_t", self._x_t), ("x_0", self._x_0))}
+
+
+def save(path: Path, recipe: Recipe, images: NDArray[np.uint8], frames: Frames | None = None) -> None:
+    """Write an .npz: ``images`` (N, H, W, C), ``labels`` (N,), ``recipe`` (JSON), its arrays, and the frames."""
+    arrays: dict[str, Any] = {"images": images, "labels": np.asarray(recipe.labels or [], np.int64)}
+    arrays["recipe"] = np.array(json.dumps(_to_json(recipe)))
+    tensors = {"start": recipe.start, "examples": recipe.examples}
+    if recipe.known is not None:
+        tensors |= {"known": recipe.known.image, "mask": recipe.known.mask}
+    arrays |= {name: tensor.cpu().numpy() for name, tensor in tensors.items() if tensor is not None}
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:  # straight to disk: frames take a lot of memory already
+            np.savez_compressed(file, allow_pickle=False, **arrays, **(frames.arrays() if frames else {}))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _to_json(recipe: Recipe) -> dict[str, Any]:
+    names = ("model", "sha256", "precision", "guidance", "sampler", "spacing", "clip", "batch")
+    return {
+        "schedule": schedule_settings(recipe.schedule),
+        **{name: getattr(recipe, name) for name in names},
+        "options": dict(recipe.options),
+        "steps": list(recipe.steps), "seeds": list(recipe.seeds),
+        "labels": None if recipe.labels is None else list(recipe.labels),
+        "versions": {"ddpm-lab": diffusion.__version__, "python": platform.python_version(),
+                     **{package: version(package) for package in ("torch", "numpy")}},
+    }  # fmt: skip
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in a file that ``save`` wrote.
+
+    Raises:
+        RecipeError: a file that cannot be read, or has no recipe.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            content = json.loads(str(file["recipe"]))
+            given = [name for name in ("start", "examples", "known", "mask") if name in file]
+            tensors: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in given}
+        del content["versions"]
+        image, mask = tensors.pop("known", None), tensors.pop("mask", None)
+        known = None if image is None or mask is None else Known(image, mask)
+        return Recipe(schedule_from(content.pop("schedule")), known=known, **tensors, **content)
+    except KeyError as error:
+        raise RecipeError(f"{path.name} does not say how its images were drawn ({error} is missing).") from error
+    except (*UNREADABLE, TypeError, AttributeError) as error:
+        raise RecipeError(f"{path.name} is not a file of drawn images that can be read.") from error
+
+
+def schedule_settings(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as JSON: what ``make_schedule`` needs, if that gives the same betas, else {"betas": all of them}."""
+    settings: dict[str, Any] = {"family": schedule.family, "T": schedule.T, **dict(schedule.params)}
+    if schedule.family in FAMILIES and np.array_equal(make_schedule(**settings).beta, schedule.beta):
+        return settings
+    return {"betas": schedule.beta[1:].tolist()}
+
+
+def schedule_from(settings: dict[str, Any]) -> Schedule:
+    """The schedule that ``schedule_settings`` described."""
+    return schedule_of_betas(settings["betas"]) if "betas" in settings else make_schedule(**settings)
+
+
+def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "trajectory.npz") -> str:
+    """Python that draws the same ``images`` (N, H, W, C) uint8 with this package.
+
+    Args:
+        file: what ``save`` wrote; read for arrays and long lists, if there are any.
+    """
+    device, settings, steps = str(device), schedule_settings(recipe.schedule), _steps(recipe)
+    imports = {("diffusion.sampler", "make_update")}
+    lines = []
+    if recipe.examples is not None:
+        imports |= {("diffusion.denoiser", "ExactDenoiser"), ("diffusion.images", "to_unit")}
+        lines += [f"examples = to_unit(torch.from_numpy(file['examples'])).to({device!r})",
+                  "denoiser, shape = ExactDenoiser(examples), tuple(examples.shape[1:])"]  # fmt: skip
+    else:
+        imports.add(("diffusion.checkpoint", "load_model"))
+        precision = "" if recipe.precision == "float32" else f", torch.{recipe.precision}"
+        lines += [f"model = load_model({recipe.model!r}, {device!r}{precision})",
+                  "denoiser, shape = model.denoiser, model.image_shape"]  # fmt: skip
+        if recipe.guidance != 1:
+            imports.add(("diffusion.denoiser", "Guided"))
+            lines.append(f"denoiser = Guided(denoiser, {recipe.guidance!r}, empty=len(model.card.classes))")
+    if "betas" in settings:
+        imports.add(("diffusion.schedule", "schedule_of_betas"))
+        lines.append("schedule = schedule_of_betas(recipe['schedule']['betas'])")
+    else:
+        imports.add(("diffusion.schedule", "make_schedule"))
+        lines.append(f"schedule = make_schedule({_call(settings.pop('family'), settings)})")
+    if steps.startswith("timesteps"):
+        imports.add(("diffusion.sampler", "timesteps"))
+    lines.append(f"steps = {steps}")
+
+    seeds = list(recipe.seeds)
+    in_turn = seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    arguments = [
+        f"denoiser, schedule, shape, steps=steps, seeds={f'range({seeds[0]}, {seeds[-1] + 1})' if in_turn else seeds}",
+        f"update=make_update({_call(recipe.sampler, recipe.options)}), clip={recipe.clip!r}, device={device!r}",
+    ]
+    if recipe.labels is not None:
+        arguments.append(f"labels=torch.tensor({list(recipe.labels)})")
+    if recipe.start is not None:
+        arguments.append("start=torch.from_numpy(file['start'])")
+    if recipe.known is not None:
+        imports.add(("diffusion.sampler", "Known"))
+        arguments.append("known=Known(torch.from_numpy(file['known']), torch.from_numpy(file['mask']))")
+    call = "".join(f"    {argument},\n" for argument in arguments)
+    if len(seeds) <= recipe.batch:
+        imports |= {("diffusion.images", "to_bytes"), ("diffusion.sampler", "sample")}
+        lines += [f"for step in sample(\n{call}):", "    print(step.t)", "images = to_bytes(step.x_s)"]
+    else:
+        imports.add(("diffusion.generate", "generate"))
+        lines.append(f"images = generate(\n{call}    batch={recipe.batch},\n)")
+
+    text = "\n".join(lines)
+    if "recipe[" in text:
+        lines.insert(0, "recipe = json.loads(str(file['recipe']))")
+    if "recipe[" in text or "file[" in text:
+        lines.insert(0, f"file = np.load({file!r})")
+    text = "\n".join(lines)
+    packages = {"json.": "import json", "np.": "import numpy as np", "torch.": "import torch"}
+    head = [line for name, line in packages.items() if name in text]
+    modules = [
+        f"from {module} import {', '.join(sorted(name for place, name in imports if place == module))}"
+        for module in sorted({module for module, _ in imports})
+    ]
+    return "\n".join([*head, *([""] if head else []), *modules, "", text]) + "\n"
+
+
+def _call(first: str, options: Mapping[str, Any]) -> str:
+    return ", ".join([repr(first), *(f"{name}={value!r}" for name, value in options.items())])
+
+
+def _steps(recipe: Recipe) -> str:
+    """The steps in Python: how they were made, or a list, or where a list is that would be too long."""
+    steps = list(recipe.steps)
+    if recipe.spacing is not None:
+        for start in (None, steps[0]):
+            count, most = len(steps), start or recipe.schedule.T
+            if count <= most and timesteps(recipe.schedule, count, recipe.spacing, start) == steps:
+                return f"timesteps(schedule, {count}, {recipe.spacing!r}{'' if start is None else f', start={start}'})"
+    return repr(steps) if len(steps) <= 50 else "recipe['steps']"
