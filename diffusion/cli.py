@@ -71,9 +71,10 @@ def _train(args: argparse.Namespace) -> None:
         _check_labels(args.data, data, start.card)
         if replace(start.card.network, dropout=network.dropout) != network:
             raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with.")
+    commands = [start.card.command, _command(args)] if start else [_command(args)]
     card = Card(
         name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
-        data=args.about_data, licence=args.licence, command=_command(args),
+        data=args.about_data, licence=args.licence, command=" && ".join(commands),
         images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
     )  # fmt: skip
     processes = _processes(args)

@@ -398,7 +398,9 @@ def test_train_makes_a_model_that_sample_and_another_run_can_use(
 
     begun = ["--init", str(run / "new.safetensors"), "--run", str(tmp_path / "on")]
     assert main([*arguments, *begun]) == 0
-    assert json.loads((tmp_path / "on" / "new.json").read_text())["images_seen"] == 16
+    first, second = (json.loads((folder / "new.json").read_text()) for folder in (run, tmp_path / "on"))
+    assert (first["images_seen"], second["images_seen"]) == (8, 16)
+    assert second["command"].startswith(f"{first['command']} && ") and second["command"].count("&&") == 1
     assert main([*arguments, *begun, "--run", str(tmp_path / "other"), "--widths", "16", "16"]) == 1
     assert "another architecture" in capsys.readouterr().err
 
