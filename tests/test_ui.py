@@ -24,10 +24,11 @@ from diffusion.likelihood import kl_extra, loss_weight
 from diffusion.measure import measure_errors
 from diffusion.sampler import SAMPLERS, SamplingError, sample
 from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
-from ui import figures, forward_tab, loss_tab, player, reverse_tab, sidebar
+from ui import figures, forward_tab, loss_tab, player, reverse_tab, sampling, sidebar
+from ui.card import quality
 from ui.models import StopFlag, choices, shared_model
 
-CONTROLS = reverse_tab.Controls(network="digits", label="3", count=2, steps=4, seed="7")
+CONTROLS = sampling.Controls(network="digits", label="3", count=2, steps=4, seed="7")
 
 
 def asked(**change: Any) -> dict[str, Any]:
@@ -184,8 +185,8 @@ def test_page_expects_of_a_picture_what_the_closed_form_says() -> None:
 
 def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
     model = shared_model()
-    wish = reverse_tab.read_wish(model, sidebar.default_settings(), CONTROLS)
-    *_, done = reverse_tab.run(model, wish, StopFlag())
+    wish = sampling.read_wish(model, sidebar.default_settings(), CONTROLS)
+    *_, done = sampling.run(model, wish, StopFlag())
     assert [frame["t"] for frame in done["frames"]] == [1000, 750, 500, 250, 0]
     frames = player.read_frames(Path(done["file"]["path"]))
     assert frames.shape == (5, 3, 2, 32, 32, 1)  # DDIM adds no noise: x_t, x_0 and eps
@@ -194,8 +195,8 @@ def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
 
 def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
     model = shared_model()
-    wish = reverse_tab.read_wish(model, sidebar.default_settings(), replace(CONTROLS, sampler="ddpm"))
-    *_, done = reverse_tab.run(model, wish, StopFlag())
+    wish = sampling.read_wish(model, sidebar.default_settings(), replace(CONTROLS, sampler="ddpm"))
+    *_, done = sampling.run(model, wish, StopFlag())
     frames = player.read_frames(Path(done["file"]["path"]))
     assert frames.shape == (5, 4, 2, 32, 32, 1)
     taken = sample(
@@ -211,8 +212,8 @@ def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
 
 def test_stopped_run_ends_after_the_step_in_hand() -> None:
     model = shared_model()
-    wish = reverse_tab.read_wish(model, sidebar.default_settings(), CONTROLS)
-    *_, done = reverse_tab.run(model, wish, StopFlag(up=True))
+    wish = sampling.read_wish(model, sidebar.default_settings(), CONTROLS)
+    *_, done = sampling.run(model, wish, StopFlag(up=True))
     assert done["stopped"]
     assert [frame["t"] for frame in done["frames"]] == [1000, 750]
 
@@ -222,13 +223,13 @@ def test_stopped_run_ends_after_the_step_in_hand() -> None:
 def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option: float) -> None:
     model = shared_model()
     controls = replace(CONTROLS, sampler=sampler, v=option, eta=option, clip="none")
-    wish = reverse_tab.read_wish(model, sidebar.default_settings(), controls)
+    wish = sampling.read_wish(model, sidebar.default_settings(), controls)
     before: list[torch.Tensor] = []
     for step in sample(
         model.denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, update=wish.update,
         clip="none",
     ):  # fmt: skip
-        frame = reverse_tab.describe(step, wish)
+        frame = sampling.describe(step, wish)
         parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "z": step.z}
         parts |= dict(zip(("x0_before", "x0_before2"), before[::-1], strict=False))
         total = sum(frame.terms[name] * part for name, part in parts.items() if part is not None)
@@ -271,7 +272,7 @@ def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path,
 )  # fmt: skip
 def test_impossible_run_names_its_control(change: dict[str, Any], field: str) -> None:
     with pytest.raises(SamplingError) as error:
-        reverse_tab.read_wish(shared_model(), sidebar.default_settings(), replace(CONTROLS, **change))
+        sampling.read_wish(shared_model(), sidebar.default_settings(), replace(CONTROLS, **change))
     assert error.value.field == field
 
 
@@ -327,13 +328,13 @@ def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> No
     model = shared_model(name)
     assert (model.card.title, name) in choices()
     update, line, card = reverse_tab.choose_network(name)
-    assert update["choices"] == [reverse_tab.ALL_CLASSES, *model.card.classes]
+    assert update["choices"] == [sampling.ALL_CLASSES, *model.card.classes]
     assert model.card.title in line
     for fact in (model.card.sha256, model.card.licence, model.card.command, f"{model.card.images_seen:,}"):
         assert fact in card
-    controls = reverse_tab.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
-    wish = reverse_tab.read_wish(model, sidebar.default_settings(), controls)
-    *_, done = reverse_tab.run(model, wish, StopFlag())
+    controls = sampling.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
+    wish = sampling.read_wish(model, sidebar.default_settings(), controls)
+    *_, done = sampling.run(model, wish, StopFlag())
     frames = player.read_frames(Path(done["file"]["path"]))
     assert frames.shape[-1] == model.image_shape[0]
 
@@ -341,7 +342,7 @@ def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> No
 def test_a_class_of_another_network_is_refused() -> None:
     controls = replace(CONTROLS, label="Flags")
     with pytest.raises(SamplingError, match="no class Flags"):
-        reverse_tab.read_wish(shared_model("digits"), sidebar.default_settings(), controls)
+        sampling.read_wish(shared_model("digits"), sidebar.default_settings(), controls)
 
 
 @pytest.mark.parametrize("name", available())
@@ -359,12 +360,10 @@ def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> Non
            "nearest_median": 20.0, "copied": 0.015}  # fmt: skip
     held = {"images": 190, "accuracy": 0.72, "nearest_median": 30.0}
     likelihood = {"bits_per_dim": 3.21, "standard_error": 0.02, "images": 190, "L_T": 0.0001, "L_mid": 3.0, "L_0": 0.21}
-    text = reverse_tab.quality(
-        likelihood | {"command": "python -m diffusion evaluate", "runs": [run], "held_out": held}
-    )
+    text = quality(likelihood | {"command": "python -m diffusion evaluate", "runs": [run], "held_out": held})
     for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 | 0.50 | 20.0 | 1.5% |", "evaluate"):
         assert part in text
-    assert reverse_tab.quality({}) == ""
+    assert quality({}) == ""
 
 
 def test_every_panel_says_how_its_range_is_set() -> None:

@@ -1,0 +1,63 @@
+"""A network's card, in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusion.checkpoint import Model
+from diffusion.sampler import SAMPLERS, title_of
+
+
+def describe_model(model: Model) -> str:
+    """The network in a line of Markdown."""
+    card = model.card
+    return f"**{card.title}** · {len(card.classes)} classes, {card.images_seen:,} images seen · {card.data}"
+
+
+def about(model: Model) -> str:
+    """The network's card as a table in Markdown."""
+    card, network = model.card, model.card.network
+    parameters = sum(parameter.numel() for parameter in model.denoiser.network.parameters())
+    levels = " - ".join(map(str, network.widths))
+    rows = {
+        "network": f"U-Net, {parameters / 1e6:.1f} M parameters, channels {levels}, {network.blocks} blocks a level, "
+        f"attention at {', '.join(f'{network.image_size // network.patch >> i} px' for i in network.attention)}, "
+        f"patches of {network.patch} x {network.patch}, predicts {network.prediction}",
+        "images": f"{network.image_size} x {network.image_size}, {'grey' if network.channels == 1 else 'RGB'}",
+        "classes": ", ".join(card.classes),
+        "schedule in training": f"{card.schedule['family']}, T = {card.schedule['T']}",
+        "data": card.data,
+        "licence": card.licence,
+        "trained with": f"`{card.command}`",
+        "images seen": f"{card.images_seen:,} in {card.seconds / 60:.0f} minutes",
+        "SHA-256 of the weights": f"`{card.sha256}`",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return f"| | |\n|---|---|\n{table}\n\n{quality(card.figures)}"
+
+
+def quality(figures: dict[str, Any]) -> str:
+    """What was measured of a network, in Markdown; nothing if nothing was."""
+    if not figures:
+        return ""
+    text = (
+        f"**{figures['bits_per_dim']:.3f} ± {figures['standard_error']:.3f} bits/dim** "
+        f"on {figures['images']:,} held-out images, of which L_T {figures['L_T']:.4f}, "
+        f"L_1 to L_(T-1) {figures['L_mid']:.3f} and L_0 {figures['L_0']:.3f}."
+    )
+    if "runs" in figures:
+        head = ["sampler", "steps", "images", "right class", "Fréchet distance", "that of real images",
+                "to the nearest in training, grey levels", "nearer than 99 % of real images"]  # fmt: skip
+        held = figures["held_out"]
+        rows = [
+            [title_of(run["sampler"], {name: run[name] for name in SAMPLERS[run["sampler"]].parameters if name in run}),
+             run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
+             f"{run['frechet']:.2f}", f"{run['frechet_held_out']:.2f}", f"{run['nearest_median']:.1f}",
+             f"{run['copied']:.1%}"]
+            for run in figures["runs"]
+        ]  # fmt: skip
+        rows.append(["held-out images", "", f"{held['images']:,}", f"{held['accuracy']:.1%}", "", "",
+                     f"{held['nearest_median']:.1f}", "1.0%"])  # fmt: skip
+        lines = [head, ["---"] * len(head), *rows]
+        text += "\n\n" + "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+    return f"{text}\n\nMeasured with `{figures['command']}`."
