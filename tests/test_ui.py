@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
-import math
-import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +18,9 @@ from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_bytes, to_unit
 from diffusion.likelihood import kl_extra, loss_weight
 from diffusion.measure import measure_errors
-from diffusion.sampler import SAMPLERS, SamplingError, sample
 from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
-from ui import figures, forward_tab, loss_tab, player, reverse_tab, sampling, sidebar
-from ui.card import quality
-from ui.models import StopFlag, choices, shared_model
-
-CONTROLS = sampling.Controls(network="digits", label="3", count=2, steps=4, seed="7")
+from ui import figures, forward_tab, loss_tab, sidebar
+from ui.models import shared_model
 
 
 def asked(**change: Any) -> dict[str, Any]:
@@ -183,125 +175,6 @@ def test_page_expects_of_a_picture_what_the_closed_form_says() -> None:
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-9)
 
 
-def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
-    model = shared_model()
-    wish = sampling.read_wish(model, sidebar.default_settings(), CONTROLS)
-    *_, done = sampling.run(model, wish, StopFlag())
-    assert [frame["t"] for frame in done["frames"]] == [1000, 750, 500, 250, 0]
-    frames = player.read_frames(Path(done["file"]["path"]))
-    assert frames.shape == (5, 3, 2, 32, 32, 1)  # DDIM adds no noise: x_t, x_0 and eps
-    assert np.array_equal(frames[-1, 0], frames[-1, 1])  # x_0 itself, twice
-
-
-def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
-    model = shared_model()
-    wish = sampling.read_wish(model, sidebar.default_settings(), replace(CONTROLS, sampler="ddpm"))
-    *_, done = sampling.run(model, wish, StopFlag())
-    frames = player.read_frames(Path(done["file"]["path"]))
-    assert frames.shape == (5, 4, 2, 32, 32, 1)
-    taken = sample(
-        model.denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, labels=wish.labels,
-        update=wish.update,
-    )  # fmt: skip
-    for frame, step in zip(frames[:-1], taken, strict=True):
-        assert np.array_equal(frame[:2], to_bytes(torch.stack([step.x_t, step.x_0])))
-        for seen, noise in zip(frame[2:], (step.eps, step.z), strict=True):
-            assert np.array_equal(seen, to_bytes((torch.zeros_like(step.x_t) if noise is None else noise) / 3))
-    assert (frames[-2, 3] == 128).all() and (frames[-1, 3] == 128).all()  # no noise in the last step
-
-
-def test_stopped_run_ends_after_the_step_in_hand() -> None:
-    model = shared_model()
-    wish = sampling.read_wish(model, sidebar.default_settings(), CONTROLS)
-    *_, done = sampling.run(model, wish, StopFlag(up=True))
-    assert done["stopped"]
-    assert [frame["t"] for frame in done["frames"]] == [1000, 750]
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("option", [0.0, 0.7])
-def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option: float) -> None:
-    model = shared_model()
-    controls = replace(CONTROLS, sampler=sampler, v=option, eta=option, clip="none")
-    wish = sampling.read_wish(model, sidebar.default_settings(), controls)
-    before: list[torch.Tensor] = []
-    for step in sample(
-        model.denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, update=wish.update,
-        clip="none",
-    ):  # fmt: skip
-        frame = sampling.describe(step, wish)
-        parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "z": step.z}
-        parts |= dict(zip(("x0_before", "x0_before2"), before[::-1], strict=False))
-        total = sum(frame.terms[name] * part for name, part in parts.items() if part is not None)
-        torch.testing.assert_close(step.x_s, total, atol=2e-4, rtol=1e-4)
-        assert (frame.t, frame.s) == (step.t, step.s)
-        before = [*before, step.x_0][-2:]
-
-
-@pytest.mark.parametrize(
-    ("count", "keep_all", "frames"),
-    [(1, False, 1), (250, False, 250), (251, False, 126), (1000, False, 250), (1000, True, 1000)],
-)
-def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool, frames: int) -> None:
-    every = player.stride(count, 4 * 20 * 32 * 32, keep_all)
-    assert len(range(0, count, every)) == frames
-
-
-@pytest.mark.parametrize("keep_all", [False, True])
-def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path, keep_all: bool) -> None:
-    shape = (64, 32, 32, 3)
-    x = torch.zeros(64, 3, 32, 32)
-    frame = player.Frame(1, 0, 0, {})
-    tracemalloc.start()
-    with (tmp_path / "run.frames").open("wb") as file:
-        recorder = player.Recorder(file, shape, 4, every=player.stride(1000, 4 * math.prod(shape), keep_all))
-        for step in filter(recorder.wants, range(1000)):
-            recorder.add(frame, x, x, x, x)
-            assert step % recorder.every == 0
-    held = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert (tmp_path / "run.frames").stat().st_size < 250e6  # what the browser holds
-    assert held < 10e6  # what the server does
-    assert len(player.read_frames(tmp_path / "run.frames")) == len(recorder.frames) >= 80
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [({"seed": "1.5"}, "seed"), ({"seed": ""}, "seed"), ({"seed": "-1"}, "seed"), ({"seed": "9" * 30}, "seed"),
-     ({"steps": 2000}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": None}, "steps"), ({"eta": 2.0}, "eta")],
-)  # fmt: skip
-def test_impossible_run_names_its_control(change: dict[str, Any], field: str) -> None:
-    with pytest.raises(SamplingError) as error:
-        sampling.read_wish(shared_model(), sidebar.default_settings(), replace(CONTROLS, **change))
-    assert error.value.field == field
-
-
-def test_exports_hold_the_frames_that_were_packed(tmp_path: Path) -> None:
-    path = tmp_path / "run.frames"
-    with path.open("wb") as file:
-        recorder = player.Recorder(file, (4, 8, 8, 1), 4)
-        for step in range(5):
-            x = torch.full((4, 1, 8, 8), -1.0 + step / 2)
-            recorder.add(player.Frame(5 - step, step, None, {}), x, -x, x, None)
-    for form in ("gif", "webp"):
-        with Image.open(io.BytesIO(player.export_animation(path, form))) as animation:
-            assert animation.n_frames == 5
-            animation.seek(4)
-            assert animation.convert("L").getpixel((0, 0)) == 255
-            assert animation.convert("L").getpixel((animation.width - 1, 0)) == 0
-    with Image.open(io.BytesIO(player.export_png(path))) as picture:
-        assert picture.convert("L").getpixel((0, 0)) == 255
-
-
-def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
-    for name in ("/etc/passwd", str(tmp_path / "run.frames"), "../app.py"):
-        answer = reverse_tab.take_away({"file": name, "form": "png"})
-        assert "press Generate again" in answer["error"]
-    value = reverse_tab.open_tab()
-    answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
-    assert answer["name"] == "ddpm-lab.png"
-
-
 def test_loss_weighs_measured_errors_by_the_paper_s_formula() -> None:
     images = torch.linspace(-1, 1, 32).reshape(8, 1, 2, 2)
     levels = make_schedule("linear", 30).alpha_bar[1:]
@@ -324,28 +197,6 @@ def test_own_picture_becomes_what_the_network_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", available())
-def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> None:
-    model = shared_model(name)
-    assert (model.card.title, name) in choices()
-    update, line, card = reverse_tab.choose_network(name)
-    assert update["choices"] == [sampling.ALL_CLASSES, *model.card.classes]
-    assert model.card.title in line
-    for fact in (model.card.sha256, model.card.licence, model.card.command, f"{model.card.images_seen:,}"):
-        assert fact in card
-    controls = sampling.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
-    wish = sampling.read_wish(model, sidebar.default_settings(), controls)
-    *_, done = sampling.run(model, wish, StopFlag())
-    frames = player.read_frames(Path(done["file"]["path"]))
-    assert frames.shape[-1] == model.image_shape[0]
-
-
-def test_a_class_of_another_network_is_refused() -> None:
-    controls = replace(CONTROLS, label="Flags")
-    with pytest.raises(SamplingError, match="no class Flags"):
-        sampling.read_wish(shared_model("digits"), sidebar.default_settings(), controls)
-
-
-@pytest.mark.parametrize("name", available())
 def test_the_loss_of_every_network_is_measured_on_its_own_kind_of_image(name: str) -> None:
     model = shared_model(name)
     images, labels = loss_tab.bundled_images(model, 9)
@@ -353,17 +204,6 @@ def test_the_loss_of_every_network_is_measured_on_its_own_kind_of_image(name: st
     assert len(labels.unique()) >= 5
     shown = loss_tab.show_measured(name, "beta")
     assert shown["variance"] == "beta" and f"bundled {name}" in shown["status"]
-
-
-def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> None:
-    run = {"sampler": "ddim", "steps": 50, "images": 1000, "accuracy": 0.987, "frechet": 1.234, "frechet_held_out": 0.5,
-           "nearest_median": 20.0, "copied": 0.015}  # fmt: skip
-    held = {"images": 190, "accuracy": 0.72, "nearest_median": 30.0}
-    likelihood = {"bits_per_dim": 3.21, "standard_error": 0.02, "images": 190, "L_T": 0.0001, "L_mid": 3.0, "L_0": 0.21}
-    text = quality(likelihood | {"command": "python -m diffusion evaluate", "runs": [run], "held_out": held})
-    for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 | 0.50 | 20.0 | 1.5% |", "evaluate"):
-        assert part in text
-    assert quality({}) == ""
 
 
 def test_every_panel_says_how_its_range_is_set() -> None:

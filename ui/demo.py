@@ -30,7 +30,7 @@ def build_demo() -> gr.Blocks:
             with gr.Tab("Schedule", id="schedule"):
                 schedule_tab()
             with gr.Tab("Reverse", id="reverse"):
-                reverse_tab(demo, sidebar)
+                reverse_tab(demo, sidebar, shown)
             with gr.Tab("Loss", id="loss"):
                 loss_tab(shown)
     return demo

@@ -1,16 +1,25 @@
-"""The shipped networks: each loaded once, shared by all visitors; runs of them can be stopped."""
+"""What samples are drawn from: shipped networks, each loaded once for all visitors, and exact denoisers of images."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch import Tensor
 
 from diffusion.checkpoint import MODELS, Model, available, load_model, read_card
 from diffusion.device import best_device, best_precision
+from diffusion.folders import BUNDLED, load_data
+from diffusion.images import ImageError, picture_for, to_bytes, to_unit
+from diffusion.recipe import Precision
 
 DEFAULT = "digits"
+EXACT, OWN = "exact-", "exact-own"  # names of sources that are no networks
+MOST_IMAGES = 500  # of one's own
+BUNDLED_PICTURE = 3  # which of the held-out images
+SIDE = 32  # of the images that exact denoisers know
 
 
 @dataclass
@@ -25,6 +34,39 @@ def stop(flag: StopFlag) -> None:
     flag.up = True
 
 
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What samples are drawn from: a network, or images for the exact denoiser.
+
+    Args:
+        examples: (N, C, H, W) uint8.
+    """
+
+    name: str
+    title: str
+    device: torch.device
+    model: Model | None = None
+    examples: Tensor | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        return self.model.card.classes if self.model else []
+
+    @property
+    def precision(self) -> Precision:
+        fast = self.model is not None and self.model.denoiser.precision == torch.bfloat16
+        return "bfloat16" if fast else "float32"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        if self.model:
+            return self.model.image_shape
+        assert self.examples is not None
+        channels, height, width = self.examples.shape[1:]
+        return channels, height, width
+
+
 @cache
 def shared_model(name: str = DEFAULT) -> Model:
     """A shipped network on the best device there is."""
@@ -34,6 +76,53 @@ def shared_model(name: str = DEFAULT) -> Model:
     return load_model(name, device, torch.bfloat16 if fast else torch.float32)
 
 
+def find_source(name: str, own: Sequence[str] = ()) -> Source:
+    """A network, or the exact denoiser of bundled images or of one's ``own``, by name.
+
+    Raises:
+        ImageError: no images of one's own, too many, or one that cannot be used.
+    """
+    if name == OWN:
+        return Source(name, "Your images", best_device(), examples=own_images(own))
+    if name.startswith(EXACT):
+        return bundled_source(name.removeprefix(EXACT))
+    model = shared_model(name)
+    return Source(name, model.card.title, model.device, model)
+
+
+@cache
+def bundled_source(name: str) -> Source:
+    """The exact denoiser of the images that come with the project."""
+    split = "train" if name == "emoji" else "test"  # of the digits only held-out images are bundled
+    return Source(EXACT + name, f"The bundled {name}", best_device(), examples=load_data(name, split, SIDE).images)
+
+
+def own_images(paths: Sequence[str]) -> Tensor:
+    """Images of one's own, the middle of each, (N, 3, 32, 32) uint8.
+
+    Raises:
+        ImageError: none, too many, or one that cannot be used.
+    """
+    if not paths:
+        raise ImageError("Choose some images of your own first.")
+    if len(paths) > MOST_IMAGES:
+        raise ImageError(f"{len(paths)} images are too many; choose at most {MOST_IMAGES}.")
+    pictures = torch.stack([picture_for(path, (3, SIDE, SIDE)) for path in paths])
+    return torch.from_numpy(to_bytes(pictures)).movedim(-1, 1)
+
+
+@cache
+def bundled_picture(name: str) -> Tensor:
+    """An image of the kind that a source makes, which no network has seen, (C, H, W) in [-1, 1]."""
+    return to_unit(load_data(name.removeprefix(EXACT), "test", SIDE).images[BUNDLED_PICTURE])
+
+
 def choices() -> list[tuple[str, str]]:
     """(title, name) of every shipped network, for a list to choose from."""
     return [(read_card(MODELS / f"{name}.safetensors").title, name) for name in available()]
+
+
+def sources() -> list[tuple[str, str]]:
+    """(title, name) of all that samples can be drawn from."""
+    exact = [(f"No network: the bundled {name}, exactly", EXACT + name) for name in BUNDLED]
+    return [*choices(), *exact, ("No network: your own images, exactly", OWN)]

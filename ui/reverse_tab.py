@@ -11,49 +11,63 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from diffusion.images import ImageError
 from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, SamplingError
 from ui.card import about, describe_model
-from ui.models import StopFlag, choices, shared_model, stop
+from ui.models import EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.player import export_animation, export_png
-from ui.sampling import ALL_CLASSES, FRAMES, Controls, read_wish, run
+from ui.sampling import ALL_CLASSES, FRAMES, Controls, read_recipe, run
 from ui.sidebar import Settings, default_settings
 from ui.view import View, browser_file, browser_path, served, tell
+from ui.whatif_tab import LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 LATEX: list[dict[str, str | bool]] = [{"left": "$", "right": "$", "display": False}]
+EXACT_LINE = (
+    "**No network** · the exact denoiser of these images, the best there can be for them. It is what perfect training "
+    "would do: memorise. Its samples are the images themselves."
+)
+EXACT_CARD = (
+    "The best guess of x₀ is the mean of all images, each weighed by how likely it is to have become x_t: "
+    "softmax of −|x_t − √ᾱ_t x_i|² / (2 (1 − ᾱ_t)). A network that had learned its training images perfectly would say "
+    "the same. That real networks make new images is because they cannot."
+)
 OPTIONS = ("v", "eta")  # of the samplers, in the order of the page
 
 
 @cache
-def opening_run() -> tuple[dict[str, Any], bytes]:
-    """The finished trajectory that the tab opens with, and its packed frames."""
-    model = shared_model()
-    wish = read_wish(model, default_settings(), Controls())
-    *_, value = run(model, wish, StopFlag())
-    return value, Path(value["file"]["path"]).read_bytes()
+def opening_run() -> tuple[dict[str, Any], bytes, LastRun]:
+    """The finished trajectory that the tab opens with, its frames, and what it is."""
+    source = find_source(Controls().network)
+    recipe = read_recipe(source, default_settings(), Controls())
+    *_, value = run(source, recipe, StopFlag())
+    return value, Path(value["file"]["path"]).read_bytes(), LastRun(source.name, (), recipe)
 
 
-Answer = tuple[dict[str, Any], str, str, dict[str, Any], dict[str, Any]]
+Answer = tuple[Any, str, str, Any, dict[str, Any], dict[str, Any]]
 
 
 def generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Answer]:
     """Generate's handler, ``controls`` in the order of ``Controls``.
 
-    Yields (view, message at steps, message at seed, Generate, Stop).
+    Yields (view, message at steps, message at seed, the run that is shown, Generate, Stop).
     """
     idle = gr.update(interactive=True), gr.update(interactive=False)
     busy = gr.update(interactive=False), gr.update(interactive=True)
     flag.up = False
     chosen = Controls(*controls)
-    model = shared_model(chosen.network)
     try:
-        wish = read_wish(model, settings, chosen)
-    except SamplingError as error:
-        at_seed = error.field == "seed"
-        yield gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", *idle
+        source = find_source(chosen.network, chosen.own or ())
+        recipe = read_recipe(source, settings, chosen)
+    except (SamplingError, ImageError) as error:
+        at_seed = isinstance(error, SamplingError) and error.field == "seed"
+        yield gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", gr.skip(), *idle
         return
-    for value in run(model, wish, flag):
-        yield value, "", "", *(idle if value["state"] == "done" else busy)
+    for value in run(source, recipe, flag, chosen.keep_all):
+        if value["state"] == "done":
+            yield value, "", "", LastRun(source.name, tuple(chosen.own or ()), recipe), *idle
+        else:
+            yield value, "", "", gr.skip(), *busy
 
 
 def take_away(asked: dict[str, Any]) -> dict[str, str]:
@@ -79,17 +93,23 @@ def about_choice(choice: About) -> str:
     return "\n\n".join(filter(None, (choice.advice, lines, choice.source)))
 
 
-def open_tab() -> dict[str, Any]:
-    """What a new visitor finds in the view."""
-    value, frames = opening_run()
+def open_tab() -> tuple[dict[str, Any], LastRun]:
+    """What a new visitor finds: (view, the run that it shows)."""
+    value, frames, last = opening_run()
     # A file of one's own: Gradio clears old ones away.
-    return value | {"file": browser_file(frames, FRAMES)}
+    return value | {"file": browser_file(frames, FRAMES)}, last
 
 
-def choose_network(name: str) -> tuple[dict[str, Any], str, str]:
-    """Another network's classes and card: (class, line about it, all about it)."""
-    model = shared_model(name)
-    return gr.update(choices=[ALL_CLASSES, *model.card.classes], value=ALL_CLASSES), describe_model(model), about(model)
+def choose_network(name: str) -> tuple[Any, ...]:
+    """Another network: (class, guidance, one's own images, line about it, all about it)."""
+    classes = [] if name.startswith(EXACT) else shared_model(name).card.classes
+    return (
+        gr.update(choices=[ALL_CLASSES, *classes], value=ALL_CLASSES, visible=bool(classes)),
+        gr.update(visible=bool(classes)),
+        gr.update(visible=name == OWN),
+        EXACT_LINE if name.startswith(EXACT) else describe_model(shared_model(name)),
+        EXACT_CARD if name.startswith(EXACT) else about(shared_model(name)),
+    )
 
 
 def explained(label: str, choices: Mapping[Any, About], value: str) -> gr.Dropdown:
@@ -100,15 +120,25 @@ def explained(label: str, choices: Mapping[Any, About], value: str) -> gr.Dropdo
     return chooser
 
 
-def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
-    """Build the tab on the page ``demo``; ``sidebar`` holds the schedule's settings."""
+def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
+    """Build the tab on the page ``demo``.
+
+    Args:
+        sidebar: holds the schedule's settings.
+        shown: the path of the picture of the Forward tab.
+    """
     model, start_with = shared_model(), Controls()
-    flag = gr.State(StopFlag())
+    flag, last = gr.State(StopFlag()), gr.State()
     control: dict[str, gr.Component] = {}
-    with gr.Row():
+    with gr.Row(elem_id="lab-reverse-row"):
         with gr.Column(scale=1, min_width=250):
-            network = gr.Dropdown(choices(), value=start_with.network, label="network", elem_id="lab-network")
+            network = gr.Dropdown(sources(), value=start_with.network, label="network", elem_id="lab-network")
             control["network"] = network
+            own = gr.File(
+                file_count="multiple", file_types=["image"], label="your images", visible=False, height=120,
+                elem_id="lab-own",
+            )  # fmt: skip
+            control["own"] = own
             classes = [ALL_CLASSES, *model.card.classes]
             control["label"] = gr.Dropdown(classes, value=start_with.label, label="class")
             control["count"] = gr.Slider(1, 64, start_with.count, step=1, label="images")
@@ -150,16 +180,20 @@ def reverse_tab(demo: gr.Blocks, sidebar: View) -> None:
             with gr.Accordion("About this network", open=False, elem_id="lab-card"):
                 card = gr.Markdown(about(model), elem_classes="lab-card")
 
+    controls = [control[field.name] for field in fields(Controls)]
     at_network: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
-    network.change(choose_network, network, [control["label"], line, card], **QUIET)
+    network.change(
+        choose_network, network, [control["label"], control["guidance"], control["own"], line, card], **QUIET
+    )
     network.change(None, network, None, js=tell("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in OPTIONS), about_sampler], **QUIET)
     start.click(
         generate,
-        [sidebar, flag, *(control[field.name] for field in fields(Controls))],
-        [view, at_steps, at_seed, start, halt],
+        [sidebar, flag, *controls],
+        [view, at_steps, at_seed, last, start, halt],
         **at_network,
         **QUIET,
     )
     halt.click(stop, flag, None, queue=False, **QUIET)
-    demo.load(open_tab, None, view, **at_network, **QUIET)
+    demo.load(open_tab, None, [view, last], **at_network, **QUIET)
+    whatif_tabs(sidebar, shown, last, network, controls, at_network)

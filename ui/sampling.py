@@ -11,13 +11,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from diffusion.checkpoint import Model
-from diffusion.denoiser import Guided
-from diffusion.sampler import SAMPLERS, Clip, Past, SamplingError, Spacing, Step, Update, make_update, sample, timesteps
+from diffusion import recipe as recipes
+from diffusion.recipe import Recipe, denoiser_of
+from diffusion.sampler import SAMPLERS, Clip, Past, SamplingError, Spacing, Step, Update, make_update, timesteps
 from diffusion.schedule import Schedule, ScheduleError
-from ui.models import DEFAULT, StopFlag
+from ui.models import DEFAULT, Source, StopFlag
 from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
 from ui.view import browser_path, for_browser
@@ -45,23 +44,10 @@ class Controls:
     spacing: Spacing = "trailing"
     clip: Clip = "static"
     keep_all: bool = False
+    own: list[str] | None = None
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is to be sampled, checked."""
-
-    schedule: Schedule
-    steps: list[int]
-    update: Update
-    labels: Tensor
-    seeds: list[int]
-    guidance: float
-    clip: Clip
-    keep_all: bool
-
-
-def read_wish(model: Model, settings: Settings, controls: Controls) -> Wish:
+def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recipe:
     """Check the controls.
 
     Raises:
@@ -71,27 +57,53 @@ def read_wish(model: Model, settings: Settings, controls: Controls) -> Wish:
         schedule = read_schedule(settings)
     except ScheduleError as error:
         raise SamplingError("steps", f"The schedule cannot be used: {error}") from error
-    seed = str(controls.seed).strip()
-    if not seed.isdecimal() or int(seed) > MAX_SEED:
-        raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.")
     if controls.steps is None or controls.steps != int(controls.steps):
         raise SamplingError("steps", "The number of steps must be a whole number.")
-    classes, count = model.card.classes, int(controls.count)
-    if controls.label not in (ALL_CLASSES, *classes):
-        raise SamplingError("label", f"{model.card.title} has no class {controls.label}; choose another.")
-    only = None if controls.label == ALL_CLASSES else classes.index(controls.label)
-    return Wish(
-        schedule=schedule,
-        steps=timesteps(schedule, int(controls.steps), controls.spacing),
-        update=make_update(
-            controls.sampler, **{name: getattr(controls, name) for name in SAMPLERS[controls.sampler].parameters}
-        ),
-        labels=model.card.labels(count, only),
-        seeds=[int(seed) + i for i in range(count)],
+    seed, count = read_seed(controls.seed), int(controls.count)
+    if controls.label not in (ALL_CLASSES, *source.classes):
+        raise SamplingError("label", f"{source.title} has no class {controls.label}; choose another.")
+    options = options_of(controls, controls.sampler)
+    make_update(controls.sampler, **options)  # refuses what is out of range
+    return Recipe(
+        schedule,
+        timesteps(schedule, int(controls.steps), controls.spacing),
+        range(seed, seed + count),
+        model=source.name if source.model else "",
+        sha256=source.model.card.sha256 if source.model else "",
+        precision=source.precision,
+        examples=source.examples,
+        labels=labels_of(source, controls.label, count),
         guidance=controls.guidance,
+        sampler=controls.sampler,
+        options=options,
+        spacing=controls.spacing,
         clip=controls.clip,
-        keep_all=controls.keep_all,
     )
+
+
+def read_seed(text: str) -> int:
+    """A seed.
+
+    Raises:
+        SamplingError: anything else.
+    """
+    text = str(text).strip()
+    if not text.isdecimal() or int(text) > MAX_SEED:
+        raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.")
+    return int(text)
+
+
+def labels_of(source: Source, label: str, count: int) -> list[int] | None:
+    """The class of each sample: all in turn, or the one that is chosen; None where there are none."""
+    classes = source.classes
+    if not classes:
+        return None
+    return [i % len(classes) if label == ALL_CLASSES else classes.index(label) for i in range(count)]
+
+
+def options_of(controls: Controls, sampler: str) -> dict[str, float]:
+    """The options of a sampler, as they are chosen."""
+    return {name: getattr(controls, name) for name in SAMPLERS[sampler].parameters}
 
 
 def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[int] = ()) -> dict[str, float]:
@@ -107,31 +119,33 @@ def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[i
     return dict(zip(names, mean.tolist(), strict=True))
 
 
-def noisy(wish: Wish) -> bool:
+def update_of(recipe: Recipe) -> Update:
+    """The sampler of a recipe."""
+    return make_update(recipe.sampler, **recipe.options)
+
+
+def noisy(recipe: Recipe) -> bool:
     """Whether any step but the last adds noise."""
-    levels = wish.schedule.alpha_bar[wish.steps].tolist()
-    return any(wish.update.noise_variance(t, s) > 0 for t, s in pairwise(levels))
+    levels, update = recipe.schedule.alpha_bar[list(recipe.steps)].tolist(), update_of(recipe)
+    return any(update.noise_variance(t, s) > 0 for t, s in pairwise(levels))
 
 
-def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
+def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) -> Iterator[dict[str, Any]]:
     """Sample, yielding values for the view: previews while it runs ("live"), at the end every frame ("done")."""
-    denoiser = Guided(model.denoiser, wish.guidance, len(model.card.classes))
-    count, (channels, height, width) = len(wish.steps), model.image_shape
-    shape = (len(wish.seeds), height, width, channels)
-    drawn = 3 + noisy(wish)
+    denoiser, (channels, height, width) = denoiser_of(recipe, source.model, source.device)
+    count = len(recipe.steps)
+    shape = (len(recipe.seeds), height, width, channels)
+    drawn = 3 + noisy(recipe)
     frame_bytes = drawn * math.prod(shape)
     pause = max(PREVIEW_SECONDS, frame_bytes / PREVIEW_RATE)
     path = browser_path(FRAMES)
     started, shown = time.monotonic(), 0.0
     step = None
     with path.open("wb") as file:
-        recorder = Recorder(file, shape, drawn, every=stride(count, frame_bytes, wish.keep_all))
-        for step in sample(
-            denoiser, wish.schedule, model.image_shape, steps=wish.steps, seeds=wish.seeds, labels=wish.labels,
-            update=wish.update, clip=wish.clip, device=model.device,
-        ):  # fmt: skip
+        recorder = Recorder(file, shape, drawn, every=stride(count, frame_bytes, keep_all))
+        for step in recipes.run(recipe, denoiser, (channels, height, width), source.device):
             if recorder.wants(step.index):
-                recorder.add(describe(step, wish), step.x_t, step.x_0, step.eps, step.z)
+                recorder.add(describe(step, recipe), step.x_t, step.x_0, step.eps, step.z)
             if flag.up:
                 break
             now = time.monotonic()
@@ -151,18 +165,18 @@ def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
         assert step is not None  # timesteps() never gives an empty list
         taken = step.index + 1
         # The end repeats the numbers of the step that led to it.
-        end = replace(describe(step, wish), t=step.s, step=taken, s=None)
+        end = replace(describe(step, recipe), t=step.s, step=taken, s=None)
         recorder.add(end, step.x_s, step.x_0, step.eps, None)
     seconds = time.monotonic() - started
-    what = f"{len(wish.seeds)} image{'s' if len(wish.seeds) > 1 else ''}, {taken} of {count} steps"
+    what = f"{len(recipe.seeds)} image{'s' if len(recipe.seeds) > 1 else ''}, {taken} of {count} steps"
     yield {
         "state": "done",
         "stopped": taken < count,
         "file": for_browser(path),
         "frames": [vars(frame) for frame in recorder.frames],
         "count": count,
-        "T": wish.schedule.T,
-        "key": f"{wish.seeds[0]}-{time.time_ns()}",
+        "T": recipe.schedule.T,
+        "key": f"{recipe.seeds[0]}-{time.time_ns()}",
         "status": f"{'Stopped: ' if taken < count else ''}{what} in {seconds:.1f} s "
         f"({1000 * seconds / taken:.0f} ms a step)",
         "note": ""
@@ -172,9 +186,8 @@ def run(model: Model, wish: Wish, flag: StopFlag) -> Iterator[dict[str, Any]]:
     }
 
 
-def describe(step: Step, wish: Wish) -> Frame:
+def describe(step: Step, recipe: Recipe) -> Frame:
     """The numbers of a step."""
-    before = wish.steps[: step.index][::-1][:2]
-    return Frame(
-        step.t, step.index, step.s, terms(wish.update, wish.schedule, step.t, step.s, before) | {"z": step.sigma}
-    )
+    before = recipe.steps[: step.index][::-1][:2]
+    made_of = terms(update_of(recipe), recipe.schedule, step.t, step.s, before)
+    return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma})

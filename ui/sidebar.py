@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion.checkpoint import MODELS, read_card
+from diffusion.checkpoint import MODELS, available, read_card
 from diffusion.exchange import read_betas, to_diffusers
 from diffusion.likelihood import loss_weight, schedule_csv
 from diffusion.process import posterior_mean
@@ -123,7 +123,10 @@ def describe(settings: Settings) -> str:
 
 
 @cache
-def _trained(network: str) -> Trained:
+def _trained(network: str) -> Trained | None:
+    """None for what is no network: an exact denoiser has seen every level."""
+    if network not in available():
+        return None
     card = read_card(MODELS / f"{network}.safetensors")
     return Trained(card.title, card.training_schedule())
 

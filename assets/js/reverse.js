@@ -67,6 +67,7 @@ export function mount(element, { props, watch, server }) {
     paint(i);
     fill(formula, Object.fromEntries(Object.entries(value.frames[i].terms).map(([name, v]) => [name, fixed(v, 3)])));
     root.dataset.frame = i;
+    root.dataset.t = value.frames[i].t;
   }
 
   /** Sample k alone, or with null all of them. */
@@ -166,6 +167,9 @@ export function mount(element, { props, watch, server }) {
       notes.textContent = next.note;
       for (const button of away.querySelectorAll("button")) button.disabled = false;
       write();
+      const none = frames.planes < PLANES.length;
+      figures[3].classList.toggle("is-none", none);
+      figures[3].lastChild.lastChild.textContent = none ? " none here" : ` ${PLANES[3].words}`;
       player.setCount(frames.count);
       player.go(frames.count - 1);
       fit();

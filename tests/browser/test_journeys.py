@@ -348,6 +348,38 @@ def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None
         assert picture.size[0] >= 400
 
 
+def test_questions_are_answered_with_rows_of_samples(page: Page) -> None:
+    open_tab(page, "Reverse")
+    wait_for_run(page, None)
+    move(page, REVERSE_SLIDER, 25)
+    page.wait_for_selector(".lab-reverse[data-t='500']")
+    page.get_by_label("the frame shown").check()
+    page.click("#lab-branch")
+    page.wait_for_selector("#lab-branch-view [data-state=done]")
+    expect(page.locator("#lab-branch-view .lab-samples b")).to_have_text(["t = 500"])
+    expect(page.locator("#lab-branch-view canvas")).to_have_count(10)
+
+    page.fill("#lab-steps input", "4")
+    page.locator("#lab-whatif").get_by_role("tab", name="Fill in").click()
+    page.wait_for_selector(".lab-mask[data-state=ready]")
+    page.click("[data-mask=Clear]")
+    page.click("#lab-fill")
+    expect(page.locator("#lab-fill-message")).to_contain_text("Paint over")
+    box = page.locator(".lab-mask canvas").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 150, box["y"] + 150, steps=12)
+    page.mouse.up()
+    assert 50 < int(page.get_attribute(".lab-mask", "data-painted") or 0) < 700
+    page.click("#lab-fill")
+    page.wait_for_selector("#lab-fill-view [data-state=done]")
+    given, _, *made = (pixels(page, f"#lab-fill-view .lab-samples:last-child canvas >> nth={k}") for k in range(10))
+    for image in made:
+        changed = (image != given).any(axis=-1)
+        assert changed.any() and not changed[0].any() and not changed[:, -1].any()
+
+
 def test_stop_keeps_what_there_is(page: Page) -> None:
     open_tab(page, "Reverse")
     opening = wait_for_run(page, None)
@@ -436,7 +468,7 @@ def test_another_network_brings_its_classes_its_card_and_its_colours(page: Page)
     open_tab(page, "Reverse")
     opening = wait_for_run(page, None)
     page.locator("#lab-network input").click()
-    page.get_by_role("option", name="Emoji").click()
+    page.get_by_role("option", name="Emoji", exact=True).click()
     expect(page.locator("#lab-network-line")).to_contain_text("Emoji")
     page.locator("#lab-steps input").fill("3")
     page.locator("#lab-generate").click()
@@ -572,7 +604,7 @@ def test_remarks_are_about_the_network_that_is_chosen(page: Page) -> None:
     open_tab(page, "Reverse")
     wait_for_run(page, None)
     page.locator("#lab-network input").click()
-    page.get_by_role("option", name="Emoji").click()
+    page.get_by_role("option", name="Emoji", exact=True).click()
     open_tab(page, "Schedule")
     expect(remark).to_contain_text("Emoji")
 

@@ -1,0 +1,319 @@
+"""The reverse tab, without a browser: its runs, its questions, and what is taken away."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffusion import recipe as recipes
+from diffusion.checkpoint import available
+from diffusion.images import to_bytes
+from diffusion.recipe import Recipe, denoiser_of
+from diffusion.sampler import SAMPLERS, SamplingError
+from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
+from ui.card import quality
+from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources
+
+CONTROLS = sampling.Controls(network="digits", label="3", count=2, steps=4, seed="7")
+
+
+def recipe_of(controls: sampling.Controls) -> Recipe:
+    """What the page would sample with the schedule that it opens with."""
+    return sampling.read_recipe(find_source(controls.network), sidebar.default_settings(), controls)
+
+
+def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
+    *_, done = sampling.run(find_source("digits"), recipe_of(CONTROLS), StopFlag())
+    assert [frame["t"] for frame in done["frames"]] == [1000, 750, 500, 250, 0]
+    frames = player.read_frames(Path(done["file"]["path"]))
+    assert frames.shape == (5, 3, 2, 32, 32, 1)  # DDIM adds no noise: x_t, x_0 and eps
+    assert np.array_equal(frames[-1, 0], frames[-1, 1])  # x_0 itself, twice
+
+
+def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
+    source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, sampler="ddpm"))
+    *_, done = sampling.run(source, recipe, StopFlag())
+    frames = player.read_frames(Path(done["file"]["path"]))
+    assert frames.shape == (5, 4, 2, 32, 32, 1)
+    denoiser, shape = denoiser_of(recipe, source.model)
+    taken = recipes.run(recipe, denoiser, shape, source.device)
+    for frame, step in zip(frames[:-1], taken, strict=True):
+        assert np.array_equal(frame[:2], to_bytes(torch.stack([step.x_t, step.x_0])))
+        for seen, noise in zip(frame[2:], (step.eps, step.z), strict=True):
+            assert np.array_equal(seen, to_bytes((torch.zeros_like(step.x_t) if noise is None else noise) / 3))
+    assert (frames[-2, 3] == 128).all() and (frames[-1, 3] == 128).all()  # no noise in the last step
+
+
+def test_stopped_run_ends_after_the_step_in_hand() -> None:
+    *_, done = sampling.run(find_source("digits"), recipe_of(CONTROLS), StopFlag(up=True))
+    assert done["stopped"]
+    assert [frame["t"] for frame in done["frames"]] == [1000, 750]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("option", [0.0, 0.7])
+def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option: float) -> None:
+    source = find_source("digits")
+    recipe = recipe_of(replace(CONTROLS, sampler=sampler, v=option, eta=option, clip="none"))
+    denoiser, shape = denoiser_of(recipe, source.model)
+    before: list[torch.Tensor] = []
+    for step in recipes.run(recipe, denoiser, shape, source.device):
+        frame = sampling.describe(step, recipe)
+        parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "z": step.z}
+        parts |= dict(zip(("x0_before", "x0_before2"), before[::-1], strict=False))
+        total = sum(frame.terms[name] * part for name, part in parts.items() if part is not None)
+        torch.testing.assert_close(step.x_s, total, atol=2e-4, rtol=1e-4)
+        assert (frame.t, frame.s) == (step.t, step.s)
+        before = [*before, step.x_0][-2:]
+
+
+@pytest.mark.parametrize(
+    ("count", "keep_all", "frames"),
+    [(1, False, 1), (250, False, 250), (251, False, 126), (1000, False, 250), (1000, True, 1000)],
+)
+def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool, frames: int) -> None:
+    every = player.stride(count, 4 * 20 * 32 * 32, keep_all)
+    assert len(range(0, count, every)) == frames
+
+
+@pytest.mark.parametrize("keep_all", [False, True])
+def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path, keep_all: bool) -> None:
+    shape = (64, 32, 32, 3)
+    x = torch.zeros(64, 3, 32, 32)
+    frame = player.Frame(1, 0, 0, {})
+    tracemalloc.start()
+    with (tmp_path / "run.frames").open("wb") as file:
+        recorder = player.Recorder(file, shape, 4, every=player.stride(1000, 4 * math.prod(shape), keep_all))
+        for step in filter(recorder.wants, range(1000)):
+            recorder.add(frame, x, x, x, x)
+            assert step % recorder.every == 0
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "run.frames").stat().st_size < 250e6  # what the browser holds
+    assert held < 10e6  # what the server does
+    assert len(player.read_frames(tmp_path / "run.frames")) == len(recorder.frames) >= 80
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"seed": "1.5"}, "seed"), ({"seed": ""}, "seed"), ({"seed": "-1"}, "seed"), ({"seed": "9" * 30}, "seed"),
+     ({"steps": 2000}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": None}, "steps"), ({"eta": 2.0}, "eta")],
+)  # fmt: skip
+def test_impossible_run_names_its_control(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(SamplingError) as error:
+        recipe_of(replace(CONTROLS, **change))
+    assert error.value.field == field
+
+
+def test_exports_hold_the_frames_that_were_packed(tmp_path: Path) -> None:
+    path = tmp_path / "run.frames"
+    with path.open("wb") as file:
+        recorder = player.Recorder(file, (4, 8, 8, 1), 4)
+        for step in range(5):
+            x = torch.full((4, 1, 8, 8), -1.0 + step / 2)
+            recorder.add(player.Frame(5 - step, step, None, {}), x, -x, x, None)
+    for form in ("gif", "webp"):
+        with Image.open(io.BytesIO(player.export_animation(path, form))) as animation:
+            assert animation.n_frames == 5
+            animation.seek(4)
+            assert animation.convert("L").getpixel((0, 0)) == 255
+            assert animation.convert("L").getpixel((animation.width - 1, 0)) == 0
+    with Image.open(io.BytesIO(player.export_png(path))) as picture:
+        assert picture.convert("L").getpixel((0, 0)) == 255
+
+
+def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
+    for name in ("/etc/passwd", str(tmp_path / "run.frames"), "../app.py"):
+        answer = reverse_tab.take_away({"file": name, "form": "png"})
+        assert "press Generate again" in answer["error"]
+    value, _ = reverse_tab.open_tab()
+    answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
+    assert answer["name"] == "ddpm-lab.png"
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> None:
+    model = shared_model(name)
+    assert (model.card.title, name) in sources()
+    update, _, own, line, card = reverse_tab.choose_network(name)
+    assert not own["visible"]
+    assert update["choices"] == [sampling.ALL_CLASSES, *model.card.classes]
+    assert model.card.title in line
+    for fact in (model.card.sha256, model.card.licence, model.card.command, f"{model.card.images_seen:,}"):
+        assert fact in card
+    controls = sampling.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
+    *_, done = sampling.run(find_source(name), recipe_of(controls), StopFlag())
+    frames = player.read_frames(Path(done["file"]["path"]))
+    assert frames.shape[-1] == model.image_shape[0]
+
+
+def test_a_class_of_another_network_is_refused() -> None:
+    controls = replace(CONTROLS, label="Flags")
+    with pytest.raises(SamplingError, match="no class Flags"):
+        recipe_of(controls)
+
+
+def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> None:
+    run = {"sampler": "ddim", "steps": 50, "images": 1000, "accuracy": 0.987, "frechet": 1.234, "frechet_held_out": 0.5,
+           "nearest_median": 20.0, "copied": 0.015}  # fmt: skip
+    held = {"images": 190, "accuracy": 0.72, "nearest_median": 30.0}
+    likelihood = {"bits_per_dim": 3.21, "standard_error": 0.02, "images": 190, "L_T": 0.0001, "L_mid": 3.0, "L_0": 0.21}
+    text = quality(likelihood | {"command": "python -m diffusion evaluate", "runs": [run], "held_out": held})
+    for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 | 0.50 | 20.0 | 1.5% |", "evaluate"):
+        assert part in text
+    assert quality({}) == ""
+
+
+# What if
+
+
+def first_x_t(row: whatif.Row) -> torch.Tensor:
+    """What a row begins with."""
+    source = find_source("digits")
+    denoiser, shape = denoiser_of(row.recipe, source.model)
+    return next(recipes.run(row.recipe, denoiser, shape, source.device)).x_t
+
+
+def samples_of(source: Source, rows: list[whatif.Row]) -> list[np.ndarray]:
+    """The samples of each row as the browser gets them, (N, H, W, C), without the pictures before them."""
+    *_, done = whatif.run_rows(source, rows, StopFlag())
+    images = [np.frombuffer(base64.b64decode(row["data"]), np.uint8).reshape(row["shape"]) for row in done["rows"]]
+    return [image[len(row["lead"]) :].astype(int) for image, row in zip(images, done["rows"], strict=True)]
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+def test_branches_go_on_from_what_the_run_was_and_the_later_the_more_alike(sampler: str) -> None:
+    source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, sampler=sampler, steps=10))
+    denoiser, shape = denoiser_of(recipe, source.model)
+    second = [step.x_t[1] for step in recipes.run(recipe, denoiser, shape, source.device)]
+    rows = whatif.branches(source, recipe, 1, None, StopFlag())
+    assert [row.label for row in rows] == ["t = 1000", "t = 800", "t = 600", "t = 400", "t = 200"]
+    for row, x_t in zip(rows, second[::2], strict=True):
+        torch.testing.assert_close(row.lead[0][2], x_t, atol=0.05, rtol=0)  # rounded otherwise in another batch
+        assert torch.equal(first_x_t(row), row.lead[0][2].expand(whatif.ACROSS, *shape))
+    spread = [images.std(axis=0).mean() for images in samples_of(source, rows)]
+    assert spread[0] > 5
+    assert spread[0] > spread[2] > spread[4]
+
+
+def test_a_sample_branches_from_the_frame_that_is_shown() -> None:
+    source, recipe = find_source("digits"), recipe_of(CONTROLS)
+    (row,) = whatif.branches(source, recipe, 0, 500, StopFlag())
+    assert row.recipe.steps == [500, 250]
+    with pytest.raises(SamplingError, match="nothing is left"):
+        whatif.branches(source, recipe, 0, 0, StopFlag())
+
+
+def test_samplers_are_compared_from_the_same_noise() -> None:
+    recipe = recipe_of(replace(CONTROLS, count=whatif.ACROSS))
+    rows = whatif.comparison(recipe, CONTROLS, ["ddpm", "dpmpp"], [2, 5])
+    assert [row.label for row in rows] == ["DDPM, 2", "DPM-Solver++(2M), 2", "DDPM, 5", "DPM-Solver++(2M), 5"]
+    assert [len(row.recipe.steps) for row in rows] == [2, 2, 5, 5]
+    assert all(torch.equal(first_x_t(row), first_x_t(rows[0])) for row in rows)
+    for samplers, counts in (([], [5]), (["ddim"], [0]), (["ddim"], [1001])):
+        with pytest.raises(SamplingError):
+            whatif.comparison(recipe, CONTROLS, samplers, counts)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "dpmpp"])
+def test_interpolation_leads_from_the_one_sample_to_the_other(sampler: str) -> None:
+    source, controls = find_source("digits"), replace(CONTROLS, sampler=sampler, count=whatif.ACROSS)
+    recipe = recipe_of(controls)
+    (row,) = whatif.interpolation(source, recipe, controls, "3", "12")
+    (images,) = samples_of(source, [row])
+    plain = replace(recipe, sampler=row.recipe.sampler, options={"eta": 0.0}, seeds=[3, 12], labels=[3, 3])
+    ends = samples_of(source, [whatif.Row("", plain)])[0]
+    for image, end in zip(images[[0, -1]], ends, strict=True):
+        assert np.abs(image - end).mean() < 3
+    assert np.abs(images[0] - images[-1]).mean() > 10
+
+
+def test_picture_that_was_hardly_noised_comes_back() -> None:
+    source, controls = find_source("digits"), replace(CONTROLS, count=whatif.ACROSS, steps=20)
+    picture = bundled_picture("digits")
+    rows = whatif.denoised_back(source, recipe_of(controls), controls, picture, [5, 90])
+    assert [row.recipe.steps[0] for row in rows] == [50, 900]
+    near, far = (np.abs(images - to_bytes(picture)).mean() for images in samples_of(source, rows))
+    assert near < 8 < far
+    with pytest.raises(SamplingError, match="not 101"):
+        whatif.denoised_back(source, recipe_of(controls), controls, picture, [101])
+
+
+def test_what_is_not_painted_over_stays_as_it_is() -> None:
+    source, controls = find_source("digits"), replace(CONTROLS, count=whatif.ACROSS, steps=5)
+    picture, mask = bundled_picture("digits"), torch.ones(32, 32)
+    mask[8:, 4:28] = 0
+    rows = whatif.filled_in(source, recipe_of(controls), controls, picture, mask, 3)
+    for images in samples_of(source, rows):
+        kept = mask.bool().numpy()
+        assert (images[:, kept] == to_bytes(picture)[kept]).all()
+        assert np.abs(images[:, ~kept] - images[0, ~kept]).mean() > 1
+    with pytest.raises(SamplingError, match="Paint over"):
+        whatif.filled_in(source, recipe_of(controls), controls, picture, torch.ones(32, 32), 3)
+
+
+@pytest.mark.parametrize("text", ["", "5, x", "-3", "2.5"])
+def test_list_of_numbers_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SamplingError, match="commas"):
+        whatif.read_numbers(text, "steps")
+
+
+def test_question_that_cannot_be_answered_keeps_the_last_answer() -> None:
+    values = vars(CONTROLS).values()
+    asked = whatif_tab.ask_comparison(sidebar.default_settings(), StopFlag(), [], "5", *values)
+    *_, (view, message, start, halt) = asked
+    assert view == gr.skip()
+    assert message == "Choose at least one sampler."
+    assert start["interactive"] and not halt["interactive"]
+
+
+def test_stop_ends_a_question_after_the_step_in_hand() -> None:
+    source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, count=whatif.ACROSS))
+    rows = whatif.comparison(recipe, CONTROLS, ["ddim"], [5, 10])
+    *_, done = whatif.run_rows(source, rows, StopFlag(up=True))
+    assert done["rows"][0]["note"].startswith("stopped: 1 call,")
+    assert done["rows"][1]["note"] == ""
+
+
+# No network
+
+
+def test_exact_denoiser_of_one_s_own_images_ends_at_one_of_them(tmp_path: Path) -> None:
+    for k, colour in enumerate(("red", "green", "blue")):
+        Image.new("RGB", (50, 40), colour).save(tmp_path / f"{k}.png")
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    source = find_source(OWN, paths)
+    controls = sampling.Controls(network=OWN, count=6, steps=10, own=paths)
+    recipe = sampling.read_recipe(source, sidebar.default_settings(), controls)
+    *_, done = sampling.run(source, recipe, StopFlag())
+    made = player.read_frames(Path(done["file"]["path"]))[-1, 0]
+    known = source.examples.movedim(1, -1).numpy().astype(int)
+    nearest = np.abs(made[:, None].astype(int) - known).max(axis=(2, 3, 4)).min(axis=1)
+    assert nearest.max() <= 2
+
+
+@pytest.mark.parametrize(("paths", "words"), [([], "Choose some images"), (["x.png"] * 501, "at most 500")])
+def test_images_of_one_s_own_are_neither_none_nor_too_many(paths: list[str], words: str) -> None:
+    *_, last = reverse_tab.generate(
+        sidebar.default_settings(), StopFlag(), *vars(replace(CONTROLS, network=OWN, own=paths)).values()
+    )
+    assert words in last[1]
+
+
+@pytest.mark.parametrize("name", [name for _, name in sources() if name.startswith(EXACT)])
+def test_an_exact_denoiser_has_no_classes_and_says_what_it_is(name: str) -> None:
+    label, guidance, own, line, _ = reverse_tab.choose_network(name)
+    assert not label["visible"] and not guidance["visible"]
+    assert own["visible"] == (name == OWN)
+    assert "memorise" in line

@@ -1,0 +1,297 @@
+"""What if: the questions below a run, each with its controls and rows of samples that answer it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+import torch
+from torch import Tensor
+
+from diffusion.images import ImageError, picture_for, to_bytes, to_unit
+from diffusion.recipe import Recipe
+from diffusion.sampler import SAMPLERS, SamplingError
+from ui.forward_tab import Picture
+from ui.models import OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.sampling import Controls, read_recipe
+from ui.sidebar import Settings
+from ui.view import View
+from ui.whatif import (
+    ACROSS,
+    Row,
+    branches,
+    comparison,
+    denoised_back,
+    filled_in,
+    interpolation,
+    read_numbers,
+    run_rows,
+)
+
+FIVE, FRAME = "five moments", "the frame shown"
+BUNDLED, FORWARD, UPLOAD = "a bundled one", "that of the Forward tab", "your own"
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# ``js=`` of a listener whose first input is replaced by what the view of the run shows.
+SHOWN_FRAME = """(view, ...rest) => {
+  const { t, only } = document.querySelector('.lab-reverse').dataset;
+  return [{ t: Number(t), sample: Number(only || 0) }, ...rest];
+}"""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The run that is shown: what it was drawn from, by name, and all that decided it."""
+
+    network: str
+    own: tuple[str, ...]
+    recipe: Recipe
+
+
+Answer = tuple[Any, str, dict[str, Any], dict[str, Any]]
+Plan = tuple[Source, list[Row]]
+
+
+def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Answer]:
+    """Any of the questions, answered: (view, message, its button, Stop). ``plan`` says what is to be sampled."""
+    idle = gr.update(interactive=True), gr.update(interactive=False)
+    busy = gr.update(interactive=False), gr.update(interactive=True)
+    flag.up = False
+    yield gr.skip(), "", *busy
+    try:
+        source, rows = plan()
+    except (SamplingError, ImageError) as error:
+        yield gr.skip(), str(error), *idle
+        return
+    for value in run_rows(source, rows, flag):
+        yield value, "", *(idle if value["state"] == "done" else busy)
+
+
+def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Controls, Recipe]:
+    """What the controls above say, for a row of samples; ``values`` in the order of ``Controls``.
+
+    Raises:
+        SamplingError, ImageError: as ``read_recipe`` and ``find_source``.
+    """
+    controls = replace(Controls(*values), count=ACROSS)
+    source = find_source(controls.network, controls.own or ())
+    return source, controls, read_recipe(source, settings, controls)
+
+
+def ask_branches(shown: dict[str, Any], flag: StopFlag, last: LastRun, moments: str) -> Iterator[Answer]:
+    """``shown``: {"t": of the frame that is shown, "sample": the enlarged one}."""
+
+    def plan() -> Plan:
+        source = find_source(last.network, last.own)
+        t = int(shown["t"]) if moments == FRAME else None
+        return source, branches(source, last.recipe, int(shown["sample"]), t, flag)
+
+    yield from answer(flag, plan)
+
+
+def ask_comparison(
+    settings: Settings, flag: StopFlag, samplers: list[str], counts: str, *values: Any
+) -> Iterator[Answer]:
+    def plan() -> Plan:
+        source, controls, recipe = read_all(settings, values)
+        return source, comparison(recipe, controls, samplers, read_numbers(counts, "steps"))
+
+    yield from answer(flag, plan)
+
+
+def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: str, *values: Any) -> Iterator[Answer]:
+    def plan() -> Plan:
+        source, controls, recipe = read_all(settings, values)
+        return source, interpolation(source, recipe, controls, first, second)
+
+    yield from answer(flag, plan)
+
+
+def ask_denoised(
+    settings: Settings, flag: StopFlag, which: str, upload: str | None, shown: str, shares: str, *values: Any
+) -> Iterator[Answer]:
+    """``which``, ``upload`` and ``shown``: see ``choose_picture``."""
+
+    def plan() -> Plan:
+        source, controls, recipe = read_all(settings, values)
+        picture = choose_picture(which, upload, shown, source)
+        return source, denoised_back(source, recipe, controls, picture, read_numbers(shares, "shares"))
+
+    yield from answer(flag, plan)
+
+
+def ask_filled(
+    settings: Settings, flag: StopFlag, which: str, upload: str | None, shown: str, painted: dict[str, Any] | None,
+    rounds: float, *values: Any,
+) -> Iterator[Answer]:  # fmt: skip
+    """``painted``: the value of the view that is painted on, with a digit a pixel in "mask", 1 where it is painted."""
+
+    def plan() -> Plan:
+        source, controls, recipe = read_all(settings, values)
+        picture = choose_picture(which, upload, shown, source)
+        digits = (painted or {}).get("mask", "")
+        if len(digits) != picture[0].numel():
+            raise SamplingError("mask", "Paint over what is to be made up first.")
+        mask = torch.tensor([digit == "0" for digit in digits]).reshape(picture.shape[1:]).float()
+        return source, filled_in(source, recipe, controls, picture, mask, int(rounds))
+
+    yield from answer(flag, plan)
+
+
+def choose_picture(which: str, upload: str | None, shown: str, source: Source) -> Tensor:
+    """The picture to begin with, (C, H, W) in [-1, 1], as the source's images are.
+
+    Args:
+        which: BUNDLED, one of the source's own kind; FORWARD, ``shown``; or UPLOAD.
+
+    Raises:
+        ImageError: none, or one that cannot be used.
+    """
+    if which == UPLOAD and upload is None:
+        raise ImageError("Choose a picture of your own first.")
+    if which != BUNDLED:
+        return picture_for(upload if which == UPLOAD and upload else shown, source.image_shape)
+    if source.name == OWN and source.examples is not None:
+        return to_unit(source.examples[0])
+    return bundled_picture(source.name)
+
+
+def show_for_painting(
+    which: str, upload: str | None, shown: str, network: str, own: list[str] | None
+) -> tuple[Any, dict[str, Any]]:
+    """The picture as the network would see it: (what is painted on, the box for uploads)."""
+    box = gr.update(visible=which == UPLOAD)
+    try:
+        picture = choose_picture(which, upload, shown, find_source(network, own or ()))
+    except ImageError:
+        return gr.skip(), box
+    images = to_bytes(picture[None])
+    key = hashlib.sha256(images.tobytes()).hexdigest()
+    return {"shape": images.shape, "data": base64.b64encode(images.tobytes()).decode(), "key": key}, box
+
+
+@dataclass(frozen=True)
+class Question:
+    """What every question has on the page."""
+
+    flag: gr.State
+    message: gr.Markdown
+    start: gr.Button
+    halt: gr.Button
+    view: View
+    tab: gr.Tab
+
+    def wire(self, ask: Callable[..., Iterator[Answer]], inputs: list[Any], **event: Any) -> None:
+        """``ask`` is called with ``inputs`` when the button is pressed."""
+        self.start.click(ask, inputs, [self.view, self.message, self.start, self.halt], **event, **QUIET)
+        self.halt.click(stop, self.flag, None, queue=False, **QUIET)
+
+
+def question(
+    title: str, name: str, words: str, button: str, extra: Callable[[], list[Any]]
+) -> tuple[Question, list[Any]]:
+    """A tab, and what ``extra`` built in it, above the button."""
+    with gr.Tab(title, id=name) as tab, gr.Row():
+        flag = gr.State(StopFlag())
+        with gr.Column(scale=1, min_width=250):
+            gr.Markdown(words, elem_classes="lab-note")
+            built = extra()
+            message = gr.Markdown(elem_classes="lab-message", elem_id=f"lab-{name}-message")
+            with gr.Row():
+                start = gr.Button(button, elem_id=f"lab-{name}", min_width=90)
+                halt = gr.Button("Stop", interactive=False, elem_id=f"lab-{name}-stop", min_width=70)
+        with gr.Column(scale=3, min_width=320):
+            view = View("whatif", elem_id=f"lab-{name}-view", hint=f"Press {button} to see.")
+    return Question(flag, message, start, halt, view, tab), built
+
+
+def whatif_tabs(
+    sidebar: View,
+    shown: gr.State,
+    last: gr.State,
+    network: gr.Dropdown,
+    controls: list[gr.Component],
+    at_network: dict[str, Any],
+) -> None:
+    """Build a tab for each question.
+
+    Args:
+        shown: the path of the picture of the Forward tab.
+        last: a ``LastRun``.
+        controls: in the order of ``Controls``.
+        at_network: of events that call the network.
+    """
+    gr.Markdown("### What if …", elem_classes="lab-heading")
+    with gr.Tabs(elem_id="lab-whatif"):
+        branch, own = question(
+            "Branch",
+            "branch",
+            "**… the noise changed midway?** One sample of the run above, the enlarged one or the first, goes on from "
+            "t with other noise. What the samples of a row share was decided before t.",
+            "Branch",
+            lambda: [gr.Radio([FIVE, FRAME], value=FIVE, label="from")],
+        )
+        branch.wire(ask_branches, [branch.view, branch.flag, last, *own], js=SHOWN_FRAME, **at_network)
+        compare, own = question(
+            "Compare",
+            "compare",
+            "**… another sampler had the same noise?** Look for the row from which more steps change nothing, and at "
+            "what a row costs: calls of the network, and seconds.",
+            "Compare",
+            lambda: [
+                gr.CheckboxGroup(
+                    [(about.title, name) for name, about in SAMPLERS.items()], value=["ddim", "dpmpp"], label="samplers"
+                ),
+                gr.Textbox("5, 10, 20", label="steps", max_lines=1, elem_id="lab-compare-steps"),
+            ],
+        )
+        compare.wire(ask_comparison, [sidebar, compare.flag, *own, *controls], **at_network)
+        between, own = question(
+            "Interpolate",
+            "interpolate",
+            "**… the noise lay between two?** From that of one seed to that of another, along the arc between them: "
+            "all on the way is noise too, and every image a whole one.",
+            "Interpolate",
+            lambda: [
+                gr.Textbox("0", label="from seed", max_lines=1),
+                gr.Textbox("1", label="to seed", max_lines=1),
+            ],
+        )
+        between.wire(ask_interpolation, [sidebar, between.flag, *own, *controls], **at_network)
+        back, own = question(
+            "From a picture",
+            "denoise",
+            "**… it began with a picture?** Noised to t and taken back: the further, the less of it is kept, and the "
+            "more is made up.",
+            "Denoise",
+            lambda: [
+                gr.Radio([BUNDLED, FORWARD, UPLOAD], value=BUNDLED, label="picture", elem_id="lab-denoise-which"),
+                Picture(
+                    label="your picture", sources=["upload", "clipboard"], type="filepath", format="png", height=150,
+                    elem_id="lab-denoise-picture", visible=False,
+                ),
+                gr.Textbox("20, 40, 60, 80", label="t in % of T", max_lines=1),
+            ],
+        )  # fmt: skip
+        *picture, shares = own
+        which, upload = picture
+        back.wire(ask_denoised, [sidebar, back.flag, *picture, shown, shares, *controls], **at_network)
+        fill, own = question(
+            "Fill in",
+            "fill",
+            "**… part of it were given?** What you paint over is made up, in the picture chosen under “From a "
+            "picture”. Straight down, the two parts hardly know of one another; with rounds back up they come to "
+            "terms.",
+            "Fill in",
+            lambda: [
+                View("mask", elem_id="lab-mask"),
+                gr.Slider(2, 10, 4, step=1, label="rounds", info="as many times the calls"),
+            ],
+        )
+        mask, rounds = own
+        fill.wire(ask_filled, [sidebar, fill.flag, *picture, shown, mask, rounds, *controls], **at_network)
+        for event in (fill.tab.select, which.change, upload.change, network.change):
+            event(show_for_painting, [*picture, shown, network, controls[-1]], [mask, upload], **QUIET)
