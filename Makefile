@@ -44,6 +44,7 @@ test: dev
 
 bench: dev
 	$(PY) -m benchmarks.scrub
+	$(PY) -m benchmarks.schedule_drag
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -3,7 +3,7 @@
 import { histogram } from "./histogram.js";
 import { numberFromLink, putInLink } from "./link.js";
 import { BINS, LEVEL, SPAN } from "./noising.js";
-import { button, digits, el, fixed, oneAtATime, setT, store, subscribe } from "./store.js";
+import { button, digits, el, fixed, oneAtATime, setT, shown, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 const SLICE = 9; // ms of walking a frame: the page stays at hand
@@ -124,7 +124,7 @@ export function chain(server, play) {
     go();
   };
   const go = () => {
-    if (root.open && root.clientWidth && store.schedule && store.picture) frame ||= requestAnimationFrame(chase);
+    if (root.open && visible() && store.schedule && store.picture) frame ||= requestAnimationFrame(chase);
   };
   function otherNoise() {
     putInLink({ walk: ++seed });
@@ -197,6 +197,6 @@ export function chain(server, play) {
     if (changes.has("picture") || changes.has("schedule")) begin();
     else if (changes.has("t")) go();
   });
-  new ResizeObserver(go).observe(root); // opened, or its tab was
+  const visible = shown(root, go); // changes its size when it is opened
   return root;
 }

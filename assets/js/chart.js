@@ -1,7 +1,7 @@
 // A Plotly figure that is made once and kept: new data is poured into its traces, the zoom stays, and one cursor at the
 // current t runs through all panels. Which column a trace shows stands in its meta: {x: "t", y: "beta"}.
 
-import { el, setT, stepAtSnr, store, subscribe } from "./store.js";
+import { el, setT, shown, stepAtSnr, store, subscribe } from "./store.js";
 
 const SETTLE = 180; // ms without news after which lines that were only moved are drawn by Plotly again
 
@@ -65,6 +65,8 @@ function coarse(kind, values) {
   return [0, size * [1.05, 1.5, 2.1, 3.1, 5.2, 7.6, 10.5].find((step) => high <= step * size * 0.98)];
 }
 
+const same = (a, b) => a.length === b.length && a.every((v, i) => v === b[i]);
+
 /**
  * A figure in ``node``. figure: {data, layout} from Python. Returns {update, save, frame, panel, within, under}.
  *
@@ -81,7 +83,7 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
   node.append(frame);
   const panels = Object.values(figure.layout.meta ?? {});
   const axis = () => AXES[linked ? store.axis : "t"];
-  let columns = null, made = false, pending = 0, drawn = "", settle = 0;
+  let columns = null, Plotly = null, made = false, pending = 0, drawn = null, settle = 0;
 
   /** Every trace: those of the schedule, then the main ones of each pinned schedule. */
   function traces() {
@@ -109,31 +111,41 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
     return [...now, ...pinned];
   }
 
-  /** The layout with its ranges, if they are ours to set, and the axis that was chosen. */
-  function layout(drawing) {
-    const ranged = structuredClone(figure.layout);
-    if (!panels.length) return ranged;
+  /** The ranges that the axes should have, if they are ours to set: {axis: [from, to]}. */
+  function ranges(drawing) {
+    const wanted = {};
     const short = (key) => key.replace("axis", "");
     for (const { axis: key, range } of panels) {
       const inside = drawing.filter((trace) => (trace.yaxis ?? "y") === short(key));
-      ranged[key].range = coarse(range, inside.flatMap((trace) => trace.y));
-      const x = ranged[key.replace("y", "x")];
+      wanted[key] = coarse(range, inside.flatMap((trace) => trace.y));
       const over = inside.flatMap((trace) => trace.x);
-      if (store.axis === "log_snr") x.range = coarse("fives", over).reverse();
-      else x.range = store.axis === "u" ? [0, 1] : [0, Math.max(...over)];
-      if (x.title) x.title.text = axis().title;
+      wanted[key.replace("y", "x")] =
+        store.axis === "log_snr" ? coarse("fives", over).reverse() : store.axis === "u" ? [0, 1] : [0, over.reduce((a, b) => Math.max(a, b))];
+    }
+    return wanted;
+  }
+
+  /** The layout with these ranges, and the axis that was chosen. */
+  function layout(wanted) {
+    const ranged = structuredClone(figure.layout);
+    for (const [key, range] of Object.entries(wanted)) {
+      ranged[key].range = range;
+      if (key.startsWith("x") && ranged[key].title) ranged[key].title.text = axis().title;
     }
     return ranged;
   }
 
+  /** Which lines there are: while these stay, they need only be moved. */
+  const lines = (drawing) => [linked ? store.axis : "t", ...drawing.map((trace) => trace.uid)].join();
+
   async function render() {
     pending = 0;
     // Plotly measures its box: in a closed tab there is none, and the tab's opening calls again.
-    if (!columns || !plot.clientWidth) return;
-    const Plotly = await plotly(url);
-    const drawing = traces(), shape = layout(drawing);
-    drawn = JSON.stringify([shape, drawing.map((trace) => trace.uid)]);
-    await Plotly.react(plot, drawing, dress(shape), {
+    if (!columns || !open()) return;
+    Plotly = await plotly(url);
+    const drawing = traces(), wanted = ranges(drawing);
+    drawn = { lines: lines(drawing), ranges: wanted };
+    await Plotly.react(plot, drawing, dress(layout(wanted)), {
       responsive: true,
       displaylogo: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -152,13 +164,20 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
   };
 
   /**
-   * While a hand drags: the schedule's lines moved where Plotly drew them, a tenth of the work of drawing all anew.
-   * Only where nothing but they would change; says whether it could.
+   * While a hand drags: the schedule's lines moved where Plotly drew them, a tenth of the work of drawing all anew; only
+   * the axes whose range has become another are drawn by Plotly. Says whether it could.
    */
   function move() {
-    if (!made || !panels.length || !plot.clientWidth || pending) return false;
+    if (!made || !panels.length || !open() || pending) return false;
     const moved = traces();
-    if (drawn !== JSON.stringify([layout(moved), moved.map((trace) => trace.uid)])) return false;
+    if (lines(moved) !== drawn.lines) return false;
+    const wanted = ranges(moved);
+    const left = Object.keys(wanted).filter((key) => !same(wanted[key], drawn.ranges[key]));
+    if (left.some((key) => !same(plot._fullLayout[key].range, drawn.ranges[key]))) return false; // zoomed by hand
+    if (left.length) {
+      drawn.ranges = wanted;
+      Plotly.relayout(plot, Object.fromEntries(left.map((key) => [`${key}.range`, wanted[key]])));
+    }
     for (const trace of moved.slice(0, figure.data.length)) {
       const paths = plot.querySelectorAll(`.trace${trace.uid} path.js-line`);
       if (paths.length !== 1) return false;
@@ -235,7 +254,7 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
     if (linked && (changes.has("axis") || changes.has("pins"))) ask();
     else cursor();
   });
-  new ResizeObserver(() => plot.clientWidth && ask()).observe(frame);
+  const open = shown(frame, ask);
   new MutationObserver(ask).observe(document.body, { attributeFilter: ["class"] });
   return {
     frame,
@@ -250,7 +269,6 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
     /** The figure as a file. */
     async save(format) {
       const { width, height } = plot.getBoundingClientRect();
-      const Plotly = await plotly(url);
       await Plotly.downloadImage(plot, { format, width, height, scale: format === "png" ? 2 : 1, filename: `ddpm-lab-${name}` });
     },
   };

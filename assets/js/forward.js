@@ -4,7 +4,7 @@ import { histogram } from "./histogram.js";
 import { putInLink } from "./link.js";
 import { Noising } from "./noising.js";
 import { Player } from "./player.js";
-import { assign, el, fixed, setT, store, subscribe } from "./store.js";
+import { assign, el, fixed, setT, shown, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 const STRIP = 9;
@@ -57,6 +57,7 @@ export function mount(element, { props, watch }) {
     hint,
   );
   element.replaceChildren(root);
+  const open = shown(root, redraw);
 
   let noising = null;
   let generation = 0;
@@ -85,7 +86,7 @@ export function mount(element, { props, watch }) {
   });
 
   function draw() {
-    if (!noising || !store.schedule || !root.clientWidth) return; // in a closed tab there is nothing to see
+    if (!noising || !store.schedule || !open()) return; // in a closed tab there is nothing to see
     const { signal, noise } = store.schedule.columns;
     const a = signal[store.t], b = noise[store.t];
     noising.paint(views.xt, a, b);
@@ -100,7 +101,7 @@ export function mount(element, { props, watch }) {
   }
 
   function drawStrip() {
-    if (!noising || !store.schedule || !root.clientWidth) return;
+    if (!noising || !store.schedule || !open()) return;
     const { T, columns } = store.schedule;
     const stride = Math.max(1, Math.floor(Math.max(noising.width, noising.height) / 85));
     thumbs.forEach((thumb, k) => {
@@ -145,7 +146,6 @@ export function mount(element, { props, watch }) {
     }
     redraw();
   }
-  new ResizeObserver(redraw).observe(strip); // its tab was opened
   watch("value", sync);
   sync();
 }

@@ -5,7 +5,7 @@
 
 import { store, subscribe } from "./store.js";
 
-const WAIT = 300; // ms: browsers refuse to have their address changed more than some hundred times a minute
+const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute
 const TABS = ["Forward", "Schedule", "Reverse", "Loss"];
 
 // What a tab that was not opened yet has put into a link stays in it as it is.
@@ -30,12 +30,13 @@ export function putInLink(values) {
   soon();
 }
 
+/** When all has been quiet for a while: not in the middle of a drag. */
 function soon() {
-  if (keeping) timer ||= setTimeout(write, WAIT);
+  clearTimeout(timer);
+  if (keeping) timer = setTimeout(write, WAIT);
 }
 
 function write() {
-  timer = 0;
   state.set("tab", openTab());
   history.replaceState(history.state, "", `${location.pathname}${location.search}#${new URLSearchParams([...state])}`);
 }

@@ -2,7 +2,7 @@
 
 import { fromLink, putInLink } from "./link.js";
 import { LEVEL } from "./noising.js";
-import { digits, el, fixed, store, subscribe } from "./store.js";
+import { digits, el, fixed, shown, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 const W = 380, H = 150, SIDES = 4; // the drawing reaches so many sqrt(beta) to either side of the mean
@@ -72,7 +72,7 @@ export function posterior(canvases, marked) {
   }
 
   function draw() {
-    if (!root.open || !root.clientWidth || !store.schedule || !store.picture) return;
+    if (!root.open || !visible() || !store.schedule || !store.picture) return;
     const { noising } = store.picture, { columns } = store.schedule, { t } = store;
     if (!pixel) return choose(...(fromLink("pixel") ?? `${noising.width >> 1} ${noising.height >> 1} 0`).split(" "));
     const i = noising.at(...pixel);
@@ -138,7 +138,7 @@ export function posterior(canvases, marked) {
     }
     if (changes.has("schedule") || changes.has("t") || changes.has("picture")) draw();
   });
-  new ResizeObserver(draw).observe(root);
+  const visible = shown(root, draw); // changes its size when it is opened
   root.addEventListener("toggle", () => (mark.hidden = !root.open));
   return root;
 }

@@ -2,7 +2,7 @@
 
 import { chart } from "./chart.js";
 import { handles } from "./handles.js";
-import { assign, button, digits, download, edit, el, fixed, PINS, stepAtSnr, store, subscribe } from "./store.js";
+import { assign, button, digits, download, edit, el, fixed, PINS, setText, shown, stepAtSnr, store, subscribe } from "./store.js";
 import { tex } from "./tex.js";
 
 const THUMB = 128; // pixels of a picture's longer side, about
@@ -80,9 +80,14 @@ export function mount(element, { props }) {
   const swatch = (colour) =>
     el("i", { class: "lab-swatch", style: `border-top-color: var(${colour == null ? "--lab-schedule" : `--pin-${colour + 1}`}); border-top-style: ${colour == null ? "solid" : "dashed"}` });
 
+  const sub = (text) => {
+    const [base, index] = text.split("_");
+    return el("span", {}, base, el("sub", {}, index));
+  };
+
   const canvases = [];
   function pictures() {
-    if (!store.picture || !store.schedule || !strip.clientWidth) return; // in a closed tab there is nothing to see
+    if (!store.picture || !store.schedule || !open()) return; // in a closed tab there is nothing to see
     const { noising } = store.picture;
     const stride = Math.max(1, Math.round(Math.max(noising.width, noising.height) / THUMB));
     const all = rows();
@@ -106,44 +111,58 @@ export function mount(element, { props }) {
     root.dataset.t = store.t;
   }
 
+  const HEAD = ["", "schedule", "T", "ᾱ_T", "SNR at T", "t of 0 dB", "L_T", "above 0 dB", ""];
+  const ABOUT = {
+    L_T: "what is lost by starting from N(0, I), for the picture of the Forward tab",
+    "t of 0 dB": "where signal and noise are equally strong",
+    "above 0 dB": "share of steps with more signal than noise",
+  };
+  const body = el("tbody", {});
+  table.append(el("thead", {}, el("tr", {}, ...HEAD.map((text) => el("th", { title: ABOUT[text] ?? "" }, text.includes("_") ? sub(text) : text)))), body);
+
+  function tableRow({ schedule, colour }, k) {
+    const act = colour == null ? "" : el("span", { class: "lab-acts" },
+      el("button", { type: "button", class: "lab-small", title: `use ${schedule.name}`, onclick: () => edit(schedule.settings) }, "use"),
+      el("button", { type: "button", class: "lab-small", "aria-label": `unpin ${schedule.name}`, title: "unpin",
+        onclick: () => assign({ pins: store.pins.filter((_, i) => i !== k - 1) }) }, "✕"));
+    return el("tr", {}, ...[swatch(colour), ...HEAD.slice(2).map(() => ""), act].map((cell) => el("td", {}, cell)));
+  }
+
   function numbers() {
-    const square = store.picture?.noising.meanSquare ?? 1;
-    const head = ["", "schedule", "T", "ᾱ_T", "SNR at T", "t of 0 dB", "L_T", "above 0 dB", ""];
-    const about = { L_T: `bits/dim, for ${store.picture ? "this picture" : "pixels of unit variance"}: what is lost by starting from N(0, I)`, "t of 0 dB": "where signal and noise are equally strong", "above 0 dB": "share of steps with more signal than noise" };
-    const cells = rows().map(({ schedule, colour }, k) => {
+    const square = store.picture?.noising.meanSquare ?? 1, all = rows();
+    all.forEach(({ schedule }, k) => {
       const s = schedule.summary;
       const bits = s.prior_kl[0] * square + s.prior_kl[1];
-      const act = colour == null ? null : el("span", { class: "lab-acts" },
-        el("button", { type: "button", class: "lab-small", title: `use ${schedule.name}`, onclick: () => edit(schedule.settings) }, "use"),
-        el("button", { type: "button", class: "lab-small", "aria-label": `unpin ${schedule.name}`, title: "unpin",
-          onclick: () => assign({ pins: store.pins.filter((_, i) => i !== k - 1) }) }, "✕"));
-      return [swatch(colour), schedule.name, `${schedule.T}`, digits(s.last_alpha_bar), `${fixed(s.terminal_snr_db, 1)} dB`,
-        s.t_equal == null ? "never" : fixed(s.t_equal, 1), `${digits(bits)} bits/dim`, `${(100 * s.share_above_0_db).toFixed(1)} %`, act];
+      const texts = [schedule.name, `${schedule.T}`, digits(s.last_alpha_bar), `${fixed(s.terminal_snr_db, 1)} dB`,
+        s.t_equal == null ? "never" : fixed(s.t_equal, 1), `${digits(bits)} bits/dim`, `${(100 * s.share_above_0_db).toFixed(1)} %`];
+      texts.forEach((text, i) => setText(body.rows[k].cells[i + 1], text));
     });
-    table.replaceChildren(
-      el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { title: about[text] ?? "" }, text.includes("_") ? sub(text) : text)))),
-      el("tbody", {}, ...cells.map((row) => el("tr", {}, ...row.map((cell) => el("td", {}, cell ?? ""))))),
-    );
+  }
+
+  /** The table has the rows of the schedules that are compared. */
+  function compared() {
+    body.replaceChildren(...rows().map(tableRow));
     pin.disabled = store.pins.length >= PINS;
     root.dataset.pins = store.pins.length;
+    numbers();
   }
-  const sub = (text) => {
-    const [base, index] = text.split("_");
-    return el("span", {}, base, el("sub", {}, index));
-  };
-
   /** Each remark under the curve that it is about. */
+  let placed = "";
   function place() {
     if (!store.schedule) return;
-    remarks.replaceChildren();
-    for (const curve of Object.keys(props.wide.layout.meta)) {
+    const now = Object.keys(props.wide.layout.meta).flatMap((curve) => {
       const panel = view.panel(curve);
-      const said = store.schedule.remarks.filter((remark) => remark.curve === curve);
-      if (!panel || !said.length) continue;
+      const texts = store.schedule.remarks.filter((remark) => remark.curve === curve).map(({ text }) => text);
+      if (!panel || !texts.length) return [];
       const low = panel.x.showticklabels ? 42 : 10; // below the title of the axis, where there is one
-      remarks.append(el("div", { class: "lab-remark", "data-curve": curve, style: `left:${panel.left}px; top:${panel.top + panel.height + low}px; width:${panel.width}px` },
-        ...said.map(({ text }) => el("p", { title: text }, text))));
-    }
+      return [{ curve, texts, left: panel.left, top: panel.top + panel.height + low, width: panel.width }];
+    });
+    const key = JSON.stringify(now);
+    if (key === placed) return; // they are read out when they change
+    placed = key;
+    remarks.replaceChildren(...now.map(({ curve, texts, left, top, width }) =>
+      el("div", { class: "lab-remark", "data-curve": curve, style: `left:${left}px; top:${top}px; width:${width}px` },
+        ...texts.map((text) => el("p", { title: text }, text)))));
   }
 
   function hints() {
@@ -158,14 +177,15 @@ export function mount(element, { props }) {
   subscribe((changes) => {
     if (!store.schedule) return;
     if (changes.has("schedule")) view.update(store.schedule.chart);
-    if (changes.has("schedule") || changes.has("pins") || changes.has("picture")) numbers();
+    if (changes.has("pins") || !body.rows.length) compared();
+    else if (changes.has("schedule") || changes.has("picture")) numbers();
     if (changes.has("schedule") || changes.has("axis")) hints();
     pictures();
   });
-  new ResizeObserver(pictures).observe(strip); // the tab was opened
+  const open = shown(strip, pictures);
   if (store.schedule) {
     view.update(store.schedule.chart);
-    numbers();
+    compared();
     hints();
   }
 }

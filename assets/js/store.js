@@ -38,6 +38,19 @@ export function oneAtATime(task) {
   };
 }
 
+/**
+ * Says whether a node has room on the page, as it has not in a closed tab: shown(node, fn)(). fn is called when it gets
+ * some. To ask a node itself would make the browser lay out the page in the middle of a frame.
+ */
+export function shown(node, fn) {
+  let width = 0;
+  new ResizeObserver(([{ contentRect }]) => {
+    width = contentRect.width;
+    if (width) fn();
+  }).observe(node);
+  return () => width > 0;
+}
+
 export const PINS = 6; // schedules that can be kept to compare with: no more can be told apart
 
 const listeners = new Set();
@@ -91,10 +104,11 @@ export function setT(t) {
   announce("t");
 }
 
-const decode = (text) => {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+function decode(text) {
+  const characters = atob(text), bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
   return new Float64Array(bytes.buffer);
-};
+}
 
 /** What the server sends of a schedule, with its columns as arrays. */
 export const unpack = (payload) => ({
@@ -151,6 +165,11 @@ export function el(tag, attributes = {}, ...children) {
   }
   node.append(...children.filter((c) => c != null));
   return node;
+}
+
+/** Another text in a node; the same one costs nothing. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 /** A button; name is what tests find it by. */
