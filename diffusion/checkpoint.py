@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import safetensors.torch
 import torch
@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from diffusion.denoiser import NetworkDenoiser
+from diffusion.fast import FastUNet
 from diffusion.schedule import Schedule, make_schedule
 from diffusion.unet import UNet, UNetConfig
 
@@ -193,8 +194,15 @@ def find_model(name: str) -> Path:
     return path
 
 
-def load_model(name: str, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32) -> Model:
-    """Load a shipped network by name, or one from a path to its .safetensors; ``precision`` as in NetworkDenoiser.
+def load_model(
+    name: str, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32, *, compiled: bool = False
+) -> Model:
+    """Load a shipped network by name, or one from a path to its .safetensors.
+
+    Args:
+        precision: as in NetworkDenoiser. On a CPU, bfloat16 prepares the network for it (``FastUNet``).
+        compiled: let PyTorch compile the network at its first call for a batch size, which takes a minute or more; on a
+            GPU into CUDA graphs. Pays for many samples.
 
     Raises:
         CheckpointError: not found, no readable card, a hash that does not match, or weights of another architecture.
@@ -206,4 +214,7 @@ def load_model(name: str, device: torch.device | str = "cpu", precision: torch.d
     device = torch.device(device)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval().requires_grad_(False)
-    return Model(NetworkDenoiser(network, precision), card, device)
+    if compiled:
+        network = cast(UNet, torch.compile(network, mode="reduce-overhead"))  # a UNet in all but its class
+    fast = FastUNet(network) if device.type == "cpu" and precision == torch.bfloat16 and not compiled else None
+    return Model(NetworkDenoiser(network, precision, fast), card, device)

@@ -6,6 +6,7 @@ under any schedule and any number of steps.
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from diffusion import process
+from diffusion.fast import FastUNet
 from diffusion.images import to_unit
 from diffusion.unet import UNet
 
@@ -50,17 +52,26 @@ class NetworkDenoiser:
     Args:
         network: in float32.
         precision: what its convolutions and products are computed in, float32 or bfloat16.
+        fast: the same network prepared for that precision; asked in its place if there is one.
     """
 
     network: UNet
     precision: torch.dtype = torch.float32
+    fast: FastUNet | None = None
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
-        level = torch.as_tensor(alpha_bar, dtype=torch.float64)
-        log_snr = level.logit().clamp(LOG_SNR_MIN, LOG_SNR_MAX).float().to(x_t.device).expand(len(x_t))
-        fast = self.precision != torch.float32
-        with torch.autocast(x_t.device.type, self.precision) if fast else nullcontext():
-            out = self.network(x_t, log_snr, label).float()
+        if isinstance(alpha_bar, float):
+            level = math.log(max(alpha_bar, 1e-30)) - math.log1p(-alpha_bar)
+            # Filled where it is used: a copy to a GPU would wait for all that it still has to do.
+            log_snr = torch.full(x_t.shape[:1], min(max(level, LOG_SNR_MIN), LOG_SNR_MAX), device=x_t.device)
+        else:
+            log_snr = alpha_bar.logit().clamp(LOG_SNR_MIN, LOG_SNR_MAX).float().to(x_t.device)
+        if self.fast is not None:
+            out = self.fast(x_t, log_snr, label)
+        else:
+            plain = self.precision == torch.float32
+            with nullcontext() if plain else torch.autocast(x_t.device.type, self.precision):
+                out = self.network(x_t, log_snr, label).float()
         match self.network.config.prediction:
             case "eps":
                 return out

@@ -393,6 +393,8 @@ class NoiseSource:
 
     def draw(self) -> Tensor:
         noise = torch.stack([torch.randn(self._shape, generator=generator) for generator in self._generators])
+        if self._device.type == "cuda":
+            noise = noise.pin_memory()  # only from there does a copy not keep the host waiting
         return noise.to(self._device, non_blocking=True)
 
 

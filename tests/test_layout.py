@@ -18,14 +18,15 @@ MAY_IMPORT = {
     "data": set(),
     "device": set(),
     "process": set(),
-    "denoiser": {"process", "unet", "images"},
+    "fast": {"unet"},
+    "denoiser": {"process", "unet", "fast", "images"},
     "sampler": {"process", "denoiser", "schedule"},
     "likelihood": {"process", "denoiser", "schedule"},
     "weights": {"likelihood", "schedule", "unet"},
     "measure": {"process", "denoiser", "likelihood", "schedule"},
     "rate": {"likelihood", "measure", "schedule", "weights"},
     "exchange": {"schedule"},
-    "checkpoint": {"denoiser", "schedule", "unet"},
+    "checkpoint": {"denoiser", "fast", "schedule", "unet"},
 }
 
 

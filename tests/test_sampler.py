@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion import process
-from diffusion.denoiser import ExactDenoiser
+from diffusion.denoiser import ExactDenoiser, Guided, NetworkDenoiser
 from diffusion.sampler import (
     CLIPS,
     DDIM,
@@ -39,6 +39,7 @@ from diffusion.sampler import (
     timesteps,
 )
 from diffusion.schedule import FAMILIES, make_schedule
+from diffusion.unet import UNet, UNetConfig
 
 SCHEDULE = make_schedule("linear", 1000)
 SHAPE = (1, 8, 8)
@@ -476,3 +477,18 @@ def test_known_parts_are_noised_as_the_forward_process_does() -> None:
 def test_jumps_that_are_none_are_refused(jump: int, repeats: int) -> None:
     with pytest.raises(SamplingError, match="at least 1"):
         resampled([5, 4, 3, 2, 1], jump, repeats)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@every_update
+def test_the_loop_never_waits_for_the_device(update: Update, guidance: float) -> None:
+    """Tensors of the device "meta" have no values: whatever would ask for one, as a copy to the host does, fails."""
+    config = UNetConfig(8, 1, 2, widths=(12, 24), blocks=1, attention=(0,))
+    network = UNet(config).to("meta").eval()
+    denoiser = Guided(NetworkDenoiser(network), guidance, empty=2)
+    known = Known(torch.zeros(1, *SHAPE), torch.ones(1, 1, 8, 8))
+    ran = sample(
+        denoiser, SCHEDULE, SHAPE, steps=resampled([900, 500, 300, 100], 1, 2), seeds=[0, 1],
+        labels=torch.tensor([0, 1]), update=update, known=known, device="meta",
+    )  # fmt: skip
+    assert all(step.x_s.device.type == "meta" for step in ran)

@@ -1,0 +1,177 @@
+"""The same network, prepared for sampling on a processor: in bfloat16 beforehand, and without PyTorch's slow paths.
+
+Under autocast about half of the time goes into convolutions, which leave little to gain, and nearly all of the rest
+into ``group_norm``, whose kernel for bfloat16 in channels-last order is many times slower than sums and products in
+float32. Here the norm is made of those, the weights are in bfloat16 beforehand, and one product gives what noise level
+and class add in all blocks. The convolutions at the entrance and the exit, which see x_t and make the prediction, stay
+in float32: they cost little, and much of the rounding error would come from there. ``python -m benchmarks.sampling``
+measures all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from diffusion.unet import Attention, Level, ResidualBlock, UNet
+
+DTYPE = torch.bfloat16
+
+
+@dataclass(frozen=True)
+class _Conv:
+    """A convolution with its weights in bfloat16 and channels last."""
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+def _conv(module: nn.Module) -> _Conv:
+    assert isinstance(module, nn.Conv2d) and isinstance(module.padding, tuple)
+    weight = module.weight.detach().to(DTYPE, memory_format=torch.channels_last)
+    bias = None if module.bias is None else module.bias.detach().to(DTYPE)
+    return _Conv(weight, bias, module.stride, module.padding)
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """Group normalisation of x + shift, computed in float32."""
+
+    groups: int
+    eps: float
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, x: Tensor, shift: Tensor | None = None, silu: bool = True) -> Tensor:
+        """(B, C, H, W) channels last, in any precision, and shift (B, C); float32 of the same shape and order."""
+        y = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
+        if shift is not None:
+            y = y + shift[:, None]
+        count = y.shape[1] * y.shape[2] // self.groups
+        mean, square = (
+            total.unflatten(1, (self.groups, -1)).sum(2, keepdim=True) / count for total in (y.sum(1), (y * y).sum(1))
+        )
+        scale = (square - mean * mean + self.eps).rsqrt() * self.weight.unflatten(0, (self.groups, -1))
+        offset = self.bias - (mean * scale).flatten(1)
+        y = torch.mul(y, scale.flatten(1)[:, None]).add_(offset[:, None])
+        y = F.silu(y, inplace=True) if silu else y
+        return y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+
+
+def _norm(module: nn.GroupNorm) -> _Norm:
+    return _Norm(module.num_groups, module.eps, module.weight.detach(), module.bias.detach())
+
+
+@dataclass(frozen=True)
+class _Block:
+    """ResidualBlock.forward, given what the embedding adds."""
+
+    norm1: _Norm
+    conv1: _Conv
+    norm2: _Norm
+    conv2: _Conv
+    skip: _Conv | None
+
+    def __call__(self, x: Tensor, condition: Tensor) -> Tensor:
+        h = self.conv1(self.norm1(x).to(DTYPE))
+        h = self.conv2(self.norm2(h, condition).to(DTYPE))
+        return (x if self.skip is None else self.skip(x)) + h
+
+
+def _block(module: ResidualBlock) -> _Block:
+    skip = _conv(module.skip) if isinstance(module.skip, nn.Conv2d) else None
+    return _Block(_norm(module.norm1), _conv(module.conv1), _norm(module.norm2), _conv(module.conv2), skip)
+
+
+@dataclass(frozen=True)
+class _Attention:
+    """Attention.forward."""
+
+    heads: int
+    norm: _Norm
+    qkv: _Conv
+    out: _Conv
+
+    def __call__(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        qkv = self.qkv(self.norm(x, silu=False).to(DTYPE))
+        q, k, v = qkv.reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = mixed.transpose(1, 2).reshape(b, h, w, c).permute(0, 3, 1, 2)  # channels last again
+        return x + self.out(mixed)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Level.forward, given what the embedding adds."""
+
+    block: _Block
+    attention: _Attention | None
+
+    def __call__(self, x: Tensor, condition: Tensor) -> Tensor:
+        h = self.block(x, condition)
+        return h if self.attention is None else self.attention(h)
+
+
+def _level(module: nn.Module) -> _Level:
+    assert isinstance(module, Level)
+    block, attention = _block(module.block), module.attention
+    if not isinstance(attention, Attention):
+        return _Level(block, None)
+    return _Level(block, _Attention(attention.heads, _norm(attention.norm), _conv(attention.qkv), _conv(attention.out)))
+
+
+class FastUNet:
+    """``UNet.forward`` of a trained network on the CPU, for sampling only.
+
+    Its weights are copies in bfloat16: what is done to the network afterwards does not reach them.
+    """
+
+    def __init__(self, network: UNet) -> None:
+        self._network = network
+        self._down, self._up = [*map(_level, network.down)], [*map(_level, network.up)]
+        self._middle1, self._middle2 = _level(network.middle1), _block(network.middle2)
+        self._downsample, self._upsample = [*map(_conv, network.downsample)], [*map(_conv, network.upsample)]
+        self._exit_norm = _norm(network.exit_norm)
+        # One product for what noise level and class add in all blocks; these are in the order in which they are run.
+        linears = [module.condition for module in network.modules() if isinstance(module, ResidualBlock)]
+        self._weight = torch.cat([linear.weight.detach() for linear in linears])
+        self._bias = torch.cat([linear.bias.detach() for linear in linears])
+        self._widths = [linear.out_features for linear in linears]
+
+    def __call__(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+        """As ``UNet.forward``: float32 in and out."""
+        network, config = self._network, self._network.config
+        embedding = network.noise_level(log_snr)
+        if network.label is not None:
+            label = torch.full(x_t.shape[:1], config.num_classes) if label is None else label
+            embedding = embedding + network.label(label)
+        conditions = iter(F.linear(F.silu(embedding), self._weight, self._bias).split(self._widths, dim=1))
+
+        x = network.fold(x_t).contiguous(memory_format=torch.channels_last)
+        h = network.enter(x).to(DTYPE)
+        skips = [h]
+        for i in range(len(config.widths)):
+            for j in range(config.blocks):
+                h = self._down[i * config.blocks + j](h, next(conditions))
+                skips.append(h)
+            if i < len(config.widths) - 1:
+                h = self._downsample[i](h)
+                skips.append(h)
+        h = self._middle1(h, next(conditions))
+        h = self._middle2(h, next(conditions))
+        for i in range(len(config.widths)):
+            for j in range(config.blocks + 1):
+                h = torch.cat([h, skips.pop()], dim=1)
+                h = self._up[i * (config.blocks + 1) + j](h, next(conditions))
+            if i < len(config.widths) - 1:
+                h = self._upsample[i](F.interpolate(h, scale_factor=2.0, mode="nearest"))
+        return network.unfold(network.exit(self._exit_norm(h)))
