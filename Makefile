@@ -45,6 +45,7 @@ test: dev
 bench: dev
 	$(PY) -m benchmarks.scrub
 	$(PY) -m benchmarks.schedule_drag
+	$(PY) -m benchmarks.loss
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

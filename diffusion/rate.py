@@ -133,3 +133,21 @@ def loss_csv(curve: ErrorCurve, schedule: Schedule, references: Mapping[str, Err
         for t, row in enumerate(rows, 1)
     ]
     return "\n".join([",".join(["t", *columns]), *lines]) + "\n"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure from a paper, bits/dim, to stand beside a ledger; its parts where the paper gives them."""
+
+    name: str
+    data: str
+    rate: float | None
+    distortion: float | None
+    total: float
+    source: str
+
+
+PUBLISHED = (
+    Published("DDPM", "CIFAR-10, test", 1.78, 1.97, 3.75, "Ho et al. 2020, section 4.3"),
+    Published("Improved DDPM", "CIFAR-10, test", None, None, 2.94, "Nichol & Dhariwal 2021, table 3"),
+)

@@ -14,12 +14,9 @@ from PIL import Image
 
 from diffusion import chain
 from diffusion.checkpoint import available
-from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_bytes, to_unit
-from diffusion.likelihood import kl_extra, loss_weight
-from diffusion.measure import measure_errors
 from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
-from ui import figures, forward_tab, loss_tab, sidebar
+from ui import figures, forward_tab, sidebar
 from ui.models import shared_model
 
 
@@ -61,12 +58,6 @@ def test_every_trace_of_a_figure_names_columns_that_are_sent() -> None:
     chart = sidebar.bend_schedule(asked())["chart"]
     for figure in (figures.schedule_figure(), figures.schedule_figure(across=1)):
         assert all(trace["meta"]["x"] in chart and trace["meta"]["y"] in chart for trace in figure["data"])
-    *_, curve = measure_errors(ExactDenoiser(torch.zeros((1, 1, 2, 2))), torch.ones((2, 1, 2, 2)), [0.9, 0.1])
-    columns = loss_tab.weigh({"curve": curve.to_json(), "variance": "beta", "settings": sidebar.default_settings()})[
-        "columns"
-    ]
-    for trace in figures.loss_figure()["data"]:
-        assert set(trace["meta"].values()) <= set(columns)
 
 
 @pytest.mark.parametrize(
@@ -173,37 +164,6 @@ def test_page_expects_of_a_picture_what_the_closed_form_says() -> None:
     found = json.loads(json.dumps(forward_tab.expect({"counts": counts, "alpha_bar_t": 0.3, "edges": edges.tolist()})))
     for name, value in found.items():
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-9)
-
-
-def test_loss_weighs_measured_errors_by_the_paper_s_formula() -> None:
-    images = torch.linspace(-1, 1, 32).reshape(8, 1, 2, 2)
-    levels = make_schedule("linear", 30).alpha_bar[1:]
-    *_, curve = measure_errors(ExactDenoiser(images), images, levels, seed=1)
-    settings = {"family": "linear", "T": 30, "params": {"beta_start": 1e-4, "beta_end": 0.02}}
-    weighed = loss_tab.weigh({"curve": curve.to_json(), "variance": "beta", "settings": settings})
-    schedule = make_schedule("linear", 30)
-    error = dict(zip(np.argsort(-curve.log_snr) + 1, curve.mean, strict=True))
-    t = 17
-    nats = loss_weight(schedule)[t] * error[t] + kl_extra(schedule)[t]
-    at = weighed["columns"]["t"].index(t)
-    assert weighed["columns"]["bound"][at] == pytest.approx(nats / np.log(2), rel=1e-4)
-
-
-def test_own_picture_becomes_what_the_network_knows(tmp_path: Path) -> None:
-    Image.new("RGB", (90, 40), (255, 0, 0)).save(tmp_path / "red.png")
-    images, labels = loss_tab.own_picture(str(tmp_path / "red.png"), shared_model(), 3)
-    assert images.shape == (3, 1, 32, 32)
-    assert labels is None
-
-
-@pytest.mark.parametrize("name", available())
-def test_the_loss_of_every_network_is_measured_on_its_own_kind_of_image(name: str) -> None:
-    model = shared_model(name)
-    images, labels = loss_tab.bundled_images(model, 9)
-    assert images.shape == (9, *model.image_shape)
-    assert len(labels.unique()) >= 5
-    shown = loss_tab.show_measured(name, "beta")
-    assert shown["variance"] == "beta" and f"bundled {name}" in shown["status"]
 
 
 def test_every_panel_says_how_its_range_is_set() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ui.theme import EPS, SCHEDULE, SCHEDULE_LIGHT, X0
+from ui.theme import EPS, GREY, PREDICTED, SCHEDULE, SCHEDULE_LIGHT, X0
 
 Columns = dict[str, list[float | None]]
 
@@ -55,33 +55,70 @@ def schedule_figure(*, across: int = 2) -> dict[str, Any]:
     return _finish(figure, height=532 if across == 2 else 1012, legends=legends, below=76)
 
 
+# A colour and a dash for each loss: the three of the bound in the schedule's hues, those of other weights in others.
+LOSSES = {
+    "simple": (EPS, "solid"),
+    "beta": (SCHEDULE, "solid"),
+    "between": (SCHEDULE, "6px,3px"),
+    "posterior": (SCHEDULE, "2px,2px"),
+    "min_snr": ("#CC79A7", "solid"),
+    "p2": ("#56B4E9", "solid"),
+    "truncated_snr": ("#CC79A7", "6px,3px"),
+    "snr_plus_1": ("#56B4E9", "6px,3px"),
+}
+
+
 def loss_figure() -> dict[str, Any]:
-    """The error by t as measured, the weight, and their product L_{t-1}, each on a log axis over t."""
-    titles = (
-        "E‖ε − ε<sub>θ</sub>‖² / D; dots: measured, ±1 s.e.",
-        "weight β<sub>t</sub>² / (2 σ<sub>t</sub>² α<sub>t</sub> (1−ᾱ<sub>t</sub>))",
-        "L<sub>t−1</sub>, bits/dim",
-    )
-    figure = make_subplots(3, 1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.09)
-    _line(figure, "error", "on this schedule", EPS, (1, 1), legend=None)
+    """One panel, in which the browser shows the error, the weights, the terms of the losses or their shares.
+
+    A trace's ``meta`` has {"shows": "error"} for the first, else {"loss": name}; which column it shows is set there.
+    """
+    figure = make_subplots(1, 1)
+    band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+    for column, fill in (("error_low", None), ("error_high", "tonexty")):
+        trace = go.Scatter(**band, fill=fill, fillcolor="rgba(213, 94, 0, 0.18)", meta={"x": "t", "y": column})
+        figure.add_trace(trace, 1, 1)
+    _line(figure, "others", "exact denoiser of other images", GREY, (1, 1), dash="2px,2px")
+    _line(figure, "known", "exact denoiser of all images", GREY, (1, 1))
+    _line(figure, "error", "network", EPS, (1, 1))
     figure.add_trace(
         go.Scatter(
             mode="markers",
             showlegend=False,
-            name="measured, ±1 standard error",
+            name="measured",
             marker={"color": EPS, "size": 5},
             error_y={"type": "data", "color": EPS, "thickness": 1, "width": 2},
-            meta={"x": "measured_t", "y": "measured", "error": "measured_error"},
+            meta={"x": "measured_x", "y": "measured", "error": "measured_spread"},
         ),
         1,
         1,
     )
-    _line(figure, "weight", "weight", SCHEDULE, (2, 1), legend=None)
-    _line(figure, "product", "weight × error", SCHEDULE_LIGHT, (3, 1), legend="legend2")
-    _line(figure, "bound", "L<sub>t−1</sub>, with C<sub>t</sub>", SCHEDULE, (3, 1), legend="legend2")
-    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
-    figure.update_xaxes(title_text="t", row=3)
-    return _finish(figure, height=560, legends={"legend2": (0.99, 0.26)}, below=44)
+    for trace in figure.data:
+        trace.meta = trace.meta | {"shows": "error"}
+    for name, (colour, dash) in LOSSES.items():
+        _line(figure, f"term_{name}", name, colour, (1, 1), dash=dash)
+        figure.data[-1].meta = figure.data[-1].meta | {"loss": name}
+    figure.update_yaxes(exponentformat="power")
+    figure.update_xaxes(title={"text": "t", "standoff": 2})
+    figure.update_yaxes(title={"text": " ", "standoff": 4})
+    figure.update_layout(meta={"loss": {"axis": "yaxis", "range": "decades"}})
+    content = _finish(figure, height=380, legends={}, below=52)
+    content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}}
+    content["layout"]["margin"] |= {"t": 48, "l": 68}
+    return content
+
+
+def rate_figure() -> dict[str, Any]:
+    """Distortion against rate, as in figure 5 of Ho et al. 2020; the browser fills it, and moves a point along it."""
+    figure = make_subplots(1, 1)
+    _line(figure, "distortion", "network", PREDICTED, (1, 1), legend=None)
+    figure.data[0].meta = figure.data[0].meta | {"x": "rate"}
+    figure.update_xaxes(title={"text": "bits/dim spent", "standoff": 2}, rangemode="tozero")
+    figure.update_yaxes(title={"text": "RMSE of predicted x₀, 0 … 255", "standoff": 4}, rangemode="tozero")
+    content = _finish(figure, height=300, legends={}, below=48)
+    content["layout"]["hovermode"] = "closest"
+    content["layout"]["margin"] |= {"t": 16}
+    return content
 
 
 def _line(
@@ -93,11 +130,12 @@ def _line(
     *,
     legend: str | None = "legend",
     main: bool = False,
+    dash: str = "solid",
 ) -> None:
     trace = go.Scatter(
         mode="lines",
         name=name,
-        line={"color": colour, "width": 2},
+        line={"color": colour, "width": 2, "dash": dash},
         meta={"x": "t", "y": column} | ({"main": True} if main else {}),
         showlegend=legend is not None,
         legend=legend or "legend",

@@ -1,193 +1,421 @@
-"""The loss tab: where along t the bound is paid, for a shipped network."""
+"""The loss tab: where along t the bound is paid, by a network and by exact denoisers, on bundled images or one's own.
+
+A pass of the network gives raw errors (``diffusion.measure``). They stay in the page; what is drawn of them follows
+from the page's schedule by ``weigh``, in which no network is asked.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
 from typing import Any
 
 import gradio as gr
 import numpy as np
+import torch
+from PIL import ImageOps
 from torch import Tensor
 
 from diffusion.checkpoint import MODELS, Model
-from diffusion.folders import load_data
-from diffusion.images import ImageError, open_image, to_tensor, to_unit
-from diffusion.likelihood import bits_per_dim
-from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
-from diffusion.rate import ledger, loss_terms
-from diffusion.schedule import Variance
-from ui.figures import loss_figure
+from diffusion.data import ImageSet
+from diffusion.folders import BUNDLED, load_data
+from diffusion.images import ImageError, encode, open_image, to_bytes, to_pil, to_unit
+from diffusion.measure import ErrorCurve, find_noise, measure_errors, measuring_levels
+from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
+from diffusion.rate import PUBLISHED, distortion, ledger, loss_csv, loss_terms, rate
+from diffusion.reference import measure_references, other_images
+from diffusion.schedule import EXPONENTS, Array
+from diffusion.weights import WEIGHTINGS
+from ui.figures import loss_figure, rate_figure
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
-from ui.sidebar import plain, read_schedule, thin
-from ui.view import PLOTLY, View, served, tell
+from ui.sidebar import CHART_POINTS, plain, read_schedule
+from ui.view import PLOTLY, View, served
 
 THEIRS, OWN = "bundled", "my picture"
+FACES = 10  # bundled images to choose from, to see what the network sees
+SEEN_LEVELS = 96  # at which it is asked; between them its answer is interpolated
+V_UNIT = 4096  # v travels as int16 in steps of 1/4096
+YIELD_SECONDS = 0.2
+MAX_SEED = 2**31 - 1
+FLOOR, CEILING = 2e-6, 30.0  # of errors in the chart: a perfect memory has none, or any
+SHOWN_SMALL = 24  # steps near t = 0 that are all drawn: weights change fast there
+
+
+def _drawn_steps(T: int, log_snr: Array) -> Array:
+    """The steps that are drawn: the first ones, and the rest even in t and in log-SNR, both ends among them."""
+    even = np.round(np.linspace(1, T, CHART_POINTS // 2))
+    levels = np.linspace(log_snr[1], log_snr[-1], CHART_POINTS // 2)
+    by_snr = np.round(np.interp(-levels, -log_snr[1:], np.arange(1, T + 1)))
+    small = np.arange(1, min(T, SHOWN_SMALL) + 1)
+    return np.unique(np.concatenate((small, even, by_snr))).astype(int)
+
+
+def read_curves(asked: dict[str, Any]) -> tuple[ErrorCurve, dict[str, ErrorCurve]]:
+    """What the browser holds of a pass: the network's curve and the references."""
+    references = {name: ErrorCurve.from_json(curve) for name, curve in asked["references"].items()}
+    return ErrorCurve.from_json(asked["curve"]), references
 
 
 def weigh(asked: dict[str, Any]) -> dict[str, Any]:
-    """Put a schedule and a variance on measured errors; no network is called.
+    """Put a schedule on measured errors, under every weight and variance there is; no network is asked.
 
-    ``asked``: {"curve": ErrorCurve as JSON, "variance", "settings"}. Gives {"columns", "summary"} for the chart.
+    ``asked``: {"curve", "references", "settings"}. Gives {"columns": what curves are drawn from, "measured": the levels
+    themselves, "ledger": by variance, "dimensions"}.
     """
-    curve, schedule = ErrorCurve.from_json(asked["curve"]), read_schedule(asked["settings"])
-    variance: Variance = asked["variance"]
-    terms = loss_terms(curve, schedule, variance)
-    columns = thin(
-        {
-            "t": np.arange(schedule.T + 1, dtype=np.float64),
-            "error": curve.on(schedule),
-            "weight": terms.weight,
-            "product": bits_per_dim(terms.weight * curve.on(schedule), 1),
-            "bound": terms.term,
-        }
-    )
-    # The measured levels lie between the steps of this schedule: put each where its log-SNR falls.
-    at = np.interp(-curve.log_snr, -schedule.log_snr[1:], np.arange(1, schedule.T + 1), left=np.nan, right=np.nan)
-    columns |= {
-        "measured_t": plain(at),
-        "measured": plain(curve.mean),
-        "measured_error": plain(curve.standard_error),
+    (curve, references), schedule = read_curves(asked), read_schedule(asked["settings"])
+    steps = np.arange(schedule.T + 1, dtype=np.float64)
+    error, spread = curve.on(schedule), curve.spread_on(schedule)
+    columns = {
+        "t": steps,
+        "u": steps / schedule.T,
+        "log_snr": schedule.log_snr,
+        "error": error,
+        "error_low": np.maximum(error - spread, FLOOR),
+        "error_high": error + spread,
+        "distortion": distortion(curve, schedule),
     }
-    found = ledger(curve, schedule, variance)
-    gaps = (
-        f" over the {schedule.T - 1 - found.missing} of {schedule.T - 1} steps within the measured levels"
-        if found.missing
-        else ""
-    )
+    for name, reference in references.items():
+        known = reference.on(schedule)
+        columns[name] = np.where((known < FLOOR) | (known > CEILING), np.nan, known)
+    for name in WEIGHTINGS:
+        terms = loss_terms(curve, schedule, name)
+        part = terms.weight * spread * (1 if WEIGHTINGS[name].variance is None else 1 / np.log(2))
+        columns |= {
+            f"weight_{name}": terms.weight, f"term_{name}": terms.term, f"share_{name}": terms.share,
+            f"spread_{name}": part,
+        }  # fmt: skip
+    columns |= {f"rate_{variance}": rate(curve, schedule, variance) for variance in EXPONENTS}
+    at = _drawn_steps(schedule.T, schedule.log_snr)
+    # The measured levels lie between the steps of this schedule: each where its log-SNR falls.
+    places = np.interp(-curve.log_snr, -schedule.log_snr[1:], steps[1:], left=np.nan, right=np.nan)
     return {
-        "columns": columns,
-        "summary": f"Sum of Lₜ₋₁ for t = 2 … {schedule.T}{gaps}: {found.L_mid:.3f} bits/dim"
-        + (f", of which {found.constant:.3f} is Cₜ, the price of choosing σ² = β_t." if variance == "beta" else "."),
+        "columns": {name: plain(column[at]) for name, column in columns.items()},
+        "measured": {
+            "t": plain(places),
+            "u": plain(places / schedule.T),
+            "log_snr": plain(curve.log_snr),
+            "error": plain(curve.mean),
+            "spread": plain(curve.standard_error),
+        },
+        "ledger": {variance: _plain_ledger(curve, schedule, variance) for variance in EXPONENTS},
+        "mean_square": curve.mean_square,
+        "dimensions": curve.dimensions,
     }
 
 
-def bundled_images(model: Model, count: int) -> tuple[Tensor, Tensor]:
-    """Held-out images of the kind a network makes, evenly over the classes as they are stored: (images in [-1, 1],
-    labels).
+def _plain_ledger(curve: ErrorCurve, schedule: Any, variance: Any) -> dict[str, Any]:
+    found = ledger(curve, schedule, variance)
+    values = asdict(found) | {"total": found.total}
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def export_loss(asked: dict[str, Any]) -> dict[str, str]:
+    """Everything that ``weigh`` gives, at every step, as CSV: {"name", "text"}."""
+    (curve, references), schedule = read_curves(asked), read_schedule(asked["settings"])
+    return {"name": f"loss-{schedule.family}-T{schedule.T}.csv", "text": loss_csv(curve, schedule, references)}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a network was measured on, in words and numbers.
+
+    Args:
+        about: what they are, for the status line.
+        count: how many.
+        others: how many more the perfect memories know.
+        held_out: whether they had no part in the network's training; None for a picture that is not of their kind.
     """
+
+    about: str
+    count: int
+    others: int
+    held_out: bool | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a network is measured on.
+
+    Args:
+        images: those measured.
+        others: that a perfect memory of other images knows.
+        classes: whether the network is told the class of each.
+    """
+
+    images: ImageSet
+    others: ImageSet
+    classes: bool
+    about: About
+
+
+def held_out(model: Model) -> bool:
+    """Whether the bundled images of its kind had no part in a network's training."""
+    return "--hold-out" in model.card.command or _has_training_images(model.card.name)
+
+
+@cache
+def _has_training_images(name: str) -> bool:
+    with np.load(BUNDLED[name]) as arrays:
+        return "x_train" in arrays
+
+
+@cache
+def bundled(name: str) -> ImageSet:
+    """The bundled images to measure on."""
+    model = shared_model(name)
     channels, size, _ = model.image_shape
-    chosen = load_data(model.card.name, "test", size, channels).spread(count)
-    return to_unit(chosen.images), chosen.labels
+    return load_data(name, "test", size, channels)
 
 
-def own_picture(path: str, model: Model, count: int) -> tuple[Tensor, None]:
-    """The visitor's picture as the network's images are (size, grey), ``count`` times for as many draws of eps.
+def about_bundled(model: Model, count: int, others: int) -> About:
+    """What those images are."""
+    held = held_out(model)
+    return About(f"{count} {'held-out' if held else 'bundled'} {model.card.name}", count, others, held)
+
+
+def bundled_subject(model: Model, count: int) -> Subject:
+    """Images of the kind a network makes, evenly over the classes as they are stored."""
+    images = bundled(model.card.name).spread(count)
+    others = other_images(model.card.name, images)
+    return Subject(images, others, bool(model.card.classes), about_bundled(model, len(images), len(others)))
+
+
+def own_subject(path: str, model: Model) -> Subject:
+    """The visitor's picture as the network's images are: the square in its middle, in their size and colours.
 
     Raises:
         ImageError: a picture that cannot be used.
     """
-    channels, height, width = model.image_shape
-    image = open_image(path).convert("L" if channels == 1 else "RGB").resize((width, height))
-    return to_tensor(image).repeat(count, 1, 1, 1), None
+    channels, size, _ = model.image_shape
+    picture = ImageOps.fit(open_image(path).convert("L" if channels == 1 else "RGB"), (size, size))
+    pixels = np.asarray(picture).reshape(1, size, size, channels)
+    image = ImageSet(torch.from_numpy(pixels.copy()).movedim(-1, 1), torch.tensor([len(model.card.classes)]))
+    nothing = replace(image, images=image.images[:0], labels=image.labels[:0])
+    others = other_images(model.card.name, nothing)
+    return Subject(image, others, False, About("your picture", 1, len(others), None))
 
 
 @cache
 def measured_before(name: str = DEFAULT) -> dict[str, Any] | None:
-    """The curve that was measured when the network was shipped, if it is there."""
+    """The curves that were measured when the network was shipped, if they are there."""
     path = MODELS / f"{name}.loss.json"
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    curve = ErrorCurve.from_json(content["curve"])
+    model = shared_model(name)
+    about, levels = about_bundled(model, content["count"], content["others"]), len(content["curve"]["mean"])
+    return _value(
+        ErrorCurve.from_json(content["curve"]),
+        {key: ErrorCurve.from_json(curve) for key, curve in content["references"].items()},
+        about, f"Measured before: {about.about} at {levels} noise levels.",
+    )  # fmt: skip
+
+
+def _value(
+    curve: ErrorCurve, references: dict[str, ErrorCurve], about: About, status: str, part: float = 1.0
+) -> dict[str, Any]:  # fmt: skip
+    """What the view shows; ``part`` of the pass is done."""
     return {
         "curve": curve.to_json(),
-        "variance": "posterior",
-        "running": False,
-        "part": 1.0,
-        "status": f"Measured before: {content['count']} bundled {name} at {len(curve.mean)} noise levels.",
-    }
+        "references": {name: reference.to_json() for name, reference in references.items()},
+        **asdict(about), "status": status, "part": part, "running": part < 1,
+    }  # fmt: skip
 
 
 def measure(
-    network: str, source: str, path: str, count: float, levels: float, variance: Variance, flag: StopFlag
+    network: str,
+    source: str,
+    path: str,
+    count: float,
+    noises: float,
+    levels: float,
+    seed: float | None,
+    flag: StopFlag,
 ) -> Iterator[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]]:
     """Measure's handler: (view, message, Measure, Stop)."""
     idle = gr.update(interactive=True), gr.update(interactive=False)
     busy = gr.update(interactive=False), gr.update(interactive=True)
     flag.up = False
-    model = shared_model(network)
+    if seed is None or not 0 <= seed <= MAX_SEED:
+        yield gr.skip(), f"The seed must be a whole number from 0 to {MAX_SEED}.", *idle
+        return
+    model, own = shared_model(network), source == OWN
     try:
-        images, labels = own_picture(path, model, int(count)) if source == OWN else bundled_images(model, int(count))
+        subject = own_subject(path, model) if own else bundled_subject(model, int(count))
     except ImageError as error:
         yield gr.skip(), str(error), *idle
         return
-    alpha_bars = measuring_levels(model.card.training_schedule(), int(levels))
-    started, shown = time.monotonic(), 0.0
-    curve = None
-    for curve in measure_errors(model.denoiser, images, alpha_bars, labels=labels, device=model.device):
+    yield gr.skip(), "", *busy
+    draws = int(noises) * (int(count) if own else 1)
+    alpha_bars = measuring_levels(model.card.training_schedule(), int(levels), int(seed))
+    labels = subject.images.labels if subject.classes else None
+    started, shown, curve = time.monotonic(), 0.0, None
+    for curve in measure_errors(
+        model.denoiser, to_unit(subject.images.images), alpha_bars, labels=labels, noises=draws, seed=int(seed),
+        batch=32, device=model.device,
+    ):  # fmt: skip
         now, done = time.monotonic(), len(curve.mean)
         if flag.up:
             break
-        if now - shown > 0.2 and done < len(alpha_bars):
+        if now - shown > YIELD_SECONDS:
             shown = now
             left = (now - started) / done * (len(alpha_bars) - done)
-            status = f"{done} of {len(alpha_bars)} levels, about {left:.0f} s left"
-            yield _value(curve, variance, status, part=done / len(alpha_bars)), "", *busy
-    assert curve is not None
+            status = f"{done} of {len(alpha_bars)} noise levels, about {left:.0f} s left"
+            yield _value(curve, {}, subject.about, status, 0.99 * done / len(alpha_bars)), "", *busy
+    assert curve is not None  # there are at least two levels
     done, seconds = len(curve.mean), time.monotonic() - started
+    asked = 1 / (1 + np.exp(-curve.log_snr))
+    references: dict[str, ErrorCurve] = {}
+    for name, reference in measure_references(
+        subject.images, subject.others, asked, classes=subject.classes, noises=draws, seed=int(seed)
+    ):
+        references[name] = reference
+        if time.monotonic() - shown > YIELD_SECONDS:
+            shown = time.monotonic()
+            yield _value(curve, references, subject.about, "The exact denoisers on the same draws", 0.99), "", *busy
     stopped = "Stopped: " if done < len(alpha_bars) else ""
-    what = f"{len(images)} draws of ε on your picture" if source == OWN else f"{len(images)} bundled {network}"
-    yield _value(curve, variance, f"{stopped}{what} at {done} noise levels, {seconds:.1f} s"), "", *idle
+    noise = f", {draws} draws of ε" + ("" if own else " each") if draws > 1 else ""
+    status = f"{stopped}{subject.about.about}{noise}, at {done} noise levels, {seconds:.1f} s"
+    yield _value(curve, references, subject.about, status), "", *idle
 
 
-def _value(curve: ErrorCurve, variance: Variance, status: str, part: float = 1.0) -> dict[str, Any]:
-    return {"curve": curve.to_json(), "variance": variance, "status": status, "part": part, "running": part < 1}
+def look(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[str, Any]:
+    """What a network sees in one image (uint8, (C, H, W)) with one noise, at every level.
+
+    The browser draws any step from it. Data: x_0 as uint8, eps as int16, then for each level what the network predicts
+    as v, int16, from which both eps_theta and the predicted x_0 follow with all digits that can be seen:
+    eps_theta = sqrt(1 - alpha_bar) x_t + sqrt(alpha_bar) v, x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v.
+    """
+    x_0 = to_unit(image)
+    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed))
+    levels = measuring_levels(model.card.training_schedule(), 2)
+    high, low = np.log(levels) - np.log1p(-levels)
+    log_snr = np.linspace(high, low, SEEN_LEVELS)
+    alpha_bar = 1 / (1 + np.exp(-log_snr))
+    found = find_noise(model.denoiser, x_0, eps, alpha_bar, label=label, device=model.device).double()
+    a = torch.tensor(alpha_bar)[:, None, None, None]
+    x_t = q_sample(x_0[None].double(), a, eps[None].double())
+    v = v_from_x0_eps(x0_from_eps(x_t, found, a), found, a)
+    parts = [to_bytes(x_0).tobytes(), *(_int16(part.movedim(-3, -1)) for part in (eps, v))]
+    channels, height, width = x_0.shape
+    return {
+        "width": width, "height": height, "channels": channels, "log_snr": log_snr.tolist(), "unit": V_UNIT,
+        "data": base64.b64encode(b"".join(parts)).decode(),
+    }  # fmt: skip
 
 
-def show_measured(network: str, variance: Variance) -> dict[str, Any]:
+def _int16(x: Tensor) -> bytes:
+    return np.clip(np.rint(x.numpy() * V_UNIT), -32768, 32767).astype("<i2").tobytes()
+
+
+@lru_cache(maxsize=16)
+def _look_at(network: str, index: int) -> dict[str, Any]:
+    model, faces = shared_model(network), bundled(network).spread(FACES)
+    label = int(faces.labels[index]) if model.card.classes else None
+    return look(model, faces.images[index], label)
+
+
+def look_at(asked: dict[str, Any]) -> dict[str, Any]:
+    """What a network sees in one of the images that ``faces`` shows: {"network", "index"}; see ``look``."""
+    if not 0 <= asked["index"] < FACES or asked["network"] not in (name for _, name in choices()):
+        raise ValueError(f"no such image: {asked}")
+    return _look_at(asked["network"], asked["index"])
+
+
+def face(image: Tensor, name: str) -> dict[str, str]:
+    """An image (uint8, (C, H, W)) for a button: {"picture": data URI, "name"}."""
+    png = base64.b64encode(encode(to_pil(image.movedim(0, -1).numpy()), "PNG")).decode()
+    return {"picture": f"data:image/png;base64,{png}", "name": name}
+
+
+@cache
+def faces(network: str) -> list[dict[str, str]]:
+    """The bundled images to choose from."""
+    chosen, classes = bundled(network).spread(FACES), shared_model(network).card.classes
+    return [
+        face(image, classes[label] if classes else f"image {i}")
+        for i, (image, label) in enumerate(zip(chosen.images, chosen.labels.tolist(), strict=True), 1)
+    ]
+
+
+def show_images(network: str, source: str, path: str) -> tuple[dict[str, Any], str]:
+    """What the network is looked at with: (what it sees, message)."""
+    if source == THEIRS:
+        return {"network": network, "faces": faces(network)}, ""
+    model = shared_model(network)
+    try:
+        subject = own_subject(path, model)
+    except ImageError as error:
+        return gr.skip(), str(error)
+    image = subject.images.images[0]
+    return {"network": network, "faces": [face(image, "your picture")], "own": look(model, image, None)}, ""
+
+
+def show_measured(network: str) -> dict[str, Any]:
     """Another network's curve, as it was measured when it was shipped."""
     value = measured_before(network)
-    return gr.skip() if value is None else value | {"variance": variance}
-
-
-def choose_variance(value: dict[str, Any] | None, variance: Variance) -> dict[str, Any]:
-    """Another weight on the errors that were measured."""
-    return gr.skip() if value is None else value | {"variance": variance}
+    return gr.skip() if value is None else value
 
 
 def loss_tab(shown: gr.State) -> None:
     """Build the tab; ``shown`` holds the path of the forward tab's picture."""
     flag = gr.State(StopFlag())
-    with gr.Row(elem_classes="lab-loss-row", equal_height=True):
+    with gr.Row(elem_classes="lab-loss-row"):
         network = gr.Dropdown(
-            choices(), value=DEFAULT, label="network", min_width=190, scale=1, elem_id="lab-loss-network"
+            choices(), value=DEFAULT, label="network", min_width=190, scale=3, elem_id="lab-loss-network"
         )
-        source = gr.Radio([THEIRS, OWN], value=THEIRS, label="images", min_width=155, scale=1)
-        with gr.Column(min_width=230, scale=2):
-            count = gr.Slider(8, 128, 32, step=8, label="draws of ε", buttons=[])
-            levels = gr.Slider(10, 100, 40, step=1, label="noise levels", buttons=[])
-        variance = gr.Radio(
-            [("posterior β̃", "posterior"), ("forward β", "beta")],
-            value="posterior",
-            label="variance σ²",
-            min_width=160,
-            scale=1,
-            elem_id="lab-loss-variance",
+        source = gr.Radio(
+            [THEIRS, OWN], value=THEIRS, label="images", min_width=250, scale=3, elem_id="lab-loss-source"
         )
-        with gr.Column(min_width=110, scale=1):
-            start = gr.Button("Measure", variant="primary", elem_id="lab-measure")
-            halt = gr.Button("Stop", interactive=False, elem_id="lab-measure-stop")
-    message = gr.Markdown(elem_classes="lab-message")
+        with gr.Column(min_width=240, scale=3):
+            with gr.Row():
+                start = gr.Button("Measure", variant="primary", elem_id="lab-measure", min_width=90)
+                halt = gr.Button("Stop", interactive=False, elem_id="lab-measure-stop", min_width=70)
+            with gr.Accordion("How much", open=False, elem_id="lab-how-much"):
+                count = gr.Slider(8, 128, 32, step=8, label="images, or draws of ε on your picture", buttons=[])
+                noises = gr.Slider(1, 8, 1, step=1, label="draws of ε for each image", buttons=[])
+                levels = gr.Slider(10, 100, 40, step=1, label="noise levels", buttons=[])
+                seed = gr.Number(0, label="seed", precision=0)
+    message = gr.Markdown(elem_classes="lab-message", elem_id="lab-loss-message")
+    seen = View(
+        "seen",
+        value={"network": DEFAULT, "faces": faces(DEFAULT)},
+        elem_id="lab-seen",
+        server_functions=[look_at],
+    )
     view = View(
         "loss",
         value=measured_before(),
         elem_id="lab-loss",
-        server_functions=[weigh],
+        server_functions=[weigh, export_loss],
         figure=loss_figure(),
+        rates=rate_figure(),
+        weightings={
+            name: {"title": w.title, "formula": w.formula, "source": w.source, "variance": w.variance}
+            for name, w in WEIGHTINGS.items()
+        },
+        published=[asdict(figure) for figure in PUBLISHED],
         plotly=served(PLOTLY),
     )
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     start.click(
         measure,
-        [network, source, shown, count, levels, variance, flag],
+        [network, source, shown, count, noises, levels, seed, flag],
         [view, message, start, halt],
-        show_progress="hidden",
         concurrency_id="network",
-        api_visibility="private",
+        **quiet,
     )
-    halt.click(stop, flag, None, queue=False, show_progress="hidden", api_visibility="private")
-    network.change(show_measured, [network, variance], view, show_progress="hidden", api_visibility="private")
-    network.change(None, network, None, js=tell("store", "assign", "network"))
-    variance.input(choose_variance, [view, variance], view, show_progress="hidden", api_visibility="private")
+    halt.click(stop, flag, None, queue=False, **quiet)
+    network.change(show_measured, network, view, **quiet)
+    gr.on(
+        [network.change, source.change, start.click],
+        show_images,
+        [network, source, shown],
+        [seen, message],
+        trigger_mode="always_last",
+        **quiet,
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 # Okabe & Ito's palette, told apart by colour-blind readers; the schedule's slate is mixed to fit beside it.
-X0, EPS = "#0072B2", "#D55E00"
+X0, EPS, PREDICTED = "#0072B2", "#D55E00", "#009E73"
+GREY = "#8A8F98"
 SCHEDULE, SCHEDULE_LIGHT = "#64788F", "#9DB0C4"
 
 _SANS = ["ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]

@@ -59,6 +59,7 @@ function coarse(kind, values) {
     low = Math.min(low, v);
     high = Math.max(high, v);
   }
+  if (low > high) return [0, 1]; // nothing to show yet
   if (kind === "decades") return [Math.floor(Math.log10(low) - 0.05), Math.ceil(Math.log10(high) + 0.05)];
   if (kind === "fives") return [5 * Math.floor(low / 5 - 0.05), 5 * Math.ceil(high / 5 + 0.05)];
   const size = 10 ** Math.floor(Math.log10(high));
@@ -70,9 +71,10 @@ const same = (a, b) => a.length === b.length && a.every((v, i) => v === b[i]);
 /**
  * A figure in ``node``. figure: {data, layout} from Python. Returns {update, save, frame, panel, within, under}.
  *
- * options: linked: whether the page's choice of axis and its pins are shown; after(): called when the figure was drawn.
+ * options: linked: whether the page's choice of axis and its pins are shown; over: {of, step}, as in AXES, where x is
+ * something else; after(): called when the figure was drawn.
  */
-export function chart(node, figure, url, name, { linked = false, after = () => {} } = {}) {
+export function chart(node, figure, url, name, { linked = false, over = null, after = () => {} } = {}) {
   const plot = el("div", { class: "lab-plot", style: `height:${figure.layout.height}px` });
   const cursors = el("div", { class: "lab-cursors", "aria-hidden": "true" });
   const frame = el(
@@ -82,16 +84,16 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
   );
   node.append(frame);
   const panels = Object.values(figure.layout.meta ?? {});
-  const axis = () => AXES[linked ? store.axis : "t"];
+  const axis = () => over ?? AXES[linked ? store.axis : "t"];
   let columns = null, Plotly = null, made = false, pending = 0, drawn = null, settle = 0;
 
   /** Every trace: those of the schedule, then the main ones of each pinned schedule. */
   function traces() {
-    const over = (trace) => (trace.meta.x === "t" && linked ? store.axis : trace.meta.x);
+    const along = (trace) => (trace.meta.x === "t" && linked ? store.axis : trace.meta.x);
     const now = figure.data.map((trace, i) => ({
       ...trace,
       uid: `now${i}`,
-      x: columns[over(trace)] ?? [],
+      x: columns[along(trace)] ?? [],
       y: columns[trace.meta.y] ?? [],
       ...(linked && trace.meta.y === "beta" ? { name: store.schedule.name, showlegend: store.pins.length > 0 } : {}),
       ...(trace.meta.error ? { error_y: { ...trace.error_y, array: columns[trace.meta.error] } } : {}),
@@ -103,7 +105,7 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
         uid: `pin${k}x${i}`,
         name: pin.name,
         showlegend: trace.meta.y === "beta",
-        x: pin.chart[over(trace)],
+        x: pin.chart[along(trace)],
         y: pin.chart[trace.meta.y],
         line: { ...trace.line, color: read(`--pin-${pin.colour + 1}`), dash: DASHES[pin.colour], width: 1.8 },
       })),
@@ -262,9 +264,10 @@ export function chart(node, figure, url, name, { linked = false, after = () => {
     panel: (curve) => (made ? panelOf(figure.layout.meta[curve].axis) : null),
     within,
     under,
-    update(next) {
+    /** Other numbers; ``anew`` where more of the figure has changed than they. */
+    update(next, anew = false) {
       columns = next;
-      if (!move()) ask();
+      if (anew || !move()) ask();
     },
     /** The figure as a file. */
     async save(format) {

@@ -69,7 +69,7 @@ export class Noising {
 }
 
 /** A canvas of that size, with the pixels that are written into it. */
-function prepare(canvas, width, height) {
+export function prepare(canvas, width, height) {
   if (canvas.lab?.image.width !== width || canvas.lab.image.height !== height) {
     canvas.width = width;
     canvas.height = height;

@@ -2,22 +2,10 @@
 
 import { chart } from "./chart.js";
 import { handles } from "./handles.js";
-import { assign, button, digits, download, edit, el, fixed, PINS, setText, shown, stepAtSnr, store, subscribe } from "./store.js";
+import { assign, button, choice, choose, digits, download, edit, el, fixed, PINS, setText, shown, stepAtSnr, store, subscribe } from "./store.js";
 import { tex } from "./tex.js";
 
 const THUMB = 128; // pixels of a picture's longer side, about
-
-const choice = (label, options, chosen, change) =>
-  el("div", { class: "lab-choice", role: "group", "aria-label": label },
-    el("span", { class: "lab-choice-label" }, label),
-    ...options.map(([value, text]) =>
-      el("button", {
-        type: "button", "data-value": value, "aria-pressed": String(value === chosen),
-        onclick: (event) => {
-          for (const b of event.target.parentNode.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b === event.target));
-          change(value);
-        },
-      }, text)));
 
 export function mount(element, { props }) {
   const root = el("section", { class: "lab-schedule" });
@@ -179,6 +167,7 @@ export function mount(element, { props }) {
     if (changes.has("schedule")) view.update(store.schedule.chart);
     if (changes.has("pins") || !body.rows.length) compared();
     else if (changes.has("schedule") || changes.has("picture")) numbers();
+    if (changes.has("axis")) choose(axis, store.axis); // the loss tab has the same choice
     if (changes.has("schedule") || changes.has("axis")) hints();
     pictures();
   });

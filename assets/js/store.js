@@ -64,6 +64,8 @@ export const store = {
   picture: null, // {noising, value}: the picture of the forward tab, how to draw it at any level, and what was sent of it
   stage: null, // {views, pictured, play}: the forward tab's canvases, what holds the first, and how to play all steps
   network: null, // the name of the one that was chosen last
+  loss: null, // {columns, ledger, variance, ...}: errors as they were weighed last, see loss.js
+  sight: null, // what a network sees in one image at any step, see seen.js
   server: null, // the sidebar's functions in Python
   limits: null, // {points, log_snr} of a drawn schedule
 };
@@ -175,6 +177,25 @@ export function setText(node, text) {
 /** A button; name is what tests find it by. */
 export const button = (text, title, onclick, name) =>
   el("button", { type: "button", class: "lab-save", title, onclick, "data-do": name }, text);
+
+/** Text whose indices are set low: "L_simple", "x_T". */
+export const worded = (text) =>
+  text.split(/(_[A-Za-z0-9θ−]+)/).map((part) => (part.startsWith("_") ? el("sub", {}, part.slice(1)) : part));
+
+/** Buttons of which one is chosen; options: [[value, text], ...]. */
+export function choice(label, options, chosen, change) {
+  const node = el("div", { class: "lab-choice", role: "group", "aria-label": label },
+    el("span", { class: "lab-choice-label" }, label),
+    ...options.map(([value, text]) =>
+      el("button", { type: "button", "data-value": value, onclick: () => (choose(node, value), change(value)) }, text)));
+  choose(node, chosen);
+  return node;
+}
+
+/** Show another value of a choice as the one that is chosen. */
+export function choose(node, chosen) {
+  for (const b of node.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b.dataset.value === chosen));
+}
 
 /** A symbol with its index set low: symbol("β_T"). */
 export function symbol(text) {

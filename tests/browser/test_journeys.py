@@ -432,26 +432,65 @@ def test_sampling_follows_the_schedule_of_the_sidebar(page: Page) -> None:
     expect(page.locator("[data-reading=t]")).to_have_text("100 of 100")  # one t for the whole page
 
 
-def test_loss_opens_measured_and_is_weighed_anew_without_the_network(page: Page) -> None:
-    open_tab(page, "Loss")
-    page.wait_for_selector(".lab-loss [data-state=ready]")
-    summary = page.inner_text(".lab-total")
-    assert "bits/dim" in summary
-    points = page.get_attribute(".lab-loss", "data-points")
-    page.locator("#lab-loss-variance input").nth(1).check()
-    page.wait_for_selector(".lab-loss[data-variance=beta]")
-    expect(page.locator(".lab-total")).to_contain_text("Cₜ")
-    assert page.get_attribute(".lab-loss", "data-points") == points
+def drawn(page: Page) -> dict[str, list[list[float]]]:
+    """What the chart of the loss tab shows: {name of a curve: [x, y]}."""
+    traces = page.evaluate(
+        "Array.from(document.querySelector('.lab-loss .lab-plot').data,"
+        " d => d.visible !== false && d.name ? [d.name, [d.x, d.y]] : null).filter(Boolean)"
+    )
+    return dict(traces)
 
 
-def test_measuring_can_be_stopped_and_keeps_its_points(page: Page) -> None:
+def test_loss_is_measured_stopped_half_way_and_weighed_anew_without_a_request(page: Page) -> None:
     open_tab(page, "Loss")
     page.wait_for_selector(".lab-loss [data-state=ready]")
+    assert "exact denoiser of all images" in drawn(page)
     page.click("#lab-measure")
     page.wait_for_selector(".lab-loss[data-state=running]")
     page.click("#lab-measure-stop")
     expect(page.locator(".lab-loss .lab-status")).to_contain_text("Stopped")
-    assert 1 <= int(page.get_attribute(".lab-loss", "data-points") or 0) < 40
+    page.wait_for_selector(".lab-loss[data-state=ready]")
+    points = page.get_attribute(".lab-loss", "data-points")
+    assert 1 <= int(points or 0) < 40
+
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.click(".lab-loss [data-value=term]")
+    page.click("[data-loss=beta]")
+    page.wait_for_function(
+        "document.querySelector('.lab-loss .lab-plot').data.some(d => d.visible && d.name === 'P2') === false"
+    )
+    page.click("[data-loss=p2]")
+    page.wait_for_function("document.querySelector('.lab-loss .lab-plot').data.some(d => d.visible && d.name === 'P2')")
+    curves = drawn(page)
+    simple, p2 = (np.array(curves[name][1], dtype=float) for name in ("L<sub>simple</sub>", "P2"))
+    t = np.array(curves["P2"][0], dtype=int)
+    there = np.isfinite(simple)
+    np.testing.assert_allclose((p2 / simple)[there], 1 - make_schedule("linear").alpha_bar[t][there], rtol=1e-4)
+    page.click(".lab-loss [data-value=ledger]")
+    expect(page.locator(".lab-ledger tbody tr")).to_have_count(3)
+    page.click(".lab-loss [data-value=rate]")
+    page.wait_for_selector(".lab-loss[data-strip=ready]")
+    assert requests == []
+    assert page.get_attribute(".lab-loss", "data-points") == points
+
+
+def test_what_the_network_sees_follows_t_without_a_request(page: Page) -> None:
+    open_tab(page, "Loss")
+    page.wait_for_selector(".lab-seen[data-state=ready]")
+    slider = ".lab-seen .lab-player input[type=range]"
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    guesses = []
+    for t in (950, 600, 50):
+        move(page, slider, t)
+        page.wait_for_selector(f".lab-seen[data-t='{t}']")
+        guesses.append(pixels(page, ".lab-seen-guess"))
+        x_t, eps, found = (pixels(page, f".lab-seen-{name}") for name in ("xt", "eps", "found"))
+        assert np.corrcoef(eps.ravel(), found.ravel())[0, 1] > 0.9
+    assert requests == []
+    assert np.abs(x_t - guesses[-1]).mean() < np.abs(guesses[0] - guesses[-1]).mean()  # near t = 0 it sees the image
+    expect(page.locator("[data-reading=t]")).to_have_text("50 of 1000")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
