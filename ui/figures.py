@@ -135,7 +135,8 @@ def _line(
     trace = go.Scatter(
         mode="lines",
         name=name,
-        line={"color": colour, "width": 2, "dash": dash},
+        # 250 points are few already.
+        line={"color": colour, "width": 2, "dash": dash, "simplify": False},
         meta={"x": "t", "y": column} | ({"main": True} if main else {}),
         showlegend=legend is not None,
         legend=legend or "legend",

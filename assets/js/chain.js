@@ -3,7 +3,7 @@
 import { histogram } from "./histogram.js";
 import { numberFromLink, putInLink } from "./link.js";
 import { BINS, LEVEL, SPAN } from "./noising.js";
-import { button, digits, el, fixed, oneAtATime, setT, shown, store, subscribe } from "./store.js";
+import { button, digits, el, fixed, oneAtATime, shown, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 const SLICE = 9; // ms of walking a frame: the page stays at hand
@@ -82,10 +82,10 @@ function count(x) {
 /** How many decimals show two digits of an error. */
 const decimals = (error) => (error > 0 ? Math.min(8, Math.max(2, 1 - Math.floor(Math.log10(error)))) : 4);
 
-/** The panel. play(): run through all steps from t = 0. */
-export function chain(server, play) {
+/** The panel; player: that of the page's t. */
+export function chain(server, player) {
   const step = tex(el("div", { class: "lab-equation" }),
-    "q(\\xt\\mid\\xs)=\\mathcal N\\big(\\sqrt{1-\\beta_t}\\,\\xs,\\ \\beta_t\\mathbf I\\big):\\qquad\\xt=\\num{keep}\\,\\xs+\\num{add}\\,z_t,\\quad z_t\\sim\\mathcal N(0,\\mathbf I)");
+    "q(\\xt\\mid\\xs)=\\mathcal N\\big(\\sqrt{1-\\beta_t}\\,\\xs,\\ \\beta_t\\mathbf I\\big)=\\mathcal N\\big(\\num{keep}\\,\\xs,\\ \\num{beta}\\,\\mathbf I\\big)");
   const closed = tex(el("div", { class: "lab-equation" }),
     "q(\\xt\\mid\\xo)=\\mathcal N\\big(\\sqrt{\\ab_t}\\,\\xo,\\ (1-\\ab_t)\\,\\mathbf I\\big)=\\mathcal N\\big(\\num{a}\\,\\xo,\\ \\num{bb}\\,\\mathbf I\\big)");
   const mean = tex(el("div", { class: "lab-equation" }),
@@ -99,11 +99,11 @@ export function chain(server, play) {
   const status = el("p", { class: "lab-note", role: "status" });
   const root = el("details", { class: "lab-details", id: "lab-chain" },
     el("summary", {}, "The chain, step by step"),
-    el("p", { class: "lab-note" }, "The picture above jumps from x₀ to xₜ at once. Here each of the t steps is taken, with noise of its own, and what it leads to is set against what the closed form says of so many pixels."),
+    el("p", { class: "lab-note" }, "The picture above jumps from x₀ to xₜ at once. Here each of the t steps is taken, with noise of its own, and what it leads to is set against what the closed form says of so many pixels (Ho et al. 2020, eq. 2 and 4)."),
     step, closed,
     el("div", { class: "lab-bar" },
       button("Walk from x₀", "all steps, one after another", play, "walk"),
-      button("One step on", "the next step of the chain", () => setT(store.t + 1), "step"),
+      button("One step on", "the next step of the chain", () => player.user(store.t + 1), "step"),
       button("Other noise", "another walk, with other noise in every step", otherNoise, "walk-seed"),
       status),
     el("div", { class: "lab-row lab-chain-row" },
@@ -119,6 +119,10 @@ export function chain(server, play) {
 
   let seed = Math.trunc(numberFromLink("walk") ?? 0), walk = null, frame = 0, counts = null;
 
+  function play() {
+    player.user(0);
+    player.play();
+  }
   const begin = () => {
     walk = null;
     go();
@@ -171,7 +175,7 @@ export function chain(server, play) {
     const rows = [
       row("mean", found.mean, expected.mean, expected.mean_error),
       row("variance", found.variance, expected.variance, expected.variance_error),
-      ["bins within 2 s.e.", ...(judged.length ? [`${within} of ${judged.length}`, "95 %", `${((100 * within) / judged.length).toFixed(0)} %`] : ["all", "–", "exactly"])],
+      ["bins in ±2 s.e.", ...(judged.length ? [`${within} of ${judged.length}`, "95 %", `${((100 * within) / judged.length).toFixed(0)} %`] : ["all", "–", "exactly"])],
     ];
     table.replaceChildren(...rows.map((cells) => el("tr", {}, ...cells.map((text) => el("td", {}, text)))));
     status.textContent = `N = ${N.toLocaleString("en")} values${t === store.t ? "" : "; walking …"}`;
@@ -181,7 +185,7 @@ export function chain(server, play) {
     fill(mean, { a: digits(a, 4), m: fixed(m, 4), mean: fixed(expected.mean, 4), error: digits(expected.mean_error, 2) });
     fill(variance, { ab: digits(alpha_bar_t, 4), v: fixed(v, 4), bb: digits(bb, 4), variance: fixed(expected.variance, 4), error: digits(expected.variance_error, 2) });
     const { beta } = store.schedule.columns;
-    fill(step, t ? { keep: digits(Math.sqrt(1 - beta[t]), 4), add: digits(Math.sqrt(beta[t]), 4) } : { keep: "–", add: "–" });
+    fill(step, t ? { keep: digits(Math.sqrt(1 - beta[t]), 4), beta: digits(beta[t], 4) } : { keep: "–", beta: "–" });
     root.dataset.t = t;
   }
 

@@ -28,19 +28,20 @@ function plotly(url) {
   return library;
 }
 
-const read = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+/** A colour of the page, light or dark; or of paper, which is always light. */
+const read = (name, paper) => getComputedStyle(paper ? document.documentElement : document.body).getPropertyValue(name).trim();
 
-/** Text, grid and background in the colours of the page, light or dark. */
-function dress(layout) {
-  const ink = read("--lab-ink-soft"), grid = read("--lab-grid");
+/** Text, grid and background in those colours. */
+function dress(layout, paper = false) {
+  const ink = read("--lab-ink-soft", paper), grid = read("--lab-grid", paper);
   const dressed = {
     ...layout,
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: paper ? "#fff" : "rgba(0,0,0,0)",
+    plot_bgcolor: paper ? "#fff" : "rgba(0,0,0,0)",
     font: { ...layout.font, color: ink },
-    hoverlabel: { bgcolor: read("--lab-panel"), font: { color: ink } },
+    hoverlabel: { bgcolor: read("--lab-panel", paper), font: { color: ink } },
     annotations: (layout.annotations ?? []).map((a) => ({ ...a, font: { ...a.font, color: ink } })),
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: read("--lab-ink") },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: read("--lab-ink", paper) },
   };
   for (const key of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(key)) {
@@ -88,7 +89,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
   let columns = null, Plotly = null, made = false, pending = 0, drawn = null, settle = 0;
 
   /** Every trace: those of the schedule, then the main ones of each pinned schedule. */
-  function traces() {
+  function traces(paper = false) {
     const along = (trace) => (trace.meta.x === "t" && linked ? store.axis : trace.meta.x);
     const now = figure.data.map((trace, i) => ({
       ...trace,
@@ -107,7 +108,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
         showlegend: trace.meta.y === "beta",
         x: pin.chart[along(trace)],
         y: pin.chart[trace.meta.y],
-        line: { ...trace.line, color: read(`--pin-${pin.colour + 1}`), dash: DASHES[pin.colour], width: 1.8 },
+        line: { ...trace.line, color: read(`--pin-${pin.colour + 1}`, paper), dash: DASHES[pin.colour], width: 1.8 },
       })),
     );
     return [...now, ...pinned];
@@ -122,7 +123,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
       wanted[key] = coarse(range, inside.flatMap((trace) => trace.y));
       const over = inside.flatMap((trace) => trace.x);
       wanted[key.replace("y", "x")] =
-        store.axis === "log_snr" ? coarse("fives", over).reverse() : store.axis === "u" ? [0, 1] : [0, over.reduce((a, b) => Math.max(a, b))];
+        store.axis === "log_snr" ? coarse("fives", over).reverse() : store.axis === "u" ? [0, 1] : [0, over.reduce((a, b) => Math.max(a, b), 1)];
     }
     return wanted;
   }
@@ -269,10 +270,13 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
       columns = next;
       if (anew || !move()) ask();
     },
-    /** The figure as a file. */
+    /** The figure as a file, on white as paper is, with the axes as they are zoomed. */
     async save(format) {
       const { width, height } = plot.getBoundingClientRect();
-      await Plotly.downloadImage(plot, { format, width, height, scale: format === "png" ? 2 : 1, filename: `ddpm-lab-${name}` });
+      const shape = dress(layout(Object.fromEntries(Object.keys(drawn.ranges).map((key) => [key, plot._fullLayout[key].range]))), true);
+      await Plotly.downloadImage({ data: traces(true), layout: shape }, {
+        format, width, height, scale: format === "png" ? 2 : 1, filename: `ddpm-lab-${name}`,
+      });
     },
   };
 }

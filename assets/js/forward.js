@@ -73,17 +73,7 @@ export function mount(element, { props, watch }) {
     },
   });
 
-  assign({
-    stage: {
-      views,
-      pictured,
-      play() {
-        setT(0);
-        player.go(0);
-        player.play();
-      },
-    },
-  });
+  assign({ stage: { views, pictured, player } });
 
   function draw() {
     if (!noising || !store.schedule || !open()) return; // in a closed tab there is nothing to see

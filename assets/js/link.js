@@ -103,7 +103,7 @@ export async function copyLink(button) {
   const text = button.textContent;
   try {
     await navigator.clipboard.writeText(location.href);
-    button.textContent = "Copied";
+    button.textContent = store.picture && !store.picture.value.picture ? "Copied, without your picture" : "Copied";
   } catch {
     button.textContent = "It is in the address bar"; // pages without https may not write to the clipboard
   }

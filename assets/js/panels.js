@@ -12,8 +12,8 @@ export function mount(element, { server }) {
   function build() {
     if (built || !store.stage) return;
     built = true;
-    const { views, pictured, play } = store.stage;
-    const panels = [chain(server, play), posterior(Object.values(views), pictured), saving(server, views.xt)];
+    const { views, pictured, player } = store.stage;
+    const panels = [chain(server, player), posterior(Object.values(views), pictured), saving(server, views.xt)];
     const opened = (fromLink("open") ?? "").split(" ");
     for (const panel of panels) {
       panel.open = opened.includes(nameOf(panel));

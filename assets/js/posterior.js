@@ -34,7 +34,7 @@ export function posterior(canvases, marked) {
   const note = el("p", { class: "lab-note", role: "status" });
   const root = el("details", { class: "lab-details", id: "lab-posterior" },
     el("summary", {}, "The posterior of one pixel"),
-    el("p", { class: "lab-note" }, "Where xₜ came from, if x₀ is known: what the network has to learn to do without. Click a pixel in one of the pictures above."),
+    el("p", { class: "lab-note" }, "Where xₜ came from, if x₀ is known: what the network has to learn to do without (Ho et al. 2020, eq. 6 and 7). Click a pixel in one of the pictures above."),
     el("div", { class: "lab-bar lab-pixel" },
       el("label", {}, "column ", across), el("label", {}, "row ", down), el("label", {}, "channel ", channel), note),
     el("div", { class: "lab-row lab-posterior-row" },

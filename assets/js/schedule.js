@@ -2,8 +2,9 @@
 
 import { chart } from "./chart.js";
 import { handles } from "./handles.js";
+import { fromLink, putInLink } from "./link.js";
 import { assign, button, choice, choose, digits, download, edit, el, fixed, PINS, setText, shown, stepAtSnr, store, subscribe } from "./store.js";
-import { tex } from "./tex.js";
+import { fill, tex } from "./tex.js";
 
 const THUMB = 128; // pixels of a picture's longer side, about
 
@@ -11,12 +12,13 @@ export function mount(element, { props }) {
   const root = el("section", { class: "lab-schedule" });
   const formula = tex(
     el("div", { class: "lab-formula" }),
-    "q(\\xt\\mid \\xs)=\\mathcal N\\big(\\sqrt{1-\\beta_t}\\,\\xs,\\ \\beta_t \\mathbf I\\big),\\quad \\ab_t=\\prod_{s=1}^{t}(1-\\beta_s),\\quad \\mathrm{SNR}(t)=\\frac{\\ab_t}{1-\\ab_t}",
+    "\\beta_t=\\num{beta},\\quad \\ab_t=\\prod_{s=1}^{t}(1-\\beta_s)=\\num{ab},\\quad \\mathrm{SNR}(t)=\\frac{\\ab_t}{1-\\ab_t}=\\num{snr}",
   );
   const pin = button("Pin this schedule", "keep its curves and picture to compare with", pinIt, "pin");
-  let matched = "t";
+  let matched = fromLink("match") === "snr" ? "snr" : "t";
   const match = choice("pictures at the same", [["t", "t/T"], ["snr", "SNR"]], matched, (value) => {
     matched = value;
+    putInLink({ match: value === "snr" ? "snr" : null });
     pictures();
   });
   const axis = choice("curves over", [["t", "t"], ["u", "t/T"], ["log_snr", "log SNR"]], store.axis, (value) => assign({ axis: value }));
@@ -162,8 +164,14 @@ export function mount(element, { props }) {
       : "Move over a curve: the dashed line is the step t of the whole page. Log SNR is natural; at 0 signal and noise are equally strong. “drawn” among the families makes these curves your own.";
   }
 
+  function terms() {
+    const { beta, alpha_bar } = store.schedule.columns, { t } = store, ab = alpha_bar[t];
+    fill(formula, { beta: t ? digits(beta[t]) : "–", ab: digits(ab, 4), snr: digits(ab / (1 - ab)) });
+  }
+
   subscribe((changes) => {
     if (!store.schedule) return;
+    terms();
     if (changes.has("schedule")) view.update(store.schedule.chart);
     if (changes.has("pins") || !body.rows.length) compared();
     else if (changes.has("schedule") || changes.has("picture")) numbers();
@@ -176,5 +184,6 @@ export function mount(element, { props }) {
     view.update(store.schedule.chart);
     compared();
     hints();
+    terms();
   }
 }

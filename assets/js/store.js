@@ -62,7 +62,7 @@ export const store = {
   pins: [], // schedules as above, kept to compare with
   axis: "t", // what curves are drawn over: "t", "u" (t/T) or "log_snr"
   picture: null, // {noising, value}: the picture of the forward tab, how to draw it at any level, and what was sent of it
-  stage: null, // {views, pictured, play}: the forward tab's canvases, what holds the first, and how to play all steps
+  stage: null, // {views, pictured, player}: the forward tab's canvases, what holds the first, and the player of t
   network: null, // the name of the one that was chosen last
   loss: null, // {columns, ledger, variance, ...}: errors as they were weighed last, see loss.js
   sight: null, // what a network sees in one image at any step, see seen.js

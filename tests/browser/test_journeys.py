@@ -648,6 +648,26 @@ def test_remarks_are_about_the_network_that_is_chosen(page: Page) -> None:
     expect(remark).to_contain_text("Emoji")
 
 
+def test_figure_is_saved_as_png_and_svg_on_white(page: Page, tmp_path: Path) -> None:
+    page.goto(page.url.split("#")[0] + "?__theme=dark#tab=Schedule")
+    page.wait_for_selector(".lab-schedule [data-state=ready]")
+    page.click("[data-do=pin]")
+    choose_family(page, "cosine")
+    for form in ("png", "svg"):
+        with page.expect_download() as download:
+            page.click(f"[data-do={form}]")
+        assert download.value.suggested_filename == f"ddpm-lab-schedule.{form}"
+        download.value.save_as(tmp_path / f"figure.{form}")
+    with Image.open(tmp_path / "figure.png") as picture:
+        assert picture.width > 1000
+        assert picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+        assert np.asarray(picture.convert("L")).min() < 100
+    drawing = (tmp_path / "figure.svg").read_text()
+    assert drawing.startswith("<svg") and drawing.count("trace scatter") == 7 + 4  # of both schedules
+    for name in ("linear", "cosine"):
+        assert f">{name}<" in drawing
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
