@@ -20,14 +20,18 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
     from diffusion.checkpoint import Card
     from diffusion.data import ImageSet
     from diffusion.recipe import Recipe
+    from diffusion.sampler import Spacing
 
 BATCH = 64
 # What `evaluate` draws: fewer images where one takes longer.
 DRAWINGS = [
     f"{sampler}:{steps}:{count}"
     for steps, count in ((10, 1000), (20, 1000), (50, 1000), (100, 1000), (1000, 200))
-    for sampler in ("ddim", "ddpm", *(("dpmpp", "dpmpp:eta=1") if steps <= 50 else ()))
-]
+    for sampler in (
+        "ddim", "ddpm", *(("dpmpp", "dpmpp:eta=1") if steps <= 50 else ()),
+        *(("dpmpp:spacing=log_snr", "dpmpp:eta=1:spacing=log_snr") if steps <= 20 else ()),
+    )
+]  # fmt: skip
 
 
 class CommandError(ValueError):
@@ -111,8 +115,8 @@ def _sample(args: argparse.Namespace) -> None:
         return
     device = _device(args.device)
     processes = _processes(args)
-    model = recipes.load_model_of(recipe, processes.device if args.device == "auto" else device)
-    device = device if model is None else model.device
+    device = processes.device if args.device == "auto" else device
+    model = recipes.load_model_of(recipe, device, compiled=args.compile)
     denoiser, shape = recipes.denoiser_of(recipe, model, device)
     frames = None
     if args.frames:
@@ -191,7 +195,7 @@ def _share(text: str) -> float:
 
 def _evaluate(args: argparse.Namespace) -> None:
     runs = [_drawing(text) for text in args.runs]
-    _check_seed(args.seed, max([count for *_, count in runs], default=1))
+    _check_seed(args.seed, max([count for _, _, count, *_ in runs], default=1))
     if args.draws < 1:
         raise CommandError(f"--draws must be at least 1, not {args.draws}.")
     if args.out is not None:
@@ -205,12 +209,12 @@ def _evaluate(args: argparse.Namespace) -> None:
     from diffusion.folders import load_data
     from diffusion.sampler import make_update, timesteps
 
-    for name, options, *_ in runs:
+    for name, _, _, options, _ in runs:
         make_update(name, **options)  # refuses what is not there
     model = load_model(args.model, _device(args.device))
     network = model.card.network
-    for *_, steps, _ in runs:
-        timesteps(model.card.training_schedule(), steps)  # refuses too many
+    for _, steps, _, _, spacing in runs:
+        timesteps(model.card.training_schedule(), steps, spacing)  # refuses too many
     train = load_data(args.data, "train", network.image_size, network.channels)
     held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
     for source, data in ((args.data, train), (args.test or args.data, held_out)):
@@ -225,7 +229,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         classifier, judge = load_classifier(args.classifier or model.card.name)
         result |= evaluate_samples(
             model, classifier, train, held_out,
-            [Run(name, steps, count, options) for name, options, steps, count in runs], seed=args.seed, batch=BATCH,
+            [Run(*run) for run in runs], seed=args.seed, batch=BATCH,
         )  # fmt: skip
         result["classifier"] = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
     if args.card:
@@ -235,17 +239,18 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(json.dumps(result))
 
 
-def _drawing(text: str) -> tuple[str, dict[str, float], int, int]:
-    """SAMPLER:STEPS:COUNT, or SAMPLER:OPTION=X:STEPS:COUNT."""
+def _drawing(text: str) -> tuple[str, int, int, dict[str, float], Spacing]:
+    """SAMPLER:STEPS:COUNT, with OPTION=X or spacing=NAME in between: what ``evaluate.Run`` is made of."""
     try:
         sampler, *options, steps, count = text.split(":")
-        values = {name: float(value) for name, value in (option.split("=") for option in options)}
+        given = dict(option.split("=") for option in options)
+        spacing: Any = given.pop("spacing", "trailing")
         if not sampler or not all(number.isdecimal() and int(number) > 0 for number in (steps, count)):
             raise ValueError
+        return sampler, int(steps), int(count), {name: float(value) for name, value in given.items()}, spacing
     except ValueError:
-        raise CommandError(f"{text!r} is not SAMPLER:STEPS:COUNT or SAMPLER:OPTION=X:STEPS:COUNT, "
-                           "as in ddim:50:1000 or dpmpp:eta=1:20:1000.") from None  # fmt: skip
-    return sampler, values, int(steps), int(count)
+        raise CommandError(f"{text!r} is not SAMPLER:STEPS:COUNT or SAMPLER:OPTION=X:STEPS:COUNT, as in ddim:50:1000 "
+                           "or dpmpp:eta=1:spacing=log_snr:20:1000.") from None  # fmt: skip
 
 
 def _classifier(args: argparse.Namespace) -> None:
@@ -516,6 +521,8 @@ def parser() -> argparse.ArgumentParser:
                         "(default: %(default)s)")  # fmt: skip
     sample.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
                         help="what the network computes in (default: %(default)s)")  # fmt: skip
+    sample.add_argument("--compile", action="store_true",
+                        help="compile the network first: takes a minute or more, may round differently")  # fmt: skip
     _add_schedule_options(sample, "--schedule")
     sample.add_argument("--betas", type=Path, metavar="FILE", help="CSV of betas, instead of a family")
     sample.set_defaults(run_command=_sample)
@@ -548,8 +555,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--test", metavar="DATA", help="other data with the held-out images, left out of --data")
     evaluate.add_argument("--draws", type=int, default=10, help="steps drawn for each image (default: %(default)s)")
     evaluate.add_argument("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT", default=DRAWINGS,
-                          help="what to draw, with options of the sampler as in dpmpp:eta=1:20:1000; none for bits/dim "
-                          "alone (default: all of 10 ... 1000 steps)")  # fmt: skip
+                          help="what to draw, with options as in dpmpp:eta=1:spacing=log_snr:20:1000; none for "
+                          "bits/dim alone (default: all of 10 ... 1000 steps)")  # fmt: skip
     evaluate.add_argument("--classifier", help="that judges, by name or path (default: the one named like the model)")
     evaluate.add_argument("--out", type=Path, help=".json to write as well")
     evaluate.add_argument("--card", action="store_true", help="write the figures into the network's card as well")

@@ -23,7 +23,7 @@ from diffusion.data import ImageSet
 from diffusion.generate import generate
 from diffusion.images import to_unit
 from diffusion.likelihood import bits_per_dim, estimate_bound
-from diffusion.sampler import Update, all_options, make_update, timesteps
+from diffusion.sampler import Spacing, all_options, make_update, timesteps
 from diffusion.schedule import Variance
 
 Array = NDArray[np.float64]
@@ -227,23 +227,25 @@ def _check_count(count: int) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One way to draw, as in ``make_update``, and how many images to draw that way."""
+    """One way to draw, as in ``make_update`` and ``timesteps``, and how many images to draw that way."""
 
     sampler: str
     steps: int
     count: int
     options: Mapping[str, float] = field(default_factory=dict)
+    spacing: Spacing = "trailing"
 
 
-def draw(model: Model, labels: Tensor, update: Update, steps: int, *, seed: int = 0, batch: int = 64) -> ImageSet:
-    """Draw an image for each label (N,), with seeds seed ... seed + N - 1, under the schedule of training.
+def draw(model: Model, run: Run, labels: Tensor, *, seed: int = 0, batch: int = 64) -> ImageSet:
+    """Draw an image for each label (count,), with seeds seed ... seed + count - 1, under the schedule of training.
 
-    The steps are spaced "trailing" and the predicted x_0 is clipped.
+    The predicted x_0 is clipped.
     """
     schedule = model.card.training_schedule()
     made = generate(
-        model.denoiser, schedule, model.image_shape, steps=timesteps(schedule, steps, "trailing"), labels=labels,
-        seeds=range(seed, seed + len(labels)), update=update, device=model.device, batch=batch, progress=True,
+        model.denoiser, schedule, model.image_shape, steps=timesteps(schedule, run.steps, run.spacing), labels=labels,
+        seeds=range(seed, seed + len(labels)), update=make_update(run.sampler, **run.options), device=model.device,
+        batch=batch, progress=True,
     )  # fmt: skip
     return ImageSet(torch.from_numpy(made).movedim(-1, 1), labels)
 
@@ -264,8 +266,8 @@ def evaluate_samples(
 
     Returns:
         held_out: ``Reference.summary``.
-        runs: for each run its ``sampler``, that sampler's options, ``steps``, ``seconds``, ``images_per_second`` and
-            the figures of ``measure``.
+        runs: for each run its ``sampler``, that sampler's options, ``spacing``, ``steps``, ``seconds``,
+            ``images_per_second`` and the figures of ``measure``.
 
     Raises:
         EvaluationError: fewer than two images, or a classifier for other images or classes than the network's.
@@ -283,10 +285,10 @@ def evaluate_samples(
     for run in runs:
         labels = reference.held_out.labels[torch.arange(run.count) % len(reference.held_out)]
         started = time.perf_counter()
-        drawn = draw(model, labels, make_update(run.sampler, **run.options), run.steps, seed=seed, batch=batch)
+        drawn = draw(model, run, labels, seed=seed, batch=batch)
         seconds = time.perf_counter() - started
         results.append({
-            "sampler": run.sampler, **all_options(run.sampler, run.options), "steps": run.steps,
+            "sampler": run.sampler, **all_options(run.sampler, run.options), "spacing": run.spacing, "steps": run.steps,
             "seconds": seconds, "images_per_second": run.count / seconds, **measure(reference, drawn),
         })  # fmt: skip
     return {"held_out": reference.summary(), "runs": results}

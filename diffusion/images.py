@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,20 @@ def to_bytes(x: Tensor) -> np.ndarray:
     """(..., C, H, W) in [-1, 1] to (..., H, W, C) uint8, rounded to the nearest and clipped."""
     scaled = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return scaled.movedim(-3, -1).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far images are from others, in grey levels 0 ... 255: the largest difference, and the root mean square."""
+
+    largest: int
+    rms: float
+
+
+def difference(images: np.ndarray, others: np.ndarray) -> Difference:
+    """Of two uint8 arrays of one shape: what a lower precision changed, for one."""
+    off = images.astype(np.int64) - others.astype(np.int64)
+    return Difference(int(np.abs(off).max()), float(np.sqrt((off**2).mean())))
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 0) -> np.ndarray:

@@ -83,8 +83,8 @@ class Recipe:
     batch: int = 64
 
 
-def load_model_of(recipe: Recipe, device: torch.device | str) -> Model | None:
-    """The network of a recipe; None if it has images instead.
+def load_model_of(recipe: Recipe, device: torch.device | str, *, compiled: bool = False) -> Model | None:
+    """The network of a recipe; None if it has images instead. ``compiled`` as in ``load_model``.
 
     Raises:
         CheckpointError: as ``load_model``.
@@ -92,7 +92,7 @@ def load_model_of(recipe: Recipe, device: torch.device | str) -> Model | None:
     """
     if recipe.examples is not None:
         return None
-    model = load_model(recipe.model, device, PRECISIONS[recipe.precision])
+    model = load_model(recipe.model, device, PRECISIONS[recipe.precision], compiled=compiled)
     if recipe.sha256 not in ("", model.card.sha256):
         raise RecipeError(f"The network {recipe.model} is not the one that drew these images (SHA-256 differs).")
     return model

@@ -29,7 +29,6 @@ from diffusion.denoiser import NetworkDenoiser
 from diffusion.evaluate import EvaluationError, Gaussian, Run, fit_gaussian, frechet_distance, nearest_distance
 from diffusion.images import to_unit
 from diffusion.likelihood import bits_per_dim, bound, estimate_bound
-from diffusion.sampler import DDIM
 from diffusion.schedule import make_schedule
 from diffusion.unet import UNet, UNetConfig
 
@@ -195,17 +194,17 @@ def test_held_out_images_that_are_training_images_too_do_not_hide_copies(classif
 
 def test_every_way_to_draw_is_judged_on_the_labels_of_the_held_out_images(model: Model, classifier: Classifier) -> None:
     held_out = stripes(10, 5)
-    runs = [Run("ddim", 3, 12), Run("ddpm", 5, 4, {"v": 0.0})]
+    runs = [Run("ddim", 3, 12), Run("ddpm", 5, 4, {"v": 0.0}, "log_snr")]
     result = evaluate.evaluate_samples(model, classifier, stripes(30, 4), held_out, runs, batch=5)
     assert result["held_out"]["images"] == 10
     assert [(run["sampler"], run["steps"], run["images"]) for run in result["runs"]] == [
         ("ddim", 3, 12),
         ("ddpm", 5, 4),
     ]
-    assert result["runs"][1]["v"] == 0
+    assert (result["runs"][1]["v"], result["runs"][1]["spacing"]) == (0, "log_snr")
     reference = evaluate.make_reference(classifier, stripes(30, 4), held_out)
     labels = reference.held_out.labels[torch.arange(12) % 10]
-    again = evaluate.measure(reference, evaluate.draw(model, labels, DDIM(), 3, batch=12))
+    again = evaluate.measure(reference, evaluate.draw(model, Run("ddim", 3, 12), labels, batch=12))
     assert again["accuracy"] == pytest.approx(result["runs"][0]["accuracy"], abs=0.1)
     other = Classifier(ClassifierConfig(3, 2))
     with pytest.raises(EvaluationError, match="images of 3 channels"):
@@ -234,7 +233,17 @@ def test_evaluate_prints_json_on_its_last_line_and_fills_the_card(
 
 @pytest.mark.parametrize(
     "text",
-    ["ddim", "ddim:50", "ddim:5:5:5", "ddim:eta:5:5", "ddim:eta=x:5:5", ":5:5", "ddim:0:5", "ddim:x:5", "ddim:5:-1"],
+    [
+        "ddim",
+        "ddim:50",
+        "ddim:5:5:5",
+        "ddim:eta:5:5",
+        "ddim:eta=x:5:5",
+        ":5:5",
+        "ddim:0:5",
+        "ddim:x:5",
+        "ddim:5:-1",
+    ],
 )
 def test_a_run_that_cannot_be_read_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--model", "digits", "--data", "digits", "--runs", text]) == 1
@@ -243,7 +252,12 @@ def test_a_run_that_cannot_be_read_is_refused(text: str, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("euler:5:5", "no sampler 'euler'"), ("ddim:v=1:5:5", "no option 'v'"), ("ddim:eta=2:5:5", "eta")],
+    [
+        ("euler:5:5", "no sampler 'euler'"),
+        ("ddim:v=1:5:5", "no option 'v'"),
+        ("ddim:eta=2:5:5", "eta"),
+        ("ddim:spacing=odd:5:5", "no spacing"),
+    ],
 )
 def test_a_run_of_a_sampler_that_is_not_there_is_refused(
     text: str, message: str, capsys: pytest.CaptureFixture[str]

@@ -284,3 +284,13 @@ def test_encoded_bytes_are_a_file(format: str) -> None:
     opened = Image.open(io.BytesIO(images.encode(random_image(), format)))
     assert opened.format == format
     np.testing.assert_array_equal(np.asarray(opened), np.asarray(random_image()))
+
+
+def test_differences_are_counted_in_grey_levels() -> None:
+    a = np.zeros((2, 3, 3, 1), np.uint8)
+    b = a.copy()
+    b[0, 0, 0] = 255
+    b[1, 2, 2] = 3
+    found = images.difference(a, b)
+    assert found.largest == 255  # and not 1, as uint8 would have it
+    assert found.rms == pytest.approx(((255**2 + 9) / 18) ** 0.5)

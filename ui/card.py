@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from diffusion.checkpoint import Model
-from diffusion.sampler import SAMPLERS, title_of
+from diffusion.sampler import SAMPLERS, SPACINGS, title_of
 
 
 def describe_model(model: Model) -> str:
@@ -50,7 +50,7 @@ def quality(figures: dict[str, Any]) -> str:
                 "to the nearest in training, grey levels", "nearer than 99 % of real images"]  # fmt: skip
         held = figures["held_out"]
         rows = [
-            [title_of(run["sampler"], {name: run[name] for name in SAMPLERS[run["sampler"]].parameters if name in run}),
+            [_way(run),
              run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
              f"{run['frechet']:.2f}", f"{run['frechet_held_out']:.2f}", f"{run['nearest_median']:.1f}",
              f"{run['copied']:.1%}"]
@@ -61,3 +61,10 @@ def quality(figures: dict[str, Any]) -> str:
         lines = [head, ["---"] * len(head), *rows]
         text += "\n\n" + "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
     return f"{text}\n\nMeasured with `{figures['command']}`."
+
+
+def _way(run: dict[str, Any]) -> str:
+    """The sampler, its options and the spacing of the steps, where they are not the usual ones."""
+    title = title_of(run["sampler"], {name: run[name] for name in SAMPLERS[run["sampler"]].parameters if name in run})
+    spacing = run.get("spacing", "trailing")
+    return title if spacing == "trailing" else f"{title}, {SPACINGS[spacing].title}"

@@ -1,0 +1,76 @@
+"""How the pixel values of a run develop, beside what the forward process has at the same levels.
+
+If x_0 has mean m and variance v over all pixels of all images, x_t has (Ho et al. 2020, eq. 4)
+
+    mean = sqrt(alpha_bar_t) m,    variance = alpha_bar_t v + 1 - alpha_bar_t.
+
+A sampler that keeps to the data's distribution stays on these; too little noise, or too few steps, shows in the
+deviation first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from diffusion.sampler import Step
+from diffusion.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation over all pixels of all images."""
+
+    mean: float
+    std: float
+
+
+def moments(x: Tensor) -> Moments:
+    """Those of x, of any shape. Reads from the device: on a GPU this waits for it."""
+    return Moments(x.double().mean().item(), x.double().std(correction=0).item())
+
+
+def expected(data: Moments, alpha_bar: float) -> Moments:
+    """Those of x_t where the images have those of ``data``."""
+    return Moments(alpha_bar**0.5 * data.mean, (alpha_bar * data.std**2 + 1 - alpha_bar) ** 0.5)
+
+
+@dataclass(frozen=True)
+class StepStatistics:
+    """What a step did, in numbers.
+
+    Args:
+        x_t: moments before the step.
+        expected: moments that the forward process has at t.
+        x_0: moments of the prediction.
+        moved: root mean square of x_s - x_t, a pixel.
+        predicted_moved: root mean square of x_0 minus the x_0 predicted a step before, a pixel; 0 in the first step.
+    """
+
+    x_t: Moments
+    expected: Moments
+    x_0: Moments
+    moved: float
+    predicted_moved: float
+
+
+def step_statistics(step: Step, schedule: Schedule, data: Moments, before: Step | None = None) -> StepStatistics:
+    """The statistics of a step.
+
+    Args:
+        data: of the images that are to be drawn, such as those of a data set: ``moments(images)``.
+        before: the step that came before, if there was one.
+    """
+    return StepStatistics(
+        moments(step.x_t),
+        expected(data, float(schedule.alpha_bar[step.t])),
+        moments(step.x_0),
+        distance(step.x_s, step.x_t),
+        0.0 if before is None else distance(step.x_0, before.x_0),
+    )
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """Root mean square of a - b, a pixel."""
+    return (a - b).double().square().mean().sqrt().item()
