@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -146,6 +146,14 @@ def _arguments(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+class Arrays(Protocol):
+    """Frames of a trajectory, wherever they are kept."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """``t`` (F,) int64; ``x_t`` and ``x_0`` (F, B, H, W, C) uint8."""
+        ...
+
+
 class Frames:
     """Keeps x_t and the predicted x_0 of the steps as uint8, in memory that is bounded however long the run.
 
@@ -181,7 +189,7 @@ class Frames:
         return {name: array[: self._taken] for name, array in (("t", self._t), ("x_t", self._x_t), ("x_0", self._x_0))}
 
 
-def save(path: Path, recipe: Recipe, images: NDArray[np.uint8], frames: Frames | None = None) -> None:
+def save(path: Path, recipe: Recipe, images: NDArray[np.uint8], frames: Arrays | None = None) -> None:
     """Write an .npz: ``images`` (N, H, W, C), ``labels`` (N,), ``recipe`` (JSON), its arrays, and the frames."""
     arrays: dict[str, Any] = {"images": images, "labels": np.asarray(recipe.labels or [], np.int64)}
     arrays["recipe"] = np.array(json.dumps(_to_json(recipe)))

@@ -58,6 +58,7 @@ def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
 def test_stopped_run_ends_after_the_step_in_hand() -> None:
     *_, done = sampling.run(find_source("digits"), recipe_of(CONTROLS), StopFlag(up=True))
     assert done["stopped"]
+    assert "let a run end" in reverse_tab.take_away({"file": done["file"]["path"], "form": "npz"})["error"]
     assert [frame["t"] for frame in done["frames"]] == [1000, 750]
 
 
@@ -140,6 +141,35 @@ def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
     value, _ = reverse_tab.open_tab()
     answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
     assert answer["name"] == "ddpm-lab.png"
+
+
+def taken_away(value: dict[str, Any], form: str) -> Path:
+    """What a button below a run hands to the browser."""
+    return Path(
+        reverse_tab.take_away({"file": value["file"]["path"], "form": form})["url"].removeprefix("gradio_api/file=")
+    )
+
+
+def test_run_is_drawn_again_bit_for_bit_from_the_file_that_is_taken_away() -> None:
+    source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, sampler="ddpm"))
+    *_, done = sampling.run(source, recipe, StopFlag())
+    path = taken_away(done, "npz")
+    with np.load(path) as file:
+        images, t, x_0 = file["images"], file["t"], file["x_0"]
+    frames = player.read_frames(Path(done["file"]["path"]))
+    assert np.array_equal(images, frames[-1, 0])
+    assert t.tolist() == [1000, 750, 500, 250]
+    assert np.array_equal(x_0, frames[:-1, 1])
+    again = recipes.read(path)
+    denoiser, shape = denoiser_of(again, recipes.load_model_of(again, source.device))
+    assert np.array_equal(recipes.draw(again, denoiser, shape, source.device), images)
+
+
+def test_python_that_is_taken_away_draws_the_same() -> None:
+    *_, done = sampling.run(find_source("digits"), recipe_of(CONTROLS), StopFlag())
+    names: dict[str, Any] = {}
+    exec(reverse_tab.take_away({"file": done["file"]["path"], "form": "py"})["text"], names)
+    assert np.array_equal(names["images"], player.read_frames(Path(done["file"]["path"]))[-1, 0])
 
 
 @pytest.mark.parametrize("name", available())

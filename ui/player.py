@@ -1,19 +1,22 @@
 """The frames of a trajectory: written into a file as they come, drawn by the browser, read back to be taken away.
 
-The file is a line of JSON, {"shape": [B, H, W, C], "planes": 3 or 4}, and then the frames one after another, each of
-``planes`` times B H W C bytes: x_t, the predicted x_0, the predicted eps and, where there is any, the noise z put in.
-Noise does not get smaller by compressing it: bytes as they are cost the loop next to nothing, and the browser too.
+The file is a line of JSON, {"shape": [B, H, W, C], "planes": 3 or 4, "every": steps from frame to frame}, and then the
+frames one after another, each of ``planes`` times B H W C bytes: x_t, the predicted x_0, the predicted eps and, where
+there is any, the noise z put in. Noise does not get smaller by compressing it: bytes as they are cost the loop next to
+nothing, and the browser too.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -72,7 +75,7 @@ class Recorder:
     frames: list[Frame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.file.write(json.dumps({"shape": self.shape, "planes": self.count}).encode() + b"\n")
+        self.file.write(json.dumps({"shape": self.shape, "planes": self.count, "every": self.every}).encode() + b"\n")
 
     def wants(self, step: int) -> bool:
         return step % self.every == 0
@@ -90,11 +93,29 @@ def stride(count: int, frame_bytes: int, keep_all: bool) -> int:
 
 def read_frames(path: Path) -> np.ndarray:
     """All frames of a file, (frames, planes, B, H, W, C) uint8, read from the disk as they are used."""
-    with path.open("rb") as file:
-        head = json.loads(file.readline())
-        start = file.tell()
+    head, start = _head(path)
     stored = np.memmap(path, np.uint8, "r", offset=start)
     return stored.reshape(-1, head["planes"], *head["shape"])
+
+
+def _head(path: Path) -> tuple[dict[str, Any], int]:
+    """What the first line says, and where the frames begin."""
+    with path.open("rb") as file:
+        return json.loads(file.readline()), file.tell()
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """The frames of a file for ``diffusion.recipe.save``, all but the end, which are the images themselves."""
+
+    path: Path
+    steps: Sequence[int]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """``t`` (F,) int64; ``x_t`` and ``x_0`` (F, B, H, W, C) uint8."""
+        frames = read_frames(self.path)[:-1]
+        t = np.array(self.steps[:: _head(self.path)[0]["every"]][: len(frames)])
+        return {"t": t, "x_t": frames[:, 0], "x_0": frames[:, 1]}
 
 
 def export_animation(path: Path, format: Format) -> bytes:

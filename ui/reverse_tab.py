@@ -11,14 +11,16 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from diffusion import recipe as recipes
+from diffusion.device import best_device
 from diffusion.images import ImageError
 from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, SamplingError
 from ui.card import about, describe_model
 from ui.models import EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
-from ui.player import export_animation, export_png
-from ui.sampling import ALL_CLASSES, FRAMES, Controls, read_recipe, run
+from ui.player import StoredFrames, export_animation, export_png, read_frames
+from ui.sampling import ALL_CLASSES, FRAMES, Controls, read_recipe, recipe_path, run
 from ui.sidebar import Settings, default_settings
-from ui.view import View, browser_file, browser_path, served, tell
+from ui.view import View, browser_path, for_browser, served, tell
 from ui.whatif_tab import LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -71,13 +73,20 @@ def generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Ans
 
 
 def take_away(asked: dict[str, Any]) -> dict[str, str]:
-    """A run, whose file is ``asked["file"]``, in another form: {"url", "name"}."""
+    """A run, whose file is ``asked["file"]``, as ``asked["form"]``: {"url", "name"}, or {"text"} for Python."""
     path, form = Path(asked["file"]).resolve(), asked["form"]
     if path.suffix != FRAMES or not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         return {"error": "This run is no longer kept; press Generate again."}
-    data = export_png(path) if form == "png" else export_animation(path, form)
+    if form in ("npz", "py") and not recipe_path(path).is_file():
+        return {"error": "This run was stopped; let a run end to have it drawn again."}
+    if form == "py":
+        return {"text": recipes.snippet(recipes.read(recipe_path(path)), best_device(), "ddpm-lab.npz")}
     file = browser_path(f".{form}")
-    file.write_bytes(data)
+    if form == "npz":
+        recipe = recipes.read(recipe_path(path))
+        recipes.save(file, recipe, read_frames(path)[-1, 0], StoredFrames(path, recipe.steps))
+    else:
+        file.write_bytes(export_png(path) if form == "png" else export_animation(path, form))
     return {"url": served(file), "name": f"ddpm-lab.{form}"}
 
 
@@ -96,8 +105,11 @@ def about_choice(choice: About) -> str:
 def open_tab() -> tuple[dict[str, Any], LastRun]:
     """What a new visitor finds: (view, the run that it shows)."""
     value, frames, last = opening_run()
-    # A file of one's own: Gradio clears old ones away.
-    return value | {"file": browser_file(frames, FRAMES)}, last
+    # Files of one's own: Gradio clears old ones away.
+    path = browser_path(FRAMES)
+    path.write_bytes(frames)
+    recipes.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
+    return value | {"file": for_browser(path)}, last
 
 
 def choose_network(name: str) -> tuple[Any, ...]:

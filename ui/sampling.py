@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from diffusion import recipe as recipes
+from diffusion.images import to_bytes
 from diffusion.recipe import Recipe, denoiser_of
 from diffusion.sampler import SAMPLERS, Clip, Past, SamplingError, Spacing, Step, Update, make_update, timesteps
 from diffusion.schedule import Schedule, ScheduleError
@@ -167,6 +169,8 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
         # The end repeats the numbers of the step that led to it.
         end = replace(describe(step, recipe), t=step.s, step=taken, s=None)
         recorder.add(end, step.x_s, step.x_0, step.eps, None)
+    if taken == count:
+        recipes.save(recipe_path(path), recipe, to_bytes(step.x_s))
     seconds = time.monotonic() - started
     what = f"{len(recipe.seeds)} image{'s' if len(recipe.seeds) > 1 else ''}, {taken} of {count} steps"
     yield {
@@ -184,6 +188,11 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
         else f"Every {recorder.every}th of the {count} steps is kept as a frame, {len(recorder.frames)} in all; "
         "“keep every step” keeps more.",
     }
+
+
+def recipe_path(frames: Path) -> Path:
+    """Where the recipe of a run that has ended is kept, beside its frames."""
+    return frames.with_suffix(".npz")
 
 
 def describe(step: Step, recipe: Recipe) -> Frame:

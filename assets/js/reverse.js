@@ -19,6 +19,8 @@ const FORMS = [
   ["webp", "WebP", "an animation with every pixel as it is"],
   ["mp4", "MP4", "a film"],
   ["png", "PNG", "the samples"],
+  ["npz", "NPZ", "x_t and predicted x_0 of every frame, and all that decided them: python -m diffusion sample --like ddpm-lab.npz"],
+  ["py", "Python", "copy the code that draws the same samples"],
 ];
 
 export function mount(element, { props, watch, server }) {
@@ -41,6 +43,7 @@ export function mount(element, { props, watch, server }) {
   const away = el("div", { class: "lab-bar lab-away" }, el("span", { class: "lab-choice-label" }, "take away"),
     ...FORMS.map(([form, name, about]) =>
       el("button", { type: "button", class: "lab-save", title: about, "data-form": form, disabled: true, onclick: (e) => take(e.target) }, name)));
+  const code = el("pre", { class: "lab-code", hidden: true }, el("code", {}));
   const root = el(
     "section", { class: "lab-reverse", "data-state": "empty" },
     formula,
@@ -49,6 +52,7 @@ export function mount(element, { props, watch, server }) {
     transport,
     el("div", { class: "lab-notes" }),
     away,
+    code,
   );
   element.replaceChildren(root);
   const notes = root.querySelector(".lab-notes");
@@ -97,6 +101,19 @@ export function mount(element, { props, watch, server }) {
     enlarge(only != null && only < shown().samples ? only : null);
   }
 
+  /** Python below the buttons, and in the clipboard where the page may write to it. */
+  async function showCode(text) {
+    code.hidden = !code.hidden;
+    code.querySelector("code").textContent = text;
+    if (code.hidden) return;
+    try {
+      await navigator.clipboard.writeText(text);
+      notes.textContent = "Copied.";
+    } catch {
+      getSelection().selectAllChildren(code.querySelector("code")); // without https: ready to be copied by hand
+    }
+  }
+
   /** The run that is shown as a file. */
   async function take(button) {
     const words = button.textContent;
@@ -105,6 +122,7 @@ export function mount(element, { props, watch, server }) {
     try {
       const answer = await server.take_away({ file: value.file.path, form: button.dataset.form });
       if (answer.error) notes.textContent = answer.error;
+      else if (answer.text) showCode(answer.text);
       else el("a", { href: answer.url, download: answer.name }).click();
     } catch {
       notes.textContent = "The server did not answer; try again.";
@@ -165,6 +183,7 @@ export function mount(element, { props, watch, server }) {
       live = null;
       value = next;
       notes.textContent = next.note;
+      code.hidden = true;
       for (const button of away.querySelectorAll("button")) button.disabled = false;
       write();
       const none = frames.planes < PLANES.length;

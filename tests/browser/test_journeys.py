@@ -338,7 +338,7 @@ def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None
     assert np.array_equal(pixels(page, ".lab-traj-xt")[:32, :32], alone)
 
     assert run == page.get_attribute(".lab-reverse", "data-run")
-    for form in ("gif", "png"):
+    for form in ("gif", "png", "npz"):
         with page.expect_download() as download:
             page.click(f".lab-away [data-form={form}]")
         download.value.save_as(tmp_path / f"run.{form}")
@@ -346,6 +346,10 @@ def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None
         assert animation.n_frames == 21
     with Image.open(tmp_path / "run.png") as picture:
         assert picture.size[0] >= 400
+    with np.load(tmp_path / "run.npz") as file:
+        assert len(file["t"]) == 20
+    page.click(".lab-away [data-form=py]")
+    expect(page.locator(".lab-code")).to_contain_text("timesteps(schedule, 20")
 
 
 def test_questions_are_answered_with_rows_of_samples(page: Page) -> None:
