@@ -335,7 +335,7 @@ def test_exact_denoiser_of_one_s_own_images_ends_at_one_of_them(tmp_path: Path) 
 
 @pytest.mark.parametrize(("paths", "words"), [([], "Choose some images"), (["x.png"] * 501, "at most 500")])
 def test_images_of_one_s_own_are_neither_none_nor_too_many(paths: list[str], words: str) -> None:
-    *_, last = reverse_tab.generate(
+    *_, last = reverse_tab.press_generate(
         sidebar.default_settings(), StopFlag(), *vars(replace(CONTROLS, network=OWN, own=paths)).values()
     )
     assert words in last[1]

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from diffusion.device import best_device, describe_device
+from ui.api import add_endpoints
 from ui.forward_tab import forward_tab
 from ui.loss_tab import loss_tab
 from ui.models import DEFAULT
@@ -33,6 +34,7 @@ def build_demo() -> gr.Blocks:
                 reverse_tab(demo, sidebar, shown)
             with gr.Tab("Loss", id="loss"):
                 loss_tab(shown)
+        add_endpoints()
     return demo
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from diffusion.images import ImageError, picture_for, to_bytes, to_unit
 from diffusion.recipe import Precision
 
 DEFAULT = "digits"
+# Of events that call a network: two at a time, the others wait in one queue.
+AT_NETWORK: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
 EXACT, OWN = "exact-", "exact-own"  # names of sources that are no networks
 MOST_IMAGES = 500  # of one's own
 BUNDLED_PICTURE = 3  # which of the held-out images

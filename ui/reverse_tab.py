@@ -16,7 +16,7 @@ from diffusion.device import best_device
 from diffusion.images import ImageError
 from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, SamplingError
 from ui.card import about, describe_model
-from ui.models import EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
+from ui.models import AT_NETWORK, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.player import StoredFrames, export_animation, export_png, read_frames
 from ui.sampling import ALL_CLASSES, FRAMES, Controls, read_recipe, recipe_path, run
 from ui.sidebar import Settings, default_settings
@@ -49,7 +49,7 @@ def opening_run() -> tuple[dict[str, Any], bytes, LastRun]:
 Answer = tuple[Any, str, str, Any, dict[str, Any], dict[str, Any]]
 
 
-def generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Answer]:
+def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Answer]:
     """Generate's handler, ``controls`` in the order of ``Controls``.
 
     Yields (view, message at steps, message at seed, the run that is shown, Generate, Stop).
@@ -172,6 +172,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
             with gr.Row():
                 start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
                 halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
+            waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-generate-waiting")
             with gr.Accordion("More", open=False):
                 for name in OPTIONS:
                     owners = [about for about in SAMPLERS.values() if name in about.parameters]
@@ -193,19 +194,20 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 card = gr.Markdown(about(model), elem_classes="lab-card")
 
     controls = [control[field.name] for field in fields(Controls)]
-    at_network: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
     network.change(
         choose_network, network, [control["label"], control["guidance"], control["own"], line, card], **QUIET
     )
     network.change(None, network, None, js=tell("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in OPTIONS), about_sampler], **QUIET)
     start.click(
-        generate,
+        press_generate,
         [sidebar, flag, *controls],
         [view, at_steps, at_seed, last, start, halt],
-        **at_network,
-        **QUIET,
+        show_progress="minimal",
+        show_progress_on=waiting,
+        api_visibility="private",
+        **AT_NETWORK,
     )
     halt.click(stop, flag, None, queue=False, **QUIET)
-    demo.load(open_tab, None, [view, last], **at_network, **QUIET)
-    whatif_tabs(sidebar, shown, last, network, controls, at_network)
+    demo.load(open_tab, None, [view, last], **AT_NETWORK, **QUIET)
+    whatif_tabs(sidebar, shown, last, network, controls)

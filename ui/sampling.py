@@ -16,7 +16,7 @@ import torch
 from diffusion import recipe as recipes
 from diffusion.images import to_bytes
 from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import SAMPLERS, Clip, Past, SamplingError, Spacing, Step, Update, make_update, timesteps
+from diffusion.sampler import Clip, Past, SamplingError, Spacing, Step, Update, all_options, make_update, timesteps
 from diffusion.schedule import Schedule, ScheduleError
 from ui.models import DEFAULT, Source, StopFlag
 from ui.player import Frame, Recorder, planes, stride
@@ -104,8 +104,12 @@ def labels_of(source: Source, label: str, count: int) -> list[int] | None:
 
 
 def options_of(controls: Controls, sampler: str) -> dict[str, float]:
-    """The options of a sampler, as they are chosen."""
-    return {name: getattr(controls, name) for name in SAMPLERS[sampler].parameters}
+    """The options of a sampler, as they are chosen.
+
+    Raises:
+        SamplingError: an unknown sampler.
+    """
+    return {name: getattr(controls, name) for name in all_options(sampler, {})}
 
 
 def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[int] = ()) -> dict[str, float]:

@@ -16,7 +16,7 @@ from diffusion.images import ImageError, picture_for, to_bytes, to_unit
 from diffusion.recipe import Recipe
 from diffusion.sampler import SAMPLERS, SamplingError
 from ui.forward_tab import Picture
-from ui.models import OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.models import AT_NETWORK, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.sampling import Controls, read_recipe
 from ui.sidebar import Settings
 from ui.view import View
@@ -175,10 +175,11 @@ def show_for_painting(
 
 @dataclass(frozen=True)
 class Question:
-    """What every question has on the page."""
+    """What every question has on the page; at ``waiting`` Gradio says which place in the queue it has."""
 
     flag: gr.State
     message: gr.Markdown
+    waiting: gr.Markdown
     start: gr.Button
     halt: gr.Button
     view: View
@@ -186,7 +187,10 @@ class Question:
 
     def wire(self, ask: Callable[..., Iterator[Answer]], inputs: list[Any], **event: Any) -> None:
         """``ask`` is called with ``inputs`` when the button is pressed."""
-        self.start.click(ask, inputs, [self.view, self.message, self.start, self.halt], **event, **QUIET)
+        self.start.click(
+            ask, inputs, [self.view, self.message, self.start, self.halt], show_progress="minimal",
+            show_progress_on=self.waiting, api_visibility="private", **AT_NETWORK, **event,
+        )  # fmt: skip
         self.halt.click(stop, self.flag, None, queue=False, **QUIET)
 
 
@@ -203,9 +207,10 @@ def question(
             with gr.Row():
                 start = gr.Button(button, elem_id=f"lab-{name}", min_width=90)
                 halt = gr.Button("Stop", interactive=False, elem_id=f"lab-{name}-stop", min_width=70)
+            waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting")
         with gr.Column(scale=3, min_width=320):
             view = View("whatif", elem_id=f"lab-{name}-view", hint=f"Press {button} to see.")
-    return Question(flag, message, start, halt, view, tab), built
+    return Question(flag, message, waiting, start, halt, view, tab), built
 
 
 def whatif_tabs(
@@ -214,7 +219,6 @@ def whatif_tabs(
     last: gr.State,
     network: gr.Dropdown,
     controls: list[gr.Component],
-    at_network: dict[str, Any],
 ) -> None:
     """Build a tab for each question.
 
@@ -222,7 +226,6 @@ def whatif_tabs(
         shown: the path of the picture of the Forward tab.
         last: a ``LastRun``.
         controls: in the order of ``Controls``.
-        at_network: of events that call the network.
     """
     gr.Markdown("### What if …", elem_classes="lab-heading")
     with gr.Tabs(elem_id="lab-whatif"):
@@ -234,7 +237,7 @@ def whatif_tabs(
             "Branch",
             lambda: [gr.Radio([FIVE, FRAME], value=FIVE, label="from")],
         )
-        branch.wire(ask_branches, [branch.view, branch.flag, last, *own], js=SHOWN_FRAME, **at_network)
+        branch.wire(ask_branches, [branch.view, branch.flag, last, *own], js=SHOWN_FRAME)
         compare, own = question(
             "Compare",
             "compare",
@@ -248,7 +251,7 @@ def whatif_tabs(
                 gr.Textbox("5, 10, 20", label="steps", max_lines=1, elem_id="lab-compare-steps"),
             ],
         )
-        compare.wire(ask_comparison, [sidebar, compare.flag, *own, *controls], **at_network)
+        compare.wire(ask_comparison, [sidebar, compare.flag, *own, *controls])
         between, own = question(
             "Interpolate",
             "interpolate",
@@ -260,7 +263,7 @@ def whatif_tabs(
                 gr.Textbox("1", label="to seed", max_lines=1),
             ],
         )
-        between.wire(ask_interpolation, [sidebar, between.flag, *own, *controls], **at_network)
+        between.wire(ask_interpolation, [sidebar, between.flag, *own, *controls])
         back, own = question(
             "From a picture",
             "denoise",
@@ -278,7 +281,7 @@ def whatif_tabs(
         )  # fmt: skip
         *picture, shares = own
         which, upload = picture
-        back.wire(ask_denoised, [sidebar, back.flag, *picture, shown, shares, *controls], **at_network)
+        back.wire(ask_denoised, [sidebar, back.flag, *picture, shown, shares, *controls])
         fill, own = question(
             "Fill in",
             "fill",
@@ -292,6 +295,6 @@ def whatif_tabs(
             ],
         )
         mask, rounds = own
-        fill.wire(ask_filled, [sidebar, fill.flag, *picture, shown, mask, rounds, *controls], **at_network)
+        fill.wire(ask_filled, [sidebar, fill.flag, *picture, shown, mask, rounds, *controls])
         for event in (fill.tab.select, which.change, upload.change, network.change):
             event(show_for_painting, [*picture, shown, network, controls[-1]], [mask, upload], **QUIET)

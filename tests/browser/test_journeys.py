@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from diffusion.animation import FORMATS
 from diffusion.chain import closed_form, levels
-from diffusion.images import to_tensor
+from diffusion.images import to_bytes, to_tensor
 from diffusion.process import posterior_mean, posterior_variance
+from diffusion.sampler import first_noise
 from diffusion.schedule import make_schedule
 
 SLIDER = ".lab-forward .lab-player input[type=range]"
@@ -382,6 +384,55 @@ def test_questions_are_answered_with_rows_of_samples(page: Page) -> None:
     for image in made:
         changed = (image != given).any(axis=-1)
         assert changed.any() and not changed[0].any() and not changed[:, -1].any()
+
+
+@pytest.fixture
+def pages(server: str, browser: Browser) -> Iterator[list[Page]]:
+    """The reverse tab in five browsers that know nothing of one another."""
+    contexts = [browser.new_context() for _ in range(5)]
+    opened = []
+    for context in contexts:
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(server)
+        page.wait_for_selector(".lab-sidebar[data-state=ready]")
+        open_tab(page, "Reverse")
+        wait_for_run(page, None)
+        opened.append(page)
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def test_five_visitors_at_once_get_their_own_images(pages: list[Page]) -> None:
+    for k, page in enumerate(pages):
+        page.fill("#lab-steps input", "5")
+        page.fill("#lab-seed textarea, #lab-seed input", str(1000 * k))
+    opening = [page.get_attribute(".lab-reverse", "data-run") for page in pages]
+    for page in pages:
+        page.click("#lab-generate")
+    for k, (page, before) in enumerate(zip(pages, opening, strict=True)):
+        assert wait_for_run(page, before).startswith(f"{1000 * k}-")
+    for k, page in enumerate(pages):
+        move(page, REVERSE_SLIDER, 0)
+        page.wait_for_selector(".lab-reverse[data-frame='0']")
+        noise = to_bytes(first_noise([1000 * k], (1, 32, 32)))[0]
+        assert np.array_equal(pixels(page, ".lab-traj-xt")[:32, :32, :1], noise)
+
+
+def test_closed_page_stops_its_run_and_lets_the_next_visitor_in(pages: list[Page]) -> None:
+    *busy, waiting = pages[:3]
+    for page in busy:
+        page.fill("#lab-steps input", "1000")
+        page.click("#lab-generate")
+        page.wait_for_selector(".lab-reverse[data-state=live]")
+    opening = waiting.get_attribute(".lab-reverse", "data-run")
+    waiting.fill("#lab-steps input", "3")
+    waiting.click("#lab-generate")
+    expect(waiting.locator("#lab-generate-waiting")).to_contain_text("queue: 1/1")
+    for page in busy:
+        page.close()
+    wait_for_run(waiting, opening)
 
 
 def test_stop_keeps_what_there_is(page: Page) -> None:
