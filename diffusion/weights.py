@@ -77,7 +77,7 @@ WEIGHTINGS: dict[str, Weighting] = {
     "p2": Weighting(
         "P2",
         r"w_t = 1/(1+\mathrm{SNR})",
-        "Choi et al. 2022, arXiv 2204.00227, eq. 8 with k = γ = 1",
+        "Choi et al. 2022, arXiv 2204.00227, with k = γ = 1",
         lambda snr: 1 / (1 + snr),
     ),
     "truncated_snr": Weighting(

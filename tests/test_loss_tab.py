@@ -75,6 +75,7 @@ def test_every_trace_of_its_figures_names_columns_that_are_sent() -> None:
     assert shown == set(WEIGHTINGS)
     for kind in ("weight", "term", "share"):
         assert {f"{kind}_{name}" for name in WEIGHTINGS} <= set(columns)
+    assert {f"extra_{variance}" for variance in EXPONENTS} <= set(columns)
 
 
 @pytest.mark.parametrize("levels", [1, 2])
@@ -163,7 +164,8 @@ def test_measuring_streams_stops_and_ends_with_the_exact_denoisers() -> None:
     values += [value for value, *_ in run]
     assert values[1]["running"] and values[1]["references"] == {} and "left" in values[1]["status"]
     last = values[-1]
-    assert not last["running"] and last["status"].startswith("Stopped: 8 bundled digits")
+    about = loss_tab.about_bundled(shared_model("digits"), 8, 120).about
+    assert not last["running"] and last["status"].startswith(f"Stopped: {about}")
     assert 1 <= len(last["curve"]["mean"]) < 10
     assert len(last["references"]["known"]["mean"]) == len(last["curve"]["mean"])
 

@@ -98,9 +98,8 @@ def loss_figure() -> dict[str, Any]:
     for name, (colour, dash) in LOSSES.items():
         _line(figure, f"term_{name}", name, colour, (1, 1), dash=dash)
         figure.data[-1].meta = figure.data[-1].meta | {"loss": name}
-    figure.update_yaxes(exponentformat="power")
     figure.update_xaxes(title={"text": "t", "standoff": 2})
-    figure.update_yaxes(title={"text": " ", "standoff": 4})
+    figure.update_yaxes(exponentformat="power", tickfont={"size": 11}, title={"text": " ", "standoff": 4})
     figure.update_layout(meta={"loss": {"axis": "yaxis", "range": "decades"}})
     content = _finish(figure, height=380, legends={}, below=52)
     content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}}

@@ -24,11 +24,12 @@ from diffusion.checkpoint import MODELS, Model
 from diffusion.data import ImageSet
 from diffusion.folders import BUNDLED, load_data
 from diffusion.images import ImageError, encode, open_image, to_bytes, to_pil, to_unit
+from diffusion.likelihood import kl_extra, loss_weight
 from diffusion.measure import ErrorCurve, find_noise, measure_errors, measuring_levels
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
 from diffusion.rate import PUBLISHED, distortion, ledger, loss_csv, loss_terms, rate
 from diffusion.reference import measure_references, other_images
-from diffusion.schedule import EXPONENTS, Array
+from diffusion.schedule import EXPONENTS, Array, Schedule, Variance
 from diffusion.weights import WEIGHTINGS
 from ui.figures import loss_figure, rate_figure
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
@@ -88,7 +89,11 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
             f"weight_{name}": terms.weight, f"term_{name}": terms.term, f"share_{name}": terms.share,
             f"spread_{name}": part,
         }  # fmt: skip
-    columns |= {f"rate_{variance}": rate(curve, schedule, variance) for variance in EXPONENTS}
+    for variance in EXPONENTS:
+        columns |= {
+            f"rate_{variance}": rate(curve, schedule, variance),
+            f"extra_{variance}": kl_extra(schedule, variance),
+        }
     at = _drawn_steps(schedule.T, schedule.log_snr)
     # The measured levels lie between the steps of this schedule: each where its log-SNR falls.
     places = np.interp(-curve.log_snr, -schedule.log_snr[1:], steps[1:], left=np.nan, right=np.nan)
@@ -102,15 +107,22 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
             "spread": plain(curve.standard_error),
         },
         "ledger": {variance: _plain_ledger(curve, schedule, variance) for variance in EXPONENTS},
-        "mean_square": curve.mean_square,
+        # What the exact denoiser pays to say which image it is, bits/dim.
+        "naming": ledger(references["known"], schedule, "posterior").L_mid if "known" in references else None,
+        "L_simple": _number(float(np.mean(error[1:]))),
+        "weight_sum": {v: float(np.sum(loss_weight(schedule, v)[2:])) for v in EXPONENTS},
         "dimensions": curve.dimensions,
     }
 
 
-def _plain_ledger(curve: ErrorCurve, schedule: Any, variance: Any) -> dict[str, Any]:
+def _plain_ledger(curve: ErrorCurve, schedule: Schedule, variance: Variance) -> dict[str, float | None]:
     found = ledger(curve, schedule, variance)
-    values = asdict(found) | {"total": found.total}
-    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+    return {name: _number(value) for name, value in (asdict(found) | {"total": found.total}).items()}
+
+
+def _number(value: float) -> float | None:
+    """What JSON can say."""
+    return float(value) if np.isfinite(value) else None
 
 
 def export_loss(asked: dict[str, Any]) -> dict[str, str]:

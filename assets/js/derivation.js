@@ -44,7 +44,7 @@ export function derivation() {
       LT: n(l.L_T), Lmid: n(l.L_mid), L0: n(l.L_0), total: n(l.total), prior: n(l.L_T * Math.LN2), abT: n(alpha_bar[schedule.T]),
       c: n(at.extra), C: n(l.constant), m: digits(1 / Math.sqrt(1 - b), 4), k: n(b / Math.sqrt((1 - ab) * (1 - b))),
       k2: n((b * b) / ((1 - b) * (1 - ab))), w: n(at.weight), e: n(at.error), n: n(nats), b: n(nats / Math.LN2),
-      simple: n(loss.simple), ratio: n(loss.weightSum / schedule.T / at.weight),
+      simple: n(loss.L_simple), ratio: n(loss.weight_sum[loss.variance] / schedule.T / at.weight),
     };
     for (const formula of formulas) fill(formula, numbers);
   }

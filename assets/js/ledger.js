@@ -13,8 +13,8 @@ const KINDS = [
 
 const bits = (value) => (value == null ? "–" : fixed(value, 3));
 
-/** Fill ``node``. loss: as ``weigh`` gives it; published: figures from papers; about: what was measured. */
-export function drawLedger(node, { ledger, dimensions }, published, about, schedule) {
+/** Fill ``node``. loss: as ``weigh`` gives it; published: figures from papers; measured: the value of the tab. */
+export function drawLedger(node, { ledger, dimensions, naming }, published, { about, count, others }, schedule) {
   const rows = Object.entries(ledger).map(([variance, l]) => ({
     label: tex(el("span", {}), SIGMA[variance]), l,
     parts: { prior: l.L_T, errors: l.L_mid - l.constant, constant: l.constant, last: l.L_0 ?? 0 }, total: l.total,
@@ -45,11 +45,13 @@ export function drawLedger(node, { ledger, dimensions }, published, about, sched
     missing ? `${missing} of ${schedule.T - 1} steps lie outside the noise levels that were measured, and are left out.` : "",
     rows.some(({ l }) => l.L_0 == null) ? "L₀ was not measured for a first step as large, or as small, as that of this schedule." : "",
   ];
+  const named = naming == null ? "" : `The exact denoiser of all ${count + others} images would pay ${digits(naming)} bits/dim for the same steps (σ² = β̃), ${digits(naming * dimensions, 2)} bits an image: what it takes to say which of them it is. The network has no list, and describes the image.`;
   node.replaceChildren(
     el("p", { class: "lab-note" }, `What it costs to send ${about} to somebody who has the network, under this schedule: bits for each number in an image. Without any model it would be 8.`),
     el("div", { class: "lab-bills" }, ...rows.map(bar), el("p", { class: "lab-note lab-aside" }, "From papers, on other data: the parts can be compared, and not who is better."), ...papers.map(bar)),
     legend,
     el("div", { class: "lab-scroll" }, table),
+    el("p", { class: "lab-note" }, named),
     el("p", { class: "lab-note" },
       `${gaps.filter(Boolean).join(" ")} ± is at most the standard error over the images. DDPM: ≤ 3.75 = rate 1.78 (slate) + distortion 1.97 (blue), section 4.3. Digits are mostly black, and cheap.`),
   );

@@ -127,19 +127,11 @@ export function mount(element, { props, watch, server }) {
 
   /** What the page shares of the loss: at(t) gives w_t, C_t / D and the error. */
   function share() {
-    const { beta, alpha_bar, posterior_variance } = store.schedule.columns, { T } = store.schedule;
-    const v = { beta: 1, between: 0.5, posterior: 0 }[chosen.variance];
-    const weight = (t) => beta[t] ** 2 / (2 * beta[t] ** v * posterior_variance[t] ** (1 - v) * (1 - beta[t]) * (1 - alpha_bar[t]));
-    let weightSum = 0, simple = 0;
-    for (let t = 2; t <= T; t++) weightSum += weight(t);
-    for (let t = 1; t <= T; t++) simple += at("error", t) / T;
+    const variance = chosen.variance;
     assign({
       loss: {
-        ...weighed, variance: chosen.variance, weightSum, simple,
-        at(t) {
-          const ratio = (posterior_variance[t] / beta[t]) ** v;
-          return { weight: weight(t), extra: Math.abs(ratio - 1 - Math.log(ratio)) / 2, error: at("error", t) };
-        },
+        ...weighed, variance,
+        at: (t) => ({ weight: at(`weight_${variance}`, t), extra: at(`extra_${variance}`, t), error: at("error", t) }),
       },
     });
   }
@@ -152,7 +144,7 @@ export function mount(element, { props, watch, server }) {
     root.dataset.show = chosen.show;
     unit.hidden = chosen.part !== "curves" || chosen.show !== "term";
     if (chosen.part === "curves") drawCurves();
-    else if (chosen.part === "ledger") drawLedger(bill, weighed, props.published, props.value.about, store.schedule);
+    else if (chosen.part === "ledger") drawLedger(bill, weighed, props.published, props.value, store.schedule);
     else rateView.update({ rate: weighed.columns[`rate_${chosen.variance}`], distortion: weighed.columns.distortion });
     drawStep();
   }
@@ -170,6 +162,7 @@ export function mount(element, { props, watch, server }) {
       meta.own ??= meta.y;
       const shown = name ? !error && chosen.losses.has(name) : error && columns[meta.own] !== undefined || error && meta.own === "measured";
       trace.visible = shown;
+      if (trace.mode !== "markers" && trace.line.width) trace.mode = store.schedule.T > 40 ? "lines" : "lines+markers"; // a line needs two points
       meta.y = shown ? (name ? `drawn_${name}` : meta.own) : "";
       if (!name || !shown) continue;
       trace.name = weightings[name].title.replace(/_(\w+)/, "<sub>$1</sub>");
