@@ -174,7 +174,7 @@ def measure(page: Page, name: str, moves: list[int], drags: list[list[int]]) -> 
     rng = np.random.default_rng(1)
     times = []
     for value in moves:
-        page.wait_for_timeout(250 + 30 * rng.random())
+        page.wait_for_timeout(40 + 30 * rng.random())
         times.append(page.evaluate("value => window.step(value)", value))
     seen_at = np.array(times)
     kept = seen_at[~np.isnan(seen_at[:, 0])]
