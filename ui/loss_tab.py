@@ -34,7 +34,7 @@ from diffusion.weights import WEIGHTINGS
 from ui.figures import loss_figure, rate_figure
 from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
 from ui.sidebar import CHART_POINTS, plain, read_schedule
-from ui.view import PLOTLY, View, served
+from ui.view import PLOTLY, View, served, tell
 
 THEIRS, OWN = "bundled", "my picture"
 FACES = 10  # bundled images to choose from, to see what the network sees
@@ -423,6 +423,7 @@ def loss_tab(shown: gr.State) -> None:
     )
     halt.click(stop, flag, None, queue=False, **quiet)
     network.change(show_measured, network, view, **quiet)
+    network.change(None, network, None, js=tell("store", "assign", "network"))
     gr.on(
         [network.change, source.change, start.click],
         show_images,
