@@ -28,8 +28,8 @@ DRAWINGS = [
     f"{sampler}:{steps}:{count}"
     for steps, count in ((10, 1000), (20, 1000), (50, 1000), (100, 1000), (1000, 200))
     for sampler in (
-        "ddim", "ddpm", *(("dpmpp", "dpmpp:eta=1") if steps <= 50 else ()),
-        *(("dpmpp:spacing=log_snr", "dpmpp:eta=1:spacing=log_snr") if steps <= 20 else ()),
+        "ddim", "ddpm", *(("dpmpp", "dpmpp:eta=1", "unipc") if steps <= 50 else ()),
+        *(("dpmpp:spacing=log_snr", "dpmpp:eta=1:spacing=log_snr", "unipc:spacing=log_snr") if steps <= 20 else ()),
     )
 ]  # fmt: skip
 
@@ -150,10 +150,12 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     from diffusion.folders import load_data
     from diffusion.images import picture_for
     from diffusion.recipe import Recipe
-    from diffusion.sampler import Known, make_update, noised, resampled, timesteps
+    from diffusion.sampler import SAMPLERS, Known, make_update, noised, resampled, timesteps
 
     steps = timesteps(schedule, args.steps, args.spacing, args.at)
-    options = {"v": _share(args.variance)} if args.sampler == "ddpm" else {"eta": args.eta}
+    known_options = SAMPLERS[args.sampler].parameters if args.sampler in SAMPLERS else {}
+    given = {"v": _share(args.variance), "eta": args.eta}
+    options = {name: value for name, value in given.items() if name in known_options}
     make_update(args.sampler, **options)  # refuses what is not there, and what is out of range
     seeds = range(args.seed, args.seed + args.count)
     examples, labels, sha256 = None, None, ""
@@ -501,7 +503,7 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--python", action="store_true", help="print Python that draws the same images")
     sample.add_argument("--label", help="class, by name or index (default: all in turn)")
     sample.add_argument("--count", type=int, default=16, help="number of images (default: %(default)s)")
-    sample.add_argument("--sampler", default="ddim", help="ddpm, ddim or dpmpp (default: %(default)s)")
+    sample.add_argument("--sampler", default="ddim", help="ddpm, ddim, dpmpp or unipc (default: %(default)s)")
     sample.add_argument("--steps", type=int, default=50, help="steps to take, at most T (default: %(default)s)")
     sample.add_argument("--spacing", default="trailing", help="trailing, linspace, leading, quadratic or log_snr "
                         "(default: %(default)s)")  # fmt: skip

@@ -200,9 +200,13 @@ class Update(Protocol):
         """
         ...
 
+    def corrected(self, x_t: Tensor, x_0: Tensor, alpha_bar_t: float, past: Sequence[Past]) -> Tensor:
+        """x_t in the light of the x_0 that was predicted from it; most samplers leave it as it is."""
+        return x_t
+
 
 @dataclass(frozen=True)
-class DDPM:
+class DDPM(Update):
     """Ancestral sampling (Algorithm 2): the posterior mean (eq. 7), plus noise of variance
 
         sigma^2 = beta_{t|s}^v beta~_{t|s}^(1-v).
@@ -225,7 +229,7 @@ class DDPM:
 
 
 @dataclass(frozen=True)
-class DDIM:
+class DDIM(Update):
     """Song et al. 2021, arXiv 2010.02502, eq. 12:
 
         x_s = sqrt(alpha_bar_s) x_0 + sqrt(1 - alpha_bar_s - sigma^2) eps + sigma z,    sigma^2 = eta^2 beta~_{t|s}.
@@ -270,6 +274,45 @@ class DPMSolver2M(DDIM):
             x_0 = x_0 + (lambda_s - lambda_t) / (2 * (lambda_t - lambda_before)) * (x_0 - past[0].x_0)
             eps = process.eps_from_x0(x_t, x_0, alpha_bar_t)
         return super().mean(x_t, x_0, eps, alpha_bar_t, alpha_bar_s)
+
+
+@dataclass(frozen=True)
+class UniPC(Update):
+    """UniPC of order 2 with B(h) = e^h - 1, Zhao et al. 2023, arXiv 2302.04867, algorithm 1, predicting x_0.
+
+    The step is that of DPM-Solver++(2M). Once x_0 is predicted from where it led, it is taken again: DDIM's step from
+    t' to t with x_0' replaced by the parabola through x_0'', x_0' and the new x_0 (at first, by the line through two),
+
+        D = x_0' + rho_1 (x_0'' - x_0') / r + rho_2 (x_0 - x_0'),    r = (lambda_t'' - lambda_t') / h,
+        rho_1 + rho_2 = b_1,  r rho_1 + rho_2 = b_2,    b_1 = 1 / (1 - e^-h) - 1 / h,  b_2 = 1 / (1 - e^-h) - 2 b_1 / h,
+
+    h = lambda_t - lambda_t'. No further call of the network: the error falls with the third power of the step.
+    """
+
+    def noise_variance(self, alpha_bar_t: float, alpha_bar_s: float) -> float:
+        return 0.0
+
+    def mean(
+        self, x_t: Tensor, x_0: Tensor, eps: Tensor, alpha_bar_t: float, alpha_bar_s: float, past: Sequence[Past] = ()
+    ) -> Tensor:
+        return DPMSolver2M().mean(x_t, x_0, eps, alpha_bar_t, alpha_bar_s, past)
+
+    def corrected(self, x_t: Tensor, x_0: Tensor, alpha_bar_t: float, past: Sequence[Past]) -> Tensor:
+        if not past:
+            return x_t
+        before = past[0]
+        lambda_t, lambda_before = _log_snr(alpha_bar_t) / 2, _log_snr(before.alpha_bar) / 2
+        h = lambda_t - lambda_before
+        if len(past) == 1:
+            data = (before.x_0 + x_0) / 2
+        else:
+            r = (_log_snr(past[1].alpha_bar) / 2 - lambda_before) / h
+            b_1 = -1 / math.expm1(-h) - 1 / h
+            b_2 = -1 / math.expm1(-h) - 2 * b_1 / h
+            rho_1 = (b_1 - b_2) / (1 - r)
+            data = before.x_0 + rho_1 / r * (past[1].x_0 - before.x_0) + (b_1 - rho_1) * (x_0 - before.x_0)
+        eps = process.eps_from_x0(before.x_t, data, before.alpha_bar)
+        return DDIM().mean(before.x_t, data, eps, before.alpha_bar, alpha_bar_t)
 
 
 def _log_snr(alpha_bar: float) -> float:
@@ -318,6 +361,15 @@ SAMPLERS: dict[str, Sampler] = {
         DPMSolver2M,
         {"eta": _ETA},
     ),
+    "unipc": Sampler(
+        "UniPC",
+        r"x_t \leftarrow \mathrm{DDIM}(x_{t'}, D(\hat x_0'', \hat x_0', \hat x_0)),\;"
+        r" x_s = \mathrm{DPM{+}{+}(2M)}(x_t, \hat x_0, \hat x_0')",
+        "Zhao et al. 2023, arXiv 2302.04867, algorithm 1",
+        "Takes each step again once it sees where it led. Without noise, the best for 10 steps.",
+        UniPC,
+        {},
+    ),
 }
 
 
@@ -362,8 +414,9 @@ class Step:
         index: 0 ... count - 1.
         count: how many steps are taken, each with one call of the denoiser.
         t, s: the step it left and the one it reached; s = 0 at the end.
-        x_t: (B, C, H, W) before the step.
-        x_0, eps: predicted from x_t; after clipping, if there is any.
+        x_t: (B, C, H, W) before the step; as corrected, by a sampler that does (UniPC).
+        x_0: predicted from x_t; after clipping, if there is any.
+        eps: what agrees with x_0 and x_t (eq. 4).
         sigma: deviation of the noise that was added; 0 where there was none.
         z: standard normal, (B, C, H, W): sigma z is what was added; None where there was none.
         x_s: after the step; with ``known`` parts, if there are any, in their place.
@@ -499,7 +552,7 @@ def sample(
             rise in between, see ``resampled``: there noise is added (eq. 2) and nothing yielded.
         seeds: one for each sample; the sample depends on its seed alone. The first noise of a seed is its x_T.
         labels: (B,) int64 classes, or None for the empty class.
-        update: DDPM(v), DDIM(eta), DPMSolver2M(eta), or ``make_update(name)``.
+        update: DDPM(v), DDIM(eta), DPMSolver2M(eta), UniPC(), or ``make_update(name)``.
         clip: how the predicted x_0 is kept in [-1, 1], see ``limit``; eps is then made to agree with it.
         start: x_t at t = steps[0], (B, C, H, W) or (1, C, H, W), instead of pure noise: ``noised`` images, noise
             ``between`` two, or the x_t of an earlier step, to go on from there with other seeds (its later steps are
@@ -535,6 +588,10 @@ def sample(
         if clip != "none":
             x_0 = limit(x_0, clip)
             eps = process.eps_from_x0(x, x_0, alpha_bar_t)
+        # Going back to the step before would lose the known parts that were put in after it.
+        corrected = x if known is not None else update.corrected(x, x_0, alpha_bar_t, past)
+        if corrected is not x:
+            x, eps = corrected, process.eps_from_x0(corrected, x_0, alpha_bar_t)
         x_s = update.mean(x, x_0, eps, alpha_bar_t, alpha_bar_s, past)
         # Algorithm 2: z = 0 in the last step.
         sigma = update.noise_variance(alpha_bar_t, alpha_bar_s) ** 0.5 if s > 0 else 0.0

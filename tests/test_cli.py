@@ -107,6 +107,7 @@ def test_seeds_count_up_across_batches(model: str, tmp_path: Path) -> None:
         ["--sampler", "ddpm"],
         ["--eta", "1"],
         ["--sampler", "dpmpp"],
+        ["--sampler", "unipc"],
         ["--clip", "dynamic"],
         ["--precision", "bfloat16"],
         ["--spacing", "leading"],

@@ -10,7 +10,13 @@ from typing import Any, Literal, cast
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, RePaintScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    RePaintScheduler,
+    UniPCMultistepScheduler,
+)
 from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
@@ -23,6 +29,7 @@ from diffusion.sampler import (
     DPMSolver2M,
     NoiseSource,
     Spacing,
+    UniPC,
     Update,
     limit,
     resampled,
@@ -175,6 +182,29 @@ def test_dpm_solver_is_that_of_diffusers(
         return scheduler.step(eps, t - 1, x, variance_noise=z if eta > 0 else None).prev_sample
 
     assert_same(ours(schedule, steps, DPMSolver2M(eta), clip), theirs(scheduler, schedule, steps, advance))
+
+
+@dpm_solver_warns
+@every_family
+@pytest.mark.parametrize("spacing", SPACINGS)
+@every_clip
+@every_count
+def test_unipc_is_that_of_diffusers(
+    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int
+) -> None:
+    """Told the same as its DPM-Solver. It corrects at the beginning of a step, so where its steps end is the same."""
+    schedule = make_schedule(family, T, **params)
+    steps = timesteps(schedule, count, spacing)
+    scheduler = UniPCMultistepScheduler(T, beta_schedule=name, thresholding=clip == "static", **params)
+    scheduler.alphas_cumprod = torch.from_numpy(schedule.alpha_bar[1:].copy())
+    scheduler.set_timesteps(count)
+    scheduler.timesteps = torch.tensor([t - 1 for t in steps])
+    scheduler.sigmas = torch.tensor([((1 - a) / a) ** 0.5 for a in schedule.alpha_bar[[*steps, 0]]])
+
+    def advance(eps: Tensor, t: int, s: int, x: Tensor, z: Tensor) -> Tensor:
+        return scheduler.step(eps, t - 1, x).prev_sample
+
+    assert_same(ours(schedule, steps, UniPC(), clip), theirs(scheduler, schedule, steps, advance))
 
 
 def test_the_dynamic_threshold_is_that_of_diffusers() -> None:

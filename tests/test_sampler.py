@@ -28,6 +28,7 @@ from diffusion.sampler import (
     SamplingError,
     Spacing,
     Step,
+    UniPC,
     Update,
     between,
     first_noise,
@@ -45,7 +46,7 @@ SCHEDULE = make_schedule("linear", 1000)
 SHAPE = (1, 8, 8)
 UPDATES: list[Update] = [
     *(DDPM(v) for v in (1.0, 0.3, 0.0)), *(DDIM(eta) for eta in (0.0, 0.5, 1.0)),
-    *(DPMSolver2M(eta) for eta in (0.0, 0.5, 1.0)),
+    *(DPMSolver2M(eta) for eta in (0.0, 0.5, 1.0)), UniPC(),
 ]  # fmt: skip
 every_update = pytest.mark.parametrize("update", UPDATES, ids=str)
 
@@ -172,7 +173,7 @@ def test_a_deterministic_run_with_the_true_noise_stays_on_the_closed_form(count:
         torch.testing.assert_close(step.x_s, expected, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize(("update", "order"), [(DDIM(), 1), (DPMSolver2M(), 2)], ids=str)
+@pytest.mark.parametrize(("update", "order"), [(DDIM(), 1), (DPMSolver2M(), 2), (UniPC(), 3)], ids=str)
 def test_the_error_on_gaussian_data_falls_with_the_order_of_the_solver(update: Update, order: int) -> None:
     """Along the exact solution x - sqrt(alpha_bar) mean grows as the deviation of x_t does."""
     denoiser, levels = Gaussian(0.3, 0.5), (0.002, 0.998)
@@ -189,6 +190,8 @@ def test_the_error_on_gaussian_data_falls_with_the_order_of_the_solver(update: U
         for a, b in itertools.pairwise(path):
             eps = denoiser(x, a)
             x_0 = process.x0_from_eps(x, eps, a)
+            x = update.corrected(x, x_0, a, past)
+            eps = process.eps_from_x0(x, x_0, a)
             x_s = update.mean(x, x_0, eps, a, b, past)
             past, x = [Past(a, x, x_0), *past], x_s
         return abs(float(x - exact))
@@ -231,7 +234,7 @@ def test_the_steps_chain_and_say_what_they_did(update: Update, clip: Clip) -> No
         (0, 4, 1000, 600), (1, 4, 600, 61), (2, 4, 61, 3), (3, 4, 3, 0)
     ]  # fmt: skip
     for before, after in itertools.pairwise(ran):
-        assert torch.equal(before.x_s, after.x_t)
+        assert torch.equal(before.x_s, after.x_t) != isinstance(update, UniPC)  # which corrects where it arrived
     for step in ran:
         expected = process.q_sample(step.x_0, float(SCHEDULE.alpha_bar[step.t]), step.eps)
         torch.testing.assert_close(step.x_t, expected, rtol=0, atol=1e-5)
@@ -437,14 +440,15 @@ def test_noise_between_two_keeps_its_length_and_turns_evenly() -> None:
     torch.testing.assert_close(between(a, a, 0.3), a)
 
 
-def test_known_parts_end_as_they_are_and_the_rest_agrees_with_them() -> None:
+@pytest.mark.parametrize("update", [DDPM(), UniPC()], ids=str)
+def test_known_parts_end_as_they_are_and_the_rest_agrees_with_them(update: Update) -> None:
     """Two images that differ everywhere: what is known of the one decides the rest."""
     images = torch.stack([torch.full(SHAPE, 0.8), torch.full(SHAPE, -0.8)])
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1
     known = Known(images[:1], mask)
     steps = resampled(timesteps(SCHEDULE, 20), 5, 3)
-    ran = list(sample(ExactDenoiser(images), SCHEDULE, SHAPE, steps=steps, seeds=range(4), known=known))
+    ran = list(sample(ExactDenoiser(images), SCHEDULE, SHAPE, steps=steps, seeds=range(4), known=known, update=update))
     torch.testing.assert_close(ran[-1].x_s, images[:1].expand(4, *SHAPE), rtol=0, atol=1e-3)
     free = [*sample(ExactDenoiser(images), SCHEDULE, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=range(16))]
     assert (free[-1].x_s < 0).any()
