@@ -28,10 +28,11 @@ from playwright.sync_api import Page
 
 from benchmarks.browser import chromium
 from ui.demo import launch_options
+from ui.figures import trajectory_figure
 from ui.forward_tab import forward_value
 from ui.player import Frame, Recorder
 from ui.sidebar import sidebar_view
-from ui.view import ASSETS, PLOTLY, View, browser_path, for_browser
+from ui.view import ASSETS, PLOTLY, View, browser_path, for_browser, served
 
 FRAMES, BITS, CELL = 1000, 10, 4
 
@@ -64,7 +65,8 @@ def trajectory_value(frames: np.ndarray) -> dict[str, Any]:
     with path.open("wb") as file:
         recorder = Recorder(file, (1, *frames.shape[1:]), 3)
         for i, image in enumerate(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1):
-            recorder.add(Frame(FRAMES - i, i, None, {"x0": 1.0}), image[None], image[None], image[None], None)
+            frame = Frame(FRAMES - i, i, None, {"x0": 1.0}, {"mean": 0.0, "std": 1.0, "moved": 0.1})
+            recorder.add(frame, image[None], image[None], image[None], None)
     return {
         "state": "done", "stopped": False, "file": for_browser(path),
         "frames": [vars(frame) for frame in recorder.frames], "count": FRAMES, "T": None, "key": "benchmark",
@@ -80,7 +82,10 @@ def serve(frames: np.ndarray, photo: Path) -> gr.Blocks:
         with gr.Sidebar():
             sidebar_view("digits")
         View("forward", elem_id="forward", value=forward_value(photo, 0))
-        View("reverse", elem_id="trajectory", value=trajectory_value(frames))
+        View(
+            "reverse", elem_id="trajectory", value=trajectory_value(frames), plotly=served(PLOTLY),
+            wide=trajectory_figure(), narrow=trajectory_figure(across=1),
+        )  # fmt: skip
         slider = gr.Slider(0, FRAMES - 1, 0, step=1, label="frame", elem_id="plain-slider")
         picture = gr.Image(pictures[0], elem_id="plain-image", format="png")
         slider.input(lambda i: pictures[int(i)], slider, picture, trigger_mode="always_last", show_progress="hidden")

@@ -18,9 +18,11 @@ from PIL import Image
 
 from diffusion import recipe as recipes
 from diffusion.checkpoint import available
-from diffusion.images import to_bytes
+from diffusion.folders import load_data
+from diffusion.images import to_bytes, to_unit
 from diffusion.recipe import Recipe, denoiser_of
 from diffusion.sampler import SAMPLERS, SamplingError
+from diffusion.statistics import Moments
 from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
 from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources
@@ -62,6 +64,21 @@ def test_stopped_run_ends_after_the_step_in_hand() -> None:
     assert [frame["t"] for frame in done["frames"]] == [1000, 750]
 
 
+def test_numbers_of_a_run_begin_with_noise_and_end_with_its_images() -> None:
+    *_, done = sampling.run(
+        find_source("digits"), recipe_of(replace(CONTROLS, count=20, label="all in turn")), StopFlag()
+    )
+    first, *_, last = (frame["numbers"] for frame in done["frames"])
+    images = player.read_frames(Path(done["file"]["path"]))[-1, 0] / 127.5 - 1
+    assert (last["mean"], last["std"]) == pytest.approx((images.mean(), images.std()), abs=0.01)
+    assert last["moved"] is None
+    assert (first["mean"], first["std"]) == pytest.approx((0, 1), abs=0.05)
+    assert (first["expected_mean"], first["expected_std"]) == pytest.approx((0, 1), abs=0.01)
+    held_out = to_unit(load_data("digits", "test", 32).images)
+    assert last["expected_mean"] == pytest.approx(held_out.mean().item(), abs=1e-6)
+    assert abs(last["mean"] - last["expected_mean"]) < 0.15
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("option", [0.0, 0.7])
 def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option: float) -> None:
@@ -70,7 +87,7 @@ def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option
     denoiser, shape = denoiser_of(recipe, source.model)
     before: list[torch.Tensor] = []
     for step in recipes.run(recipe, denoiser, shape, source.device):
-        frame = sampling.describe(step, recipe)
+        frame = sampling.describe(step, recipe, Moments(0, 1))
         parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "z": step.z}
         parts |= dict(zip(("x0_before", "x0_before2"), before[::-1], strict=False))
         total = sum(frame.terms[name] * part for name, part in parts.items() if part is not None)
@@ -92,7 +109,7 @@ def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool,
 def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path, keep_all: bool) -> None:
     shape = (64, 32, 32, 3)
     x = torch.zeros(64, 3, 32, 32)
-    frame = player.Frame(1, 0, 0, {})
+    frame = player.Frame(1, 0, 0, {}, {})
     tracemalloc.start()
     with (tmp_path / "run.frames").open("wb") as file:
         recorder = player.Recorder(file, shape, 4, every=player.stride(1000, 4 * math.prod(shape), keep_all))
@@ -123,7 +140,7 @@ def test_exports_hold_the_frames_that_were_packed(tmp_path: Path) -> None:
         recorder = player.Recorder(file, (4, 8, 8, 1), 4)
         for step in range(5):
             x = torch.full((4, 1, 8, 8), -1.0 + step / 2)
-            recorder.add(player.Frame(5 - step, step, None, {}), x, -x, x, None)
+            recorder.add(player.Frame(5 - step, step, None, {}, {}), x, -x, x, None)
     for form in ("gif", "webp"):
         with Image.open(io.BytesIO(player.export_animation(path, form))) as animation:
             assert animation.n_frames == 5

@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ui.theme import EPS, GREY, PREDICTED, SCHEDULE, SCHEDULE_LIGHT, X0
+from ui.theme import EPS, GREY, PREDICTED, SCHEDULE, SCHEDULE_LIGHT, X0, XT
 
 Columns = dict[str, list[float | None]]
 
@@ -117,6 +117,31 @@ def rate_figure() -> dict[str, Any]:
     content = _finish(figure, height=300, legends={}, below=48)
     content["layout"]["hovermode"] = "closest"
     content["layout"]["margin"] |= {"t": 16}
+    return content
+
+
+def trajectory_figure(*, across: int = 3) -> dict[str, Any]:
+    """Mean and deviation of x_t beside the expected ones, and how far each step moved, from T down to 0.
+
+    ``across``: panels side by side, 3 on a wide screen and 1 on a phone.
+    """
+    titles = (
+        "mean of x<sub>t</sub>; dashed: expected",
+        "deviation of x<sub>t</sub>",
+        "step: RMS of x<sub>s</sub> − x<sub>t</sub>",
+    )
+    rows = len(titles) // across
+    figure = make_subplots(rows, across, subplot_titles=titles, horizontal_spacing=0.07, vertical_spacing=0.14)
+    for i, column in enumerate(("mean", "std", "moved")):
+        place = (i // across + 1, i % across + 1)
+        if column != "moved":
+            _line(figure, f"expected_{column}", "forward process", GREY, place, legend=None, dash="4px,3px")
+        _line(figure, column, "this run", XT, place, legend=None)
+    figure.update_xaxes(autorange="reversed", nticks=4)
+    figure.update_xaxes(title={"text": "t", "standoff": 0}, row=rows)
+    figure.update_yaxes(nticks=4)
+    content = _finish(figure, height=176 if across == 3 else 460, legends={}, below=36)
+    content["layout"]["margin"] |= {"t": 26, "l": 40, "r": 8}
     return content
 
 

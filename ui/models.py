@@ -15,6 +15,7 @@ from diffusion.device import best_device, best_precision
 from diffusion.folders import BUNDLED, load_data
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
 from diffusion.recipe import Precision
+from diffusion.statistics import Moments, moments
 
 DEFAULT = "digits"
 # Of events that call a network: two at a time, the others wait in one queue.
@@ -118,6 +119,16 @@ def own_images(paths: Sequence[str]) -> Tensor:
 def bundled_picture(name: str) -> Tensor:
     """An image of the kind that a source makes, which no network has seen, (C, H, W) in [-1, 1]."""
     return to_unit(load_data(name.removeprefix(EXACT), "test", SIDE).images[BUNDLED_PICTURE])
+
+
+def data_moments(source: Source) -> Moments:
+    """Of the images that samples should be like: those of an exact denoiser, or a network's held-out ones."""
+    return _bundled_moments(source.name) if source.examples is None else moments(to_unit(source.examples))
+
+
+@cache
+def _bundled_moments(name: str) -> Moments:
+    return moments(to_unit(load_data(name, "test", SIDE).images))
 
 
 def choices() -> list[tuple[str, str]]:

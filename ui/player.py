@@ -38,13 +38,15 @@ class Frame:
 
     Args:
         s: where that step goes; None at the end, where the numbers are those of the step before.
-        terms: what is multiplied in that step, {"xt": a, "x0": b, "eps": c, "z": sigma}, see ``reverse_tab.terms``.
+        terms: what is multiplied in that step, {"xt": a, "x0": b, "eps": c, "z": sigma}, see ``sampling.terms``.
+        numbers: of x_t over all pixels, {"mean", "std", "expected_mean", "expected_std"}, and how far the step "moved".
     """
 
     t: int
     step: int
     s: int | None
     terms: dict[str, float]
+    numbers: dict[str, float | None]
 
 
 def planes(x_t: Tensor, x_0: Tensor, eps: Tensor, z: Tensor | None, count: int) -> np.ndarray:

@@ -16,11 +16,12 @@ from diffusion.device import best_device
 from diffusion.images import ImageError
 from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, SamplingError
 from ui.card import about, describe_model
+from ui.figures import trajectory_figure
 from ui.models import AT_NETWORK, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.player import StoredFrames, export_animation, export_png, read_frames
 from ui.sampling import ALL_CLASSES, FRAMES, Controls, read_recipe, recipe_path, run
 from ui.sidebar import Settings, default_settings
-from ui.view import View, browser_path, for_browser, served, tell
+from ui.view import PLOTLY, View, browser_path, for_browser, served, tell
 from ui.whatif_tab import LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -188,7 +189,10 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 control["clip"] = explained("predicted x₀", CLIPS, start_with.clip)
                 control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
         with gr.Column(scale=3, min_width=320):
-            view = View("reverse", elem_id="lab-reverse", server_functions=[take_away])
+            view = View(
+                "reverse", elem_id="lab-reverse", server_functions=[take_away], plotly=served(PLOTLY),
+                wide=trajectory_figure(), narrow=trajectory_figure(across=1),
+            )  # fmt: skip
             line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
             with gr.Accordion("About this network", open=False, elem_id="lab-card"):
                 card = gr.Markdown(about(model), elem_classes="lab-card")

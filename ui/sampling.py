@@ -6,7 +6,7 @@ import base64
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from diffusion.images import to_bytes
 from diffusion.recipe import Recipe, denoiser_of
 from diffusion.sampler import Clip, Past, SamplingError, Spacing, Step, Update, all_options, make_update, timesteps
 from diffusion.schedule import Schedule, ScheduleError
-from ui.models import DEFAULT, Source, StopFlag
+from diffusion.statistics import Moments, expected, moments, step_statistics
+from ui.models import DEFAULT, Source, StopFlag, data_moments
 from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
 from ui.view import browser_path, for_browser
@@ -144,14 +145,14 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
     drawn = 3 + noisy(recipe)
     frame_bytes = drawn * math.prod(shape)
     pause = max(PREVIEW_SECONDS, frame_bytes / PREVIEW_RATE)
-    path = browser_path(FRAMES)
+    path, data = browser_path(FRAMES), data_moments(source)
     started, shown = time.monotonic(), 0.0
     step = None
     with path.open("wb") as file:
         recorder = Recorder(file, shape, drawn, every=stride(count, frame_bytes, keep_all))
         for step in recipes.run(recipe, denoiser, (channels, height, width), source.device):
             if recorder.wants(step.index):
-                recorder.add(describe(step, recipe), step.x_t, step.x_0, step.eps, step.z)
+                recorder.add(describe(step, recipe, data), step.x_t, step.x_0, step.eps, step.z)
             if flag.up:
                 break
             now = time.monotonic()
@@ -170,9 +171,7 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
                 }
         assert step is not None  # timesteps() never gives an empty list
         taken = step.index + 1
-        # The end repeats the numbers of the step that led to it.
-        end = replace(describe(step, recipe), t=step.s, step=taken, s=None)
-        recorder.add(end, step.x_s, step.x_0, step.eps, None)
+        recorder.add(describe_end(step, recipe, data), step.x_s, step.x_0, step.eps, None)
     if taken == count:
         recipes.save(recipe_path(path), recipe, to_bytes(step.x_s))
     seconds = time.monotonic() - started
@@ -199,8 +198,21 @@ def recipe_path(frames: Path) -> Path:
     return frames.with_suffix(".npz")
 
 
-def describe(step: Step, recipe: Recipe) -> Frame:
-    """The numbers of a step."""
+def describe(step: Step, recipe: Recipe, data: Moments) -> Frame:
+    """The numbers of a step; ``data``: moments of the images that are to be expected."""
     before = recipe.steps[: step.index][::-1][:2]
     made_of = terms(update_of(recipe), recipe.schedule, step.t, step.s, before)
-    return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma})
+    told = step_statistics(step, recipe.schedule, data)
+    numbers = _numbers(told.x_t, told.expected) | {"moved": told.moved}
+    return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma}, numbers)
+
+
+def describe_end(step: Step, recipe: Recipe, data: Moments) -> Frame:
+    """Where the last step led to; its factors are repeated."""
+    last = describe(step, recipe, data)
+    there = expected(data, float(recipe.schedule.alpha_bar[step.s]))
+    return Frame(step.s, step.index + 1, None, last.terms, _numbers(moments(step.x_s), there) | {"moved": None})
+
+
+def _numbers(x_t: Moments, there: Moments) -> dict[str, float | None]:
+    return {"mean": x_t.mean, "std": x_t.std, "expected_mean": there.mean, "expected_std": there.std}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 # Okabe & Ito's palette, told apart by colour-blind readers; the schedule's slate is mixed to fit beside it.
-X0, EPS, PREDICTED = "#0072B2", "#D55E00", "#009E73"
+X0, EPS, XT, PREDICTED = "#0072B2", "#D55E00", "#8E5BB5", "#009E73"
 GREY = "#8A8F98"
 SCHEDULE, SCHEDULE_LIGHT = "#64788F", "#9DB0C4"
 

@@ -70,7 +70,7 @@ function coarse(kind, values) {
 const same = (a, b) => a.length === b.length && a.every((v, i) => v === b[i]);
 
 /**
- * A figure in ``node``. figure: {data, layout} from Python. Returns {update, save, frame, panel, within, under}.
+ * A figure in ``node``. figure: {data, layout} from Python. Returns {update, save, frame, panel, within, under, cursor}.
  *
  * options: linked: whether the page's choice of axis and its pins are shown; over: {of, step}, as in AXES, where x is
  * something else; after(): called when the figure was drawn.
@@ -265,6 +265,8 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     panel: (curve) => (made ? panelOf(figure.layout.meta[curve].axis) : null),
     within,
     under,
+    /** Draw the cursor where ``over`` says it now is. */
+    cursor,
     /** Other numbers; ``anew`` where more of the figure has changed than they. */
     update(next, anew = false) {
       columns = next;

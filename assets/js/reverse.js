@@ -1,5 +1,6 @@
 // The reverse process: previews while it runs, then every frame under the player, all samples or one of them.
 
+import { chart } from "./chart.js";
 import { decode, open } from "./frames.js";
 import { Player } from "./player.js";
 import { el, fixed, setT, store, subscribe } from "./store.js";
@@ -43,6 +44,7 @@ export function mount(element, { props, watch, server }) {
   const away = el("div", { class: "lab-bar lab-away" }, el("span", { class: "lab-choice-label" }, "take away"),
     ...FORMS.map(([form, name, about]) =>
       el("button", { type: "button", class: "lab-save", title: about, "data-form": form, disabled: true, onclick: (e) => take(e.target) }, name)));
+  const numbers = el("div", { class: "lab-numbers" });
   const code = el("pre", { class: "lab-code", hidden: true }, el("code", {}));
   const root = el(
     "section", { class: "lab-reverse", "data-state": "empty" },
@@ -50,6 +52,7 @@ export function mount(element, { props, watch, server }) {
     el("div", { class: "lab-statusline" }, status, progress, one, toOne),
     el("div", { class: "lab-trajectory" }, ...figures),
     transport,
+    numbers,
     el("div", { class: "lab-notes" }),
     away,
     code,
@@ -69,6 +72,7 @@ export function mount(element, { props, watch, server }) {
   function show(i) {
     if (live || !frames) return;
     paint(i);
+    if (!linked()) curves.cursor();
     fill(formula, Object.fromEntries(Object.entries(value.frames[i].terms).map(([name, v]) => [name, fixed(v, 3)])));
     root.dataset.frame = i;
     root.dataset.t = value.frames[i].t;
@@ -148,10 +152,15 @@ export function mount(element, { props, watch, server }) {
   let visible = false;
   new IntersectionObserver((entries) => (visible = entries.at(-1).isIntersecting)).observe(root);
   subscribe((changes) => {
-    if (!changes.has("t") || visible || !frames || !linked() || changes.has("schedule")) return;
+    if (!changes.has("t") || live || !frames || !linked() || changes.has("schedule")) return;
+    if (value.frames[player.index].t === store.t) return; // it was the player that moved t
     const nearest = value.frames.reduce((best, f, i, all) =>
       Math.abs(f.t - store.t) < Math.abs(all[best].t - store.t) ? i : best, 0);
     player.go(nearest);
+  });
+  // Drawn when it is first seen. Of a run of another T, the cursor stands where the player is.
+  const curves = chart(numbers, window.innerWidth < 760 ? props.narrow : props.wide, props.plotly, "trajectory", {
+    over: { title: "t", of: (t) => (linked() || !value ? t : value.frames[player.index].t), step: (x) => (linked() ? x : store.t) },
   });
 
   /** x_s as a sum of what the sampler uses: a term that is zero in every step is none of its. */
@@ -189,6 +198,8 @@ export function mount(element, { props, watch, server }) {
       const none = frames.planes < PLANES.length;
       figures[3].classList.toggle("is-none", none);
       figures[3].lastChild.lastChild.textContent = none ? " none here" : ` ${PLANES[3].words}`;
+      const column = (name) => next.frames.map(({ numbers }) => numbers[name]);
+      curves.update({ t: next.frames.map(({ t }) => t), ...Object.fromEntries(Object.keys(next.frames[0].numbers).map((name) => [name, column(name)])) });
       player.setCount(frames.count);
       player.go(frames.count - 1);
       fit();

@@ -330,6 +330,11 @@ def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None
     assert np.abs(guess - last).mean() < np.abs(now - last).mean()
     assert [url for url in requests if not url.startswith("blob:")] == []
 
+    # The curves under the player move it, and t with it, as it moves their cursor.
+    page.wait_for_selector(".lab-numbers [data-state=ready][data-t='500']")
+    page.locator(".lab-numbers .nsewdrag").first.hover(position={"x": 20, "y": 20})
+    page.wait_for_function("+document.querySelector('.lab-reverse').dataset.frame < 5")
+
     # Enlarged, one sample is shown alone in all four; Escape brings the others back.
     page.locator(".lab-traj-xt").click(position={"x": 5, "y": 5})
     page.wait_for_selector(".lab-reverse[data-only='0']")
