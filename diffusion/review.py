@@ -98,8 +98,8 @@ def review(schedule: Schedule, trained: Trained | None = None) -> list[Remark]:
         remarks.append(
             Remark(
                 "alpha_bar",
-                f"At T the picture is still {share:.1%} as strong as the noise (SNR {_number(last)} dB): "
-                "sampling starts from pure noise, which is not what x_T is.",
+                f"At T ({_number(last)} dB) the picture is still {share:.1%} as strong as the noise, "
+                "but sampling starts from noise alone.",
             )
         )
     wasted = int((schedule.snr_db[1:] < NOISE_DB).sum())

@@ -41,9 +41,9 @@ def schedule_figure(*, across: int = 2) -> dict[str, Any]:
     _line(figure, "weight_posterior", "σ² = β̃<sub>t</sub>", SCHEDULE_LIGHT, weight, legend="legend2")
     figure.update_yaxes(type="log", exponentformat="power", dtick=1, row=weight[0], col=weight[1])
     figure.update_xaxes(title={"text": "t", "standoff": 2}, row=rows)
-    legends = {"legend": (0.99, 0.8), "legend2": (0.99, 0.37), "legend3": (0.44, 0.8)}
+    legends = {"legend": (0.99, 0.8), "legend2": (0.99, 0.37), "legend3": (0.01, 0.99)}
     if across == 1:
-        legends = {"legend": (0.99, 0.66), "legend2": (0.99, 0.19), "legend3": (0.99, 0.99)}
+        legends = {"legend": (0.99, 0.66), "legend2": (0.99, 0.19), "legend3": (0.01, 0.99)}
     figure.update_layout(
         meta={
             "beta": {"axis": "yaxis", "range": "zero"},
@@ -169,7 +169,7 @@ def _line(
 
 
 def _finish(figure: go.Figure, *, height: int, legends: dict[str, tuple[float, float]], below: int) -> dict[str, Any]:
-    """``legends``: where the upper right corner of each goes, inside the panel it is about; ``below``: pixels there."""
+    """``legends``: where the upper corner of each goes, inside the panel it is about; ``below``: pixels there."""
     figure.update_traces(hovertemplate="%{y:.4g}")
     figure.update_annotations(font_size=13)
     figure.update_layout(
@@ -181,7 +181,7 @@ def _finish(figure: go.Figure, *, height: int, legends: dict[str, tuple[float, f
         uirevision="kept",  # a zoom outlives new data
     )
     for name, (x, y) in legends.items():
-        figure.update_layout({name: {"x": x, "y": y, "xanchor": "right", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)"}})
+        figure.update_layout({name: {"x": x, "y": y, "xanchor": "left" if x < 0.5 else "right", "yanchor": "top"}})
     figure.update_xaxes(showline=True, ticks="outside", ticklen=4)
     figure.update_yaxes(zeroline=False)
     content: dict[str, Any] = figure.to_plotly_json()

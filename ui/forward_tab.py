@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ SAMPLES = ASSETS / "samples"
 MAX_SEED = 2**53 - 1  # what a browser can say exactly
 FRAMES, SECONDS = 60, 5  # of an animation
 SUFFIX = ".noising"
+# Gradio's gallery of examples says nothing to those who do not see it.
+NAME_SAMPLES = (
+    "() => document.querySelectorAll('#lab-samples .gallery-item').forEach((item, i) => (item.ariaLabel = NAMES[i]))"
+)
 EPS_UNIT = 4096  # eps travels as int16 in steps of 1/4096: +-8 standard deviations, far below one grey level
 
 
@@ -192,5 +197,7 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
         trigger_mode="always_last",
         api_visibility="private",
     )
+    names = [path.stem for path in sample_pictures()]
+    demo.load(None, None, None, js=NAME_SAMPLES.replace("NAMES", json.dumps(names)))
     demo.load(open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private")
     return shown

@@ -7,6 +7,7 @@ import { button, digits, el, fixed, oneAtATime, shown, store, subscribe } from "
 import { fill, tex } from "./tex.js";
 
 const SLICE = 9; // ms of walking a frame: the page stays at hand
+const LIVE = 100; // ms between two checks on the way
 const KEPT = 40; // states of the chain that are kept, to go back without walking from x_0
 const FEW = 10; // bins in which fewer values are expected say little: their number is far from normal
 const EDGES = Array.from({ length: BINS + 1 }, (_, i) => -SPAN + (i * 2 * SPAN) / BINS);
@@ -117,7 +118,7 @@ export function chain(server, player) {
     mean, variance,
   );
 
-  let seed = Math.trunc(numberFromLink("walk") ?? 0), walk = null, frame = 0, counts = null;
+  let seed = Math.trunc(numberFromLink("walk") ?? 0), walk = null, frame = 0, checked = 0, counts = null;
 
   function play() {
     player.user(0);
@@ -145,8 +146,12 @@ export function chain(server, player) {
     walk.towards(store.t, performance.now() + SLICE);
     store.picture.noising.with(walk.x).paint(canvas, 1, 0);
     caption.textContent = `the chain after ${walk.t} step${walk.t === 1 ? "" : "s"}`;
-    if (walk.t !== store.t) go();
-    check();
+    const now = performance.now(), there = walk.t === store.t;
+    if (!there) go();
+    if (there || now - checked > LIVE) {
+      checked = now;
+      check();
+    }
   }
 
   const check = oneAtATime(async () => {
@@ -172,10 +177,12 @@ export function chain(server, player) {
       const n = decimals(error);
       return [name, fixed(chain, n), `${fixed(value, n)} ± ${fixed(error, n)}`, error ? fixed((chain - value) / error, 1) : "exactly"];
     };
+    let binned = [`${within} of ${judged.length}`, "95 %", `${((100 * within) / judged.length).toFixed(0)} %`];
+    if (!judged.length) binned = ["–", "–", expected.mean_error ? "too few values" : "exactly"];
     const rows = [
       row("mean", found.mean, expected.mean, expected.mean_error),
       row("variance", found.variance, expected.variance, expected.variance_error),
-      ["bins in ±2 s.e.", ...(judged.length ? [`${within} of ${judged.length}`, "95 %", `${((100 * within) / judged.length).toFixed(0)} %`] : ["all", "–", "exactly"])],
+      ["bins in ±2 s.e.", ...binned],
     ];
     table.replaceChildren(...rows.map((cells) => el("tr", {}, ...cells.map((text) => el("td", {}, text)))));
     status.textContent = `N = ${N.toLocaleString("en")} values${t === store.t ? "" : "; walking …"}`;

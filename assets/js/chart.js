@@ -36,14 +36,16 @@ function dress(layout, paper = false) {
   const ink = read("--lab-ink-soft", paper), grid = read("--lab-grid", paper);
   const dressed = {
     ...layout,
-    paper_bgcolor: paper ? "#fff" : "rgba(0,0,0,0)",
-    plot_bgcolor: paper ? "#fff" : "rgba(0,0,0,0)",
+    paper_bgcolor: paper ? "#ffffff" : "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
     font: { ...layout.font, color: ink },
     hoverlabel: { bgcolor: read("--lab-panel", paper), font: { color: ink } },
     annotations: (layout.annotations ?? []).map((a) => ({ ...a, font: { ...a.font, color: ink } })),
     modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: read("--lab-ink", paper) },
   };
+  const page = paper ? "#ffffff" : read("--lab-page");
   for (const key of Object.keys(layout)) {
+    if (/^legend\d*$/.test(key)) dressed[key] = { ...layout[key], bgcolor: `${page}cc` }; // lines shine through
     if (/^[xy]axis\d*$/.test(key)) {
       dressed[key] = { ...layout[key], gridcolor: grid, zerolinecolor: grid, linecolor: grid };
     }

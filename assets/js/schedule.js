@@ -152,7 +152,7 @@ export function mount(element, { props }) {
     placed = key;
     remarks.replaceChildren(...now.map(({ curve, texts, left, top, width }) =>
       el("div", { class: "lab-remark", "data-curve": curve, style: `left:${left}px; top:${top}px; width:${width}px` },
-        ...texts.map((text) => el("p", { title: text }, text)))));
+        ...texts.map((text) => el("p", { title: text, tabindex: 0 }, text)))));
   }
 
   function hints() {
