@@ -19,9 +19,11 @@ from diffusion.denoiser import Denoiser
 from diffusion.images import to_unit
 from diffusion.measure import measure_errors, measuring_levels
 from diffusion.reference import measure_references
-from ui.loss_tab import bundled_subject, look, weigh
+from ui.loss_tab import weigh
 from ui.models import shared_model
+from ui.seen import look
 from ui.sidebar import default_settings
+from ui.subjects import bundled_subject
 
 
 class Timed:

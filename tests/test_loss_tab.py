@@ -23,7 +23,7 @@ from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
 from diffusion.rate import ledger, rate
 from diffusion.schedule import EXPONENTS, make_schedule
 from diffusion.weights import WEIGHTINGS
-from ui import figures, loss_tab, sidebar
+from ui import figures, loss_tab, seen, sidebar, subjects
 from ui.models import StopFlag, shared_model
 
 SETTINGS = sidebar.default_settings() | {"T": 30}
@@ -100,19 +100,19 @@ def test_one_s_own_picture_becomes_the_square_in_its_middle(tmp_path: Path) -> N
     wide = Image.new("RGB", (90, 30), (255, 0, 0))
     wide.paste((0, 255, 0), (30, 0, 60, 30))
     wide.save(tmp_path / "wide.png")
-    subject = loss_tab.own_subject(str(tmp_path / "wide.png"), shared_model("emoji"))
+    subject = subjects.own_subject(str(tmp_path / "wide.png"), shared_model("emoji"))
     assert subject.images.images.shape == (1, 3, 32, 32)
     inner = subject.images.images[0, :, :, 3:-3].movedim(0, -1)  # at the sides the colours run into each other
     assert (inner == torch.tensor([0, 255, 0])).all()
     assert not subject.classes and len(subject.others) > 3000
-    grey = loss_tab.own_subject(str(tmp_path / "wide.png"), shared_model("digits"))
+    grey = subjects.own_subject(str(tmp_path / "wide.png"), shared_model("digits"))
     assert grey.images.images.shape == (1, 1, 32, 32) and len(grey.others) == 128
 
 
 @pytest.mark.parametrize("name", available())
 def test_every_network_opens_measured_on_its_own_kind_of_image(name: str) -> None:
     model = shared_model(name)
-    subject = loss_tab.bundled_subject(model, 9)
+    subject = subjects.bundled_subject(model, 9)
     assert subject.images.images.shape == (9, *model.image_shape)
     assert len(subject.images.labels.unique()) >= 5
     shown = loss_tab.show_measured(name)
@@ -124,22 +124,22 @@ def test_every_network_opens_measured_on_its_own_kind_of_image(name: str) -> Non
         curve.mean > 0.99 * references["known"].mean
     ).mean() > 0.95  # nothing beats the exact denoiser but by chance
     assert ledger(curve, model.card.training_schedule(), "beta").missing == 0
-    assert len(loss_tab.faces(name)) == loss_tab.FACES
+    assert len(seen.faces(name)) == seen.FACES
 
 
 @pytest.mark.parametrize("name", available())
 def test_the_browser_gets_what_the_network_sees(name: str) -> None:
     """eps_theta at one level, put together from what is sent as the browser does, against the network itself."""
     model = shared_model(name)
-    sent = loss_tab.look_at({"network": name, "index": 3})
+    sent = seen.look_at({"network": name, "index": 3})
     data = base64.b64decode(sent["data"])
     shape = sent["height"], sent["width"], sent["channels"]
     n = math.prod(shape)
     x_0 = np.frombuffer(data, np.uint8, n) / 127.5 - 1
     words = np.frombuffer(data, "<i2", offset=n).reshape(-1, n) / sent["unit"]
     eps, v = words[0], words[1:]
-    assert len(v) == len(sent["log_snr"]) == loss_tab.SEEN_LEVELS
-    chosen = loss_tab.bundled(name).spread(loss_tab.FACES)
+    assert len(v) == len(sent["log_snr"]) == seen.LEVELS
+    chosen = subjects.bundled(name).spread(seen.FACES)
     np.testing.assert_allclose(x_0, to_unit(chosen.images[3]).movedim(0, -1).flatten(), atol=1e-6)
     for k in (20, 50, 80):
         alpha_bar = 1 / (1 + math.exp(-sent["log_snr"][k]))
@@ -153,7 +153,7 @@ def test_the_browser_gets_what_the_network_sees(name: str) -> None:
 def test_only_images_that_are_offered_can_be_looked_at() -> None:
     for wrong in ({"network": "digits", "index": 10}, {"network": "../digits", "index": 0}):
         with pytest.raises(ValueError, match="no such image"):
-            loss_tab.look_at(wrong)
+            seen.look_at(wrong)
 
 
 def test_measuring_streams_stops_and_ends_with_the_exact_denoisers() -> None:
@@ -164,7 +164,7 @@ def test_measuring_streams_stops_and_ends_with_the_exact_denoisers() -> None:
     values += [value for value, *_ in run]
     assert values[1]["running"] and values[1]["references"] == {} and "left" in values[1]["status"]
     last = values[-1]
-    about = loss_tab.about_bundled(shared_model("digits"), 8, 120).about
+    about = subjects.about_bundled(shared_model("digits"), 8, 120).about
     assert not last["running"] and last["status"].startswith(f"Stopped: {about}")
     assert 1 <= len(last["curve"]["mean"]) < 10
     assert len(last["references"]["known"]["mean"]) == len(last["curve"]["mean"])

@@ -6,40 +6,32 @@ from the page's schedule by ``weigh``, in which no network is asked.
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from functools import cache, lru_cache
+from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import gradio as gr
 import numpy as np
-import torch
-from PIL import ImageOps
-from torch import Tensor
 
-from diffusion.checkpoint import MODELS, Model
-from diffusion.data import ImageSet
-from diffusion.folders import BUNDLED, load_data
-from diffusion.images import ImageError, encode, open_image, to_bytes, to_pil, to_unit
+from diffusion.checkpoint import MODELS
+from diffusion.images import ImageError, to_unit
 from diffusion.likelihood import kl_extra, loss_weight
-from diffusion.measure import ErrorCurve, find_noise, measure_errors, measuring_levels
-from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
+from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
 from diffusion.rate import PUBLISHED, distortion, ledger, loss_csv, loss_terms, rate
-from diffusion.reference import measure_references, other_images
+from diffusion.reference import measure_references
 from diffusion.schedule import EXPONENTS, Array, Schedule, Variance
 from diffusion.weights import WEIGHTINGS
 from ui.figures import loss_figure, rate_figure
-from ui.models import DEFAULT, StopFlag, choices, shared_model, stop
+from ui.models import DEFAULT, StopFlag, shared_model, stop
+from ui.seen import face, faces, look, look_at
 from ui.sidebar import CHART_POINTS, plain, read_schedule
+from ui.subjects import About, about_bundled, bundled_subject, measurable, own_subject
 from ui.view import PLOTLY, View, served, tell
 
 THEIRS, OWN = "bundled", "my picture"
-FACES = 10  # bundled images to choose from, to see what the network sees
-SEEN_LEVELS = 96  # at which it is asked; between them its answer is interpolated
-V_UNIT = 4096  # v travels as int16 in steps of 1/4096
 YIELD_SECONDS = 0.2
 MAX_SEED = 2**31 - 1
 FLOOR, CEILING = 2e-6, 30.0  # of errors in the chart: a perfect memory has none, or any
@@ -131,86 +123,6 @@ def export_loss(asked: dict[str, Any]) -> dict[str, str]:
     return {"name": f"loss-{schedule.family}-T{schedule.T}.csv", "text": loss_csv(curve, schedule, references)}
 
 
-@dataclass(frozen=True)
-class About:
-    """What a network was measured on, in words and numbers.
-
-    Args:
-        about: what they are, for the status line.
-        count: how many.
-        others: how many more the perfect memories know.
-        held_out: whether they had no part in the network's training; None for a picture that is not of their kind.
-    """
-
-    about: str
-    count: int
-    others: int
-    held_out: bool | None
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a network is measured on.
-
-    Args:
-        images: those measured.
-        others: that a perfect memory of other images knows.
-        classes: whether the network is told the class of each.
-    """
-
-    images: ImageSet
-    others: ImageSet
-    classes: bool
-    about: About
-
-
-def held_out(model: Model) -> bool:
-    """Whether the bundled images of its kind had no part in a network's training."""
-    return "--hold-out" in model.card.command or _has_training_images(model.card.name)
-
-
-@cache
-def _has_training_images(name: str) -> bool:
-    with np.load(BUNDLED[name]) as arrays:
-        return "x_train" in arrays
-
-
-@cache
-def bundled(name: str) -> ImageSet:
-    """The bundled images to measure on."""
-    model = shared_model(name)
-    channels, size, _ = model.image_shape
-    return load_data(name, "test", size, channels)
-
-
-def about_bundled(model: Model, count: int, others: int) -> About:
-    """What those images are."""
-    held = held_out(model)
-    return About(f"{count} {'held-out' if held else 'bundled'} {model.card.name}", count, others, held)
-
-
-def bundled_subject(model: Model, count: int) -> Subject:
-    """Images of the kind a network makes, evenly over the classes as they are stored."""
-    images = bundled(model.card.name).spread(count)
-    others = other_images(model.card.name, images)
-    return Subject(images, others, bool(model.card.classes), about_bundled(model, len(images), len(others)))
-
-
-def own_subject(path: str, model: Model) -> Subject:
-    """The visitor's picture as the network's images are: the square in its middle, in their size and colours.
-
-    Raises:
-        ImageError: a picture that cannot be used.
-    """
-    channels, size, _ = model.image_shape
-    picture = ImageOps.fit(open_image(path).convert("L" if channels == 1 else "RGB"), (size, size))
-    pixels = np.asarray(picture).reshape(1, size, size, channels)
-    image = ImageSet(torch.from_numpy(pixels.copy()).movedim(-1, 1), torch.tensor([len(model.card.classes)]))
-    nothing = replace(image, images=image.images[:0], labels=image.labels[:0])
-    others = other_images(model.card.name, nothing)
-    return Subject(image, others, False, About("your picture", 1, len(others), None))
-
-
 @cache
 def measured_before(name: str = DEFAULT) -> dict[str, Any] | None:
     """The curves that were measured when the network was shipped, if they are there."""
@@ -295,65 +207,6 @@ def measure(
     yield _value(curve, references, subject.about, status), "", *idle
 
 
-def look(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[str, Any]:
-    """What a network sees in one image (uint8, (C, H, W)) with one noise, at every level.
-
-    The browser draws any step from it. Data: x_0 as uint8, eps as int16, then for each level what the network predicts
-    as v, int16, from which both eps_theta and the predicted x_0 follow with all digits that can be seen:
-    eps_theta = sqrt(1 - alpha_bar) x_t + sqrt(alpha_bar) v, x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v.
-    """
-    x_0 = to_unit(image)
-    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed))
-    levels = measuring_levels(model.card.training_schedule(), 2)
-    high, low = np.log(levels) - np.log1p(-levels)
-    log_snr = np.linspace(high, low, SEEN_LEVELS)
-    alpha_bar = 1 / (1 + np.exp(-log_snr))
-    found = find_noise(model.denoiser, x_0, eps, alpha_bar, label=label, device=model.device).double()
-    a = torch.tensor(alpha_bar)[:, None, None, None]
-    x_t = q_sample(x_0[None].double(), a, eps[None].double())
-    v = v_from_x0_eps(x0_from_eps(x_t, found, a), found, a)
-    parts = [to_bytes(x_0).tobytes(), *(_int16(part.movedim(-3, -1)) for part in (eps, v))]
-    channels, height, width = x_0.shape
-    return {
-        "width": width, "height": height, "channels": channels, "log_snr": log_snr.tolist(), "unit": V_UNIT,
-        "data": base64.b64encode(b"".join(parts)).decode(),
-    }  # fmt: skip
-
-
-def _int16(x: Tensor) -> bytes:
-    return np.clip(np.rint(x.numpy() * V_UNIT), -32768, 32767).astype("<i2").tobytes()
-
-
-@lru_cache(maxsize=16)
-def _look_at(network: str, index: int) -> dict[str, Any]:
-    model, faces = shared_model(network), bundled(network).spread(FACES)
-    label = int(faces.labels[index]) if model.card.classes else None
-    return look(model, faces.images[index], label)
-
-
-def look_at(asked: dict[str, Any]) -> dict[str, Any]:
-    """What a network sees in one of the images that ``faces`` shows: {"network", "index"}; see ``look``."""
-    if not 0 <= asked["index"] < FACES or asked["network"] not in (name for _, name in choices()):
-        raise ValueError(f"no such image: {asked}")
-    return _look_at(asked["network"], asked["index"])
-
-
-def face(image: Tensor, name: str) -> dict[str, str]:
-    """An image (uint8, (C, H, W)) for a button: {"picture": data URI, "name"}."""
-    png = base64.b64encode(encode(to_pil(image.movedim(0, -1).numpy()), "PNG")).decode()
-    return {"picture": f"data:image/png;base64,{png}", "name": name}
-
-
-@cache
-def faces(network: str) -> list[dict[str, str]]:
-    """The bundled images to choose from."""
-    chosen, classes = bundled(network).spread(FACES), shared_model(network).card.classes
-    return [
-        face(image, classes[label] if classes else f"image {i}")
-        for i, (image, label) in enumerate(zip(chosen.images, chosen.labels.tolist(), strict=True), 1)
-    ]
-
-
 def show_images(network: str, source: str, path: str) -> tuple[dict[str, Any], str]:
     """What the network is looked at with: (what it sees, message)."""
     if source == THEIRS:
@@ -378,7 +231,7 @@ def loss_tab(shown: gr.State) -> None:
     flag = gr.State(StopFlag())
     with gr.Row(elem_classes="lab-loss-row"):
         network = gr.Dropdown(
-            choices(), value=DEFAULT, label="network", min_width=190, scale=3, elem_id="lab-loss-network"
+            measurable(), value=DEFAULT, label="network", min_width=190, scale=3, elem_id="lab-loss-network"
         )
         source = gr.Radio(
             [THEIRS, OWN], value=THEIRS, label="images", min_width=250, scale=3, elem_id="lab-loss-source"
@@ -425,7 +278,7 @@ def loss_tab(shown: gr.State) -> None:
     network.change(show_measured, network, view, **quiet)
     network.change(None, network, None, js=tell("store", "assign", "network"))
     gr.on(
-        [network.change, source.change, start.click],
+        [network.change, source.change, shown.change],
         show_images,
         [network, source, shown],
         [seen, message],

@@ -9,7 +9,7 @@ const NOISE_GAIN = 0.4; // noise beyond 2.5 standard deviations is cut off, not 
 
 /**
  * One image with one noise, and the network's answer at levels even in log SNR, from which any step follows: see look()
- * in ui/loss_tab.py. It answers with v = sqrt(ab) eps - sqrt(1 - ab) x_0, which changes slowly enough with the level to
+ * in ui/seen.py. It answers with v = sqrt(ab) eps - sqrt(1 - ab) x_0, which changes slowly enough with the level to
  * be interpolated, and keeps its digits at both ends.
  */
 class Sight {

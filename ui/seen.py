@@ -1,0 +1,81 @@
+"""What a network sees in one image at every noise level, for the browser to draw any step of."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion.checkpoint import Model
+from diffusion.images import encode, to_bytes, to_pil, to_unit
+from diffusion.measure import find_noise, measuring_levels
+from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
+from ui.models import shared_model
+from ui.subjects import bundled, measurable
+
+FACES = 10  # bundled images to choose from
+LEVELS = 96  # at which the network is asked; between them its answer is interpolated
+V_UNIT = 4096  # eps and v travel as int16 in steps of 1/4096
+
+
+def look(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[str, Any]:
+    """What a network sees in one image (uint8, (C, H, W)) with one noise, at every level.
+
+    The browser draws any step from it. Data: x_0 as uint8, eps as int16, then for each level what the network predicts
+    as v, int16, from which both eps_theta and the predicted x_0 follow with all digits that can be seen:
+    eps_theta = sqrt(1 - alpha_bar) x_t + sqrt(alpha_bar) v, x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v.
+    """
+    x_0 = to_unit(image)
+    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(seed))
+    levels = measuring_levels(model.card.training_schedule(), 2)
+    high, low = np.log(levels) - np.log1p(-levels)
+    log_snr = np.linspace(high, low, LEVELS)
+    alpha_bar = 1 / (1 + np.exp(-log_snr))
+    found = find_noise(model.denoiser, x_0, eps, alpha_bar, label=label, device=model.device).double()
+    a = torch.tensor(alpha_bar)[:, None, None, None]
+    x_t = q_sample(x_0[None].double(), a, eps[None].double())
+    v = v_from_x0_eps(x0_from_eps(x_t, found, a), found, a)
+    parts = [to_bytes(x_0).tobytes(), *(_int16(part.movedim(-3, -1)) for part in (eps, v))]
+    channels, height, width = x_0.shape
+    return {
+        "width": width, "height": height, "channels": channels, "log_snr": log_snr.tolist(), "unit": V_UNIT,
+        "data": base64.b64encode(b"".join(parts)).decode(),
+    }  # fmt: skip
+
+
+def _int16(x: Tensor) -> bytes:
+    return np.clip(np.rint(x.numpy() * V_UNIT), -32768, 32767).astype("<i2").tobytes()
+
+
+@lru_cache(maxsize=16)
+def _look_at(network: str, index: int) -> dict[str, Any]:
+    model, faces = shared_model(network), bundled(network).spread(FACES)
+    label = int(faces.labels[index]) if model.card.classes else None
+    return look(model, faces.images[index], label)
+
+
+def look_at(asked: dict[str, Any]) -> dict[str, Any]:
+    """What a network sees in one of the images that ``faces`` shows: {"network", "index"}; see ``look``."""
+    if not 0 <= asked["index"] < FACES or asked["network"] not in (name for _, name in measurable()):
+        raise ValueError(f"no such image: {asked}")
+    return _look_at(asked["network"], asked["index"])
+
+
+def face(image: Tensor, name: str) -> dict[str, str]:
+    """An image (uint8, (C, H, W)) for a button: {"picture": data URI, "name"}."""
+    png = base64.b64encode(encode(to_pil(image.movedim(0, -1).numpy()), "PNG")).decode()
+    return {"picture": f"data:image/png;base64,{png}", "name": name}
+
+
+@cache
+def faces(network: str) -> list[dict[str, str]]:
+    """The bundled images to choose from."""
+    chosen, classes = bundled(network).spread(FACES), shared_model(network).card.classes
+    return [
+        face(image, classes[label] if classes else f"image {i}")
+        for i, (image, label) in enumerate(zip(chosen.images, chosen.labels.tolist(), strict=True), 1)
+    ]

@@ -1,0 +1,102 @@
+"""What a network is measured on: bundled images of its kind, or the visitor's own picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+from PIL import ImageOps
+
+from diffusion.checkpoint import Model
+from diffusion.data import ImageSet
+from diffusion.folders import BUNDLED, load_data
+from diffusion.images import open_image
+from diffusion.reference import other_images
+from ui.models import choices, shared_model
+
+
+def measurable() -> list[tuple[str, str]]:
+    """(title, name) of the shipped networks that there are bundled images for."""
+    return [(title, name) for title, name in choices() if name in BUNDLED]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a network was measured on, in words and numbers.
+
+    Args:
+        about: what they are, for the status line.
+        count: how many.
+        others: how many more the perfect memories know.
+        held_out: whether they had no part in the network's training; None for a picture that is not of their kind.
+    """
+
+    about: str
+    count: int
+    others: int
+    held_out: bool | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a network is measured on.
+
+    Args:
+        images: those measured.
+        others: that a perfect memory of other images knows.
+        classes: whether the network is told the class of each.
+    """
+
+    images: ImageSet
+    others: ImageSet
+    classes: bool
+    about: About
+
+
+def held_out(model: Model) -> bool:
+    """Whether the bundled images of its kind had no part in a network's training."""
+    return "--hold-out" in model.card.command or _has_training_images(model.card.name)
+
+
+@cache
+def _has_training_images(name: str) -> bool:
+    with np.load(BUNDLED[name]) as arrays:
+        return "x_train" in arrays
+
+
+@cache
+def bundled(name: str) -> ImageSet:
+    """The bundled images to measure on."""
+    model = shared_model(name)
+    channels, size, _ = model.image_shape
+    return load_data(name, "test", size, channels)
+
+
+def about_bundled(model: Model, count: int, others: int) -> About:
+    """What those images are."""
+    held = held_out(model)
+    return About(f"{count} {'held-out' if held else 'bundled'} {model.card.name}", count, others, held)
+
+
+def bundled_subject(model: Model, count: int) -> Subject:
+    """Images of the kind a network makes, evenly over the classes as they are stored."""
+    images = bundled(model.card.name).spread(count)
+    others = other_images(model.card.name, images)
+    return Subject(images, others, bool(model.card.classes), about_bundled(model, len(images), len(others)))
+
+
+def own_subject(path: str, model: Model) -> Subject:
+    """The visitor's picture as the network's images are: the square in its middle, in their size and colours.
+
+    Raises:
+        ImageError: a picture that cannot be used.
+    """
+    channels, size, _ = model.image_shape
+    picture = ImageOps.fit(open_image(path).convert("L" if channels == 1 else "RGB"), (size, size))
+    pixels = np.asarray(picture).reshape(1, size, size, channels)
+    image = ImageSet(torch.from_numpy(pixels.copy()).movedim(-1, 1), torch.tensor([len(model.card.classes)]))
+    nothing = replace(image, images=image.images[:0], labels=image.labels[:0])
+    others = other_images(model.card.name, nothing)
+    return Subject(image, others, False, About("your picture", 1, len(others), None))
