@@ -130,7 +130,7 @@ export function mount(element, { props, watch, server }) {
     const variance = chosen.variance;
     assign({
       loss: {
-        ...weighed, variance,
+        ...weighed, variance, about: props.value.about,
         at: (t) => ({ weight: at(`weight_${variance}`, t), extra: at(`extra_${variance}`, t), error: at("error", t) }),
       },
     });
@@ -156,7 +156,11 @@ export function mount(element, { props, watch, server }) {
     scale.hidden = chosen.show === "share";
     const log = chosen.scale === "log" && chosen.show !== "share";
     const factor = terms && chosen.unit === "nats" ? dimensions * Math.LN2 : 1;
-    const drawn = { ...columns, measured_x: measured[store.axis], measured: measured.error, measured_spread: measured.spread };
+    const places = measured[store.axis];
+    const drawn = {
+      ...columns, measured_x: places, measured: measured.error.map((v, i) => (places[i] == null ? null : v)), // beyond T
+      measured_spread: measured.spread,
+    };
     for (const trace of data) {
       const { meta } = trace, name = meta.loss;
       meta.own ??= meta.y;

@@ -106,7 +106,7 @@ export function mount(element, { props, watch, server }) {
     gain.textContent = more > 1 ? ` × ${more}` : "";
     const rmse = 127.5 * Math.sqrt(seen.error * Math.exp(-snr_db[Math.max(1, t)] * (Math.LN10 / 10)));
     error.replaceChildren(...worded(t
-      ? `This image, this noise: ‖ε − ε_θ‖² / D = ${digits(seen.error)}, and the predicted x_0 is off by ${digits(rmse)} of 255 grey levels. ${remark(signal[t])}`
+      ? `This image, this noise: ‖ε − ε_θ‖² / D = ${digits(seen.error)}, and the predicted x_0 is off by ${digits(rmse)} of 255 grey levels. ${props.value.own && store.loss?.about !== "your picture" ? "Measure draws its curves." : remark(signal[t])}`
       : "At t = 0 there is no noise to find; shown is t = 1."));
     root.dataset.t = t;
     root.dataset.state = "ready";
