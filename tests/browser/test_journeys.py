@@ -538,6 +538,7 @@ def test_loss_is_measured_stopped_half_way_and_weighed_anew_without_a_request(pa
 def test_what_the_network_sees_follows_t_without_a_request(page: Page) -> None:
     open_tab(page, "Loss")
     page.wait_for_selector(".lab-seen[data-state=ready]")
+    page.wait_for_selector(".lab-loss [data-state=ready]")
     slider = ".lab-seen .lab-player input[type=range]"
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
