@@ -2,10 +2,10 @@
 
 Under autocast about half of the time goes into convolutions, which leave little to gain, and nearly all of the rest
 into ``group_norm``, whose kernel for bfloat16 in channels-last order is many times slower than sums and products in
-float32. Here the norm is made of those, the weights are in bfloat16 beforehand, and one product gives what noise level
-and class add in all blocks. The convolutions at the entrance and the exit, which see x_t and make the prediction, stay
-in float32: they cost little, and much of the rounding error would come from there. ``python -m benchmarks.sampling``
-measures all of it.
+float32. Here the norm is made of those, the weights are in bfloat16 beforehand, one product gives what noise level and
+class add in all blocks, and features are enlarged by convolutions of the small ones. The convolutions at the entrance
+and the exit, which see x_t and make the prediction, stay in float32: they cost little, and much of the rounding error
+would come from there. ``python -m benchmarks.sampling`` measures all of it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,40 @@ def _conv(module: nn.Module) -> _Conv:
     weight = module.weight.detach().to(DTYPE, memory_format=torch.channels_last)
     bias = None if module.bias is None else module.bias.detach().to(DTYPE)
     return _Conv(weight, bias, module.stride, module.padding)
+
+
+@dataclass(frozen=True)
+class _Upsample:
+    """Pixels made twice as large, then a 3 x 3 convolution with padding 1: as 2 x 2 convolutions of the small image.
+
+    In an enlarged row two of the three pixels under the kernel (w_0, w_1, w_2) are one and the same: it is
+    (w_0, w_1 + w_2) at even places and (w_0 + w_1, w_2) at odd ones. The same holds for columns, so that four kernels
+    of four weights take the place of one of nine that is applied four times.
+    """
+
+    conv: _Conv
+
+    def __call__(self, x: Tensor) -> Tensor:
+        b, _, h, w = x.shape
+        y = self.conv(x).unflatten(1, (2, 2, -1))
+        out = torch.empty(b, y.shape[3], 2 * h, 2 * w, dtype=x.dtype, memory_format=torch.channels_last)
+        for i in range(2):
+            for j in range(2):
+                out[:, :, i::2, j::2] = y[:, i, j, :, i : i + h, j : j + w]
+        return out
+
+
+def _upsample(module: nn.Module) -> _Upsample:
+    assert isinstance(module, nn.Conv2d) and module.bias is not None
+    kernels = _halves(_halves(module.weight.detach(), 2), 4)  # (columns 2, rows 2, out, in, 2, 2)
+    weight = kernels.transpose(0, 1).flatten(0, 2).to(DTYPE, memory_format=torch.channels_last)
+    return _Upsample(_Conv(weight, module.bias.detach().to(DTYPE).repeat(4), (1, 1), (1, 1)))
+
+
+def _halves(kernel: Tensor, dim: int) -> Tensor:
+    """A kernel of three along ``dim`` as two of two, for even places and odd ones, along a new first dimension."""
+    w_0, w_1, w_2 = kernel.unbind(dim)
+    return torch.stack([torch.stack([w_0, w_1 + w_2], dim), torch.stack([w_0 + w_1, w_2], dim)])
 
 
 @dataclass(frozen=True)
@@ -83,7 +117,7 @@ class _Block:
     def __call__(self, x: Tensor, condition: Tensor) -> Tensor:
         h = self.conv1(self.norm1(x).to(DTYPE))
         h = self.conv2(self.norm2(h, condition).to(DTYPE))
-        return (x if self.skip is None else self.skip(x)) + h
+        return h.add_(x if self.skip is None else self.skip(x))
 
 
 def _block(module: ResidualBlock) -> _Block:
@@ -106,7 +140,7 @@ class _Attention:
         q, k, v = qkv.reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
         mixed = F.scaled_dot_product_attention(q, k, v)
         mixed = mixed.transpose(1, 2).reshape(b, h, w, c).permute(0, 3, 1, 2)  # channels last again
-        return x + self.out(mixed)
+        return self.out(mixed).add_(x)
 
 
 @dataclass(frozen=True)
@@ -139,7 +173,7 @@ class FastUNet:
         self._network = network
         self._down, self._up = [*map(_level, network.down)], [*map(_level, network.up)]
         self._middle1, self._middle2 = _level(network.middle1), _block(network.middle2)
-        self._downsample, self._upsample = [*map(_conv, network.downsample)], [*map(_conv, network.upsample)]
+        self._downsample, self._upsample = [*map(_conv, network.downsample)], [*map(_upsample, network.upsample)]
         self._exit_norm = _norm(network.exit_norm)
         # One product for what noise level and class add in all blocks; these are in the order in which they are run.
         linears = [module.condition for module in network.modules() if isinstance(module, ResidualBlock)]
@@ -173,5 +207,5 @@ class FastUNet:
                 h = torch.cat([h, skips.pop()], dim=1)
                 h = self._up[i * (config.blocks + 1) + j](h, next(conditions))
             if i < len(config.widths) - 1:
-                h = self._upsample[i](F.interpolate(h, scale_factor=2.0, mode="nearest"))
+                h = self._upsample[i](h)
         return network.unfold(network.exit(self._exit_norm(h)))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from diffusion.checkpoint import load_model
 from diffusion.denoiser import NetworkDenoiser
-from diffusion.fast import FastUNet
+from diffusion.fast import FastUNet, _upsample
 from diffusion.unet import UNet, UNetConfig
 
 CONFIGS = {
@@ -101,3 +101,12 @@ def test_a_network_is_compiled_only_when_asked(monkeypatch: pytest.MonkeyPatch) 
     assert not asked
     assert load_model("digits", precision=torch.bfloat16, compiled=True).denoiser.fast is None
     assert asked == ["reduce-overhead"]
+
+
+def test_enlarging_first_or_last_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffusion.fast.DTYPE", torch.float32)
+    torch.manual_seed(0)
+    conv = nn.Conv2d(5, 7, 3, padding=1).requires_grad_(False)
+    x = torch.randn(2, 5, 4, 6)
+    expected = conv(nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
+    torch.testing.assert_close(_upsample(conv)(x), expected, rtol=1e-5, atol=1e-5)
