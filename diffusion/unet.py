@@ -67,13 +67,20 @@ class NoiseLevelEmbedding(nn.Module):
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+class Norm(nn.GroupNorm):
+    """Group normalisation, in float32 under autocast too, as on a GPU: in bfloat16 a processor is slower at it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
+
+
+def _norm(channels: int) -> Norm:
     """32 groups, or as many as divide the channels; never one for each channel.
 
     A channel normalised alone forgets any constant added to it, and that is how noise level and class come in.
     """
     groups = math.gcd(32, channels)
-    return nn.GroupNorm(groups if groups < channels else max(1, channels // 4), channels)
+    return Norm(groups if groups < channels else max(1, channels // 4), channels)
 
 
 def _zeroed(module: nn.Conv2d) -> nn.Conv2d:
@@ -100,6 +107,14 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + h
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v over (..., tokens, d)."""
+    if q.device.type == "cpu":
+        # So few tokens that the kernel below, which is for many, takes longer, above all backwards.
+        return (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1) @ v
+    return F.scaled_dot_product_attention(q, k, v)
+
+
 class Attention(nn.Module):
     """Self-attention over the pixels of a feature map, one head for every 64 channels."""
 
@@ -114,7 +129,7 @@ class Attention(nn.Module):
         b, c, h, w = x.shape
         qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2)
         q, k, v = qkv.unbind(1)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = attend(q, k, v)
         return x + self.out(mixed.transpose(-1, -2).reshape(b, c, h, w))
 
 
