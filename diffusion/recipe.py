@@ -200,7 +200,10 @@ def save(path: Path, recipe: Recipe, images: NDArray[np.uint8], frames: Arrays |
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:  # straight to disk: frames take a lot of memory already
-            np.savez_compressed(file, allow_pickle=False, **arrays, **(frames.arrays() if frames else {}))
+            if frames is None:
+                np.savez_compressed(file, allow_pickle=False, **arrays)
+            else:  # noise does not compress, but takes long to find that out
+                np.savez(file, allow_pickle=False, **arrays, **frames.arrays())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

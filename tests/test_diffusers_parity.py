@@ -214,18 +214,16 @@ def test_the_dynamic_threshold_is_that_of_diffusers() -> None:
 
 
 @dpm_solver_warns
-@pytest.mark.parametrize("count", [5, 10, 37])
+@pytest.mark.parametrize("count", [5, 10, 25])
 @pytest.mark.parametrize(("family", "name", "params"), FAMILIES[:2], ids=[f[0] for f in FAMILIES[:2]])
 def test_timesteps_even_in_log_snr_are_those_of_diffusers(
     family: str, name: str, params: dict[str, float], count: int
 ) -> None:
-    """Where the whole schedule lies within the levels that can be seen. diffusers rounds levels in float32."""
+    """Where all levels can be seen, and no two of the steps, which it leaves as they are, fall together."""
     schedule = make_schedule(family, 1000, **params)
     scheduler = DPMSolverMultistepScheduler(1000, beta_schedule=name, use_lu_lambdas=True, **params)
     scheduler.set_timesteps(count)
-    expected = [int(t) + 1 for t in scheduler.timesteps]
-    found = timesteps(schedule, count, "log_snr")
-    assert all(abs(a - b) <= (len(set(expected)) < count) for a, b in zip(found, expected, strict=True))
+    assert timesteps(schedule, count, "log_snr") == [int(t) + 1 for t in scheduler.timesteps]
 
 
 @pytest.mark.parametrize(("count", "jump", "repeats"), [(250, 10, 10), (20, 3, 2), (10, 10, 5), (7, 1, 4)])
