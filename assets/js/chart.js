@@ -3,6 +3,7 @@
 
 import { el, setT, shown, stepAtSnr, store, subscribe } from "./store.js";
 
+const AHEAD = 1.6; // how far beyond T the axis goes when T is dragged past its end
 const SETTLE = 180; // ms without news after which lines that were only moved are drawn by Plotly again
 
 /** What curves can be drawn over: a title, where step t lies, and which step lies there. */
@@ -116,16 +117,23 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     return [...now, ...pinned];
   }
 
+  /** 0 to T. While it moves, some room ahead: the axis then stands still for most of a drag. */
+  function overSteps(T, key, moving) {
+    if (!moving) return [0, T];
+    const [, end] = drawn.ranges[key];
+    return T <= end && T > end / 2 ? [0, end] : [0, T > end ? AHEAD * T : T];
+  }
+
   /** The ranges that the axes should have, if they are ours to set: {axis: [from, to]}. */
-  function ranges(drawing) {
+  function ranges(drawing, moving = false) {
     const wanted = {};
     const short = (key) => key.replace("axis", "");
     for (const { axis: key, range } of panels) {
       const inside = drawing.filter((trace) => (trace.yaxis ?? "y") === short(key));
       wanted[key] = coarse(range, inside.flatMap((trace) => trace.y));
-      const over = inside.flatMap((trace) => trace.x);
-      wanted[key.replace("y", "x")] =
-        store.axis === "log_snr" ? coarse("fives", over).reverse() : store.axis === "u" ? [0, 1] : [0, over.reduce((a, b) => Math.max(a, b), 1)];
+      const across = key.replace("y", "x"), values = inside.flatMap((trace) => trace.x);
+      if (store.axis === "log_snr") wanted[across] = coarse("fives", values).reverse();
+      else wanted[across] = store.axis === "u" ? [0, 1] : overSteps(values.reduce((a, b) => Math.max(a, b), 1), across, moving);
     }
     return wanted;
   }
@@ -176,7 +184,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     if (!made || !panels.length || !open() || pending) return false;
     const moved = traces();
     if (lines(moved) !== drawn.lines) return false;
-    const wanted = ranges(moved);
+    const wanted = ranges(moved, true);
     const left = Object.keys(wanted).filter((key) => !same(wanted[key], drawn.ranges[key]));
     if (left.some((key) => !same(plot._fullLayout[key].range, drawn.ranges[key]))) return false; // zoomed by hand
     if (left.length) {

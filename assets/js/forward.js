@@ -25,6 +25,8 @@ export function mount(element, { props, watch }) {
     const caption = tex(el("figcaption", {}), source);
     return el("figure", { class: `lab-figure lab-figure-${kind}` }, view, caption);
   };
+  const seed = el("span", {}), noiseFigure = figure(views.eps, "eps", "\\sqrt{1-\\ab_t}\\,\\ep");
+  noiseFigure.lastChild.append(seed);
   const pictured = el("div", { class: "lab-pictured" }, views.xt);
   const chart = histogram("histogram of the pixels of x_t against N(0, 1)");
   const strip = el("div", { class: "lab-strip", role: "group", "aria-label": "film strip" });
@@ -48,7 +50,7 @@ export function mount(element, { props, watch }) {
       el("span", { class: "lab-sign" }, "="),
       figure(views.x0, "x0", "\\sqrt{\\ab_t}\\,\\xo"),
       el("span", { class: "lab-sign" }, "+"),
-      figure(views.eps, "eps", "\\sqrt{1-\\ab_t}\\,\\ep"),
+      noiseFigure,
       el("figure", { class: "lab-figure lab-histogram" }, chart.svg,
         tex(el("figcaption", {}), "\\text{values of }\\xt\\text{ against }\\mathcal N(0,1)")),
     ),
@@ -129,6 +131,7 @@ export function mount(element, { props, watch }) {
     assign({ picture: { noising, value } });
     root.classList.toggle("is-pixel-art", Math.max(value.width, value.height) <= 64);
     root.dataset.picture = value.key;
+    seed.textContent = `, seed ${value.seed}`;
     putInLink({ picture: value.picture, noise: value.seed }); // a picture of one's own stays with its owner
     if (store.schedule) {
       player.setCount(store.schedule.T + 1);

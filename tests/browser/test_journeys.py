@@ -618,6 +618,32 @@ def test_drawing_a_schedule_bends_curve_and_picture(page: Page) -> None:
     assert heights == sorted(heights)
 
 
+def test_curves_follow_a_drag_of_the_number_of_steps_and_end_on_it(page: Page) -> None:
+    open_schedule_tab(page)
+    page.evaluate(
+        """async () => {
+          const slider = document.querySelector('[data-field=T]');
+          const seen = new Set();
+          for (let v = 700; v <= 900; v += 5) { // far beyond the end of the axis that it began with
+            slider.value = v;
+            slider.dispatchEvent(new Event('input', { bubbles: true }));
+            await new Promise((resolve) => setTimeout(resolve, 30));
+            seen.add(document.querySelectorAll('.lab-schedule .trace path.js-line')[1].getAttribute('d'));
+          }
+          window.dragged = seen.size;
+        }"""
+    )
+    assert page.evaluate("window.dragged") >= 5
+    T = int(page.input_value("[data-number=T]"))
+    page.wait_for_function(
+        "T => { const plot = document.querySelector('.lab-schedule .lab-plot');"
+        " return plot._fullLayout.xaxis.range[1] === T && plot.data[1].x.at(-1) === T }",
+        arg=T,
+    )
+    drawn = page.evaluate("document.querySelector('.lab-schedule .lab-plot').data[1].y.at(-1)")
+    assert drawn == pytest.approx(make_schedule("linear", T).alpha_bar[-1], rel=1e-6)
+
+
 def test_pinned_schedules_are_compared_at_one_t_and_at_one_snr(page: Page) -> None:
     open_schedule_tab(page)
     page.click("[data-do=pin]")
