@@ -18,6 +18,7 @@ Curve = Literal["beta", "alpha_bar", "log_snr", "weight"]
 # of its steps there, up to 20 % can be left out (Nichol & Dhariwal 2021, arXiv 2102.09672, fig. 4).
 NOISE_DB = -30.0
 WASTED_SHARE = 0.1
+SAME_ALPHA_BAR = 0.002  # closer than this, no eye can tell two curves apart
 TOLERANCE_DB = 0.5  # as far beyond what a network has seen it does as well
 
 
@@ -118,6 +119,28 @@ def review(schedule: Schedule, trained: Trained | None = None) -> list[Remark]:
                 )
             )
     return remarks
+
+
+def compare(schedule: Schedule, trained: Trained) -> str:
+    """How far a schedule is from the one in training, and why the network runs under it all the same."""
+    u = np.linspace(0, 1, 1001)
+    here, there = (np.interp(u * s.T, np.arange(s.T + 1), s.alpha_bar) for s in (schedule, trained.schedule))
+    gap = here - there
+    at = int(np.abs(gap).argmax())
+    most, least = trained.schedule.snr_db[1] + TOLERANCE_DB, trained.schedule.snr_db[-1] - TOLERANCE_DB
+    seen = int(((schedule.snr_db[1:] <= most) & (schedule.snr_db[1:] >= least)).sum())
+    name = f"{trained.schedule.family}, T = {trained.schedule.T}"
+    if abs(gap[at]) < SAME_ALPHA_BAR:
+        if schedule.T == trained.schedule.T:
+            return f"This is the schedule in training ({name})."
+        far = f"The curve over t/T is that in training ({name})."
+    else:
+        more = "above" if gap[at] > 0 else "below"
+        far = f"ᾱ is up to {abs(gap[at]):.2f} {more} the schedule in training ({name}), at t/T = {u[at]:.2f}."
+    why = "The network is asked by noise level, not by step:"
+    if seen == schedule.T:
+        return f"{far} {why} it has seen all the levels of these steps, so it works all the same."
+    return f"{far} {why} it has seen the levels of {seen:,} of the {schedule.T:,} steps; at the others it has to guess."
 
 
 def _form(count: int, one: str, more: str) -> str:

@@ -155,7 +155,7 @@ def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
     for name in ("/etc/passwd", str(tmp_path / "run.frames"), "../app.py"):
         answer = reverse_tab.take_away({"file": name, "form": "png"})
         assert "press Generate again" in answer["error"]
-    value, _ = reverse_tab.open_tab()
+    value, *_ = reverse_tab.open_tab({})
     answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
     assert answer["name"] == "ddpm-lab.png"
 
@@ -220,6 +220,32 @@ def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> Non
     for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 | 0.50 | 20.0 | 1.5% |", "evaluate"):
         assert part in text
     assert quality({}) == ""
+
+
+def test_link_sets_the_controls_and_what_cannot_be_in_it_is_left_out() -> None:
+    usual = sampling.Controls()
+    link = {
+        "network": "emoji",
+        "class": "Flags",
+        "images": "9",
+        "sampler": "dpmpp",
+        "steps": "12",
+        "seed": "3",
+        "eta": "0.5",
+    }
+    assert sampling.controls_from_link(link) == replace(
+        usual, network="emoji", label="Flags", count=9, sampler="dpmpp", steps=12, seed="3", eta=0.5
+    )
+    wrong = {
+        "network": "cats",
+        "class": "Flags",
+        "images": "900",
+        "sampler": "x",
+        "steps": "-1",
+        "seed": "?",
+        "v": "nan",
+    }
+    assert sampling.controls_from_link(wrong | {"v": "nan", "eta": "much"}) == usual
 
 
 # What if

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import brentq
 
 from diffusion.likelihood import bits_per_dim, prior_kl
-from diffusion.review import Trained, review, summarize
+from diffusion.review import Trained, compare, review, summarize
 from diffusion.schedule import FAMILIES, Schedule, make_schedule
 
 SCHEDULES = [make_schedule(family, T) for family in FAMILIES for T in (10, 1000)]
@@ -82,3 +82,22 @@ def test_noise_levels_that_the_network_never_saw_are_counted() -> None:
     )
     assert outside > 0
     assert any(f"{outside} step" in r.text and "“digits”" in r.text for r in remarks)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        (make_schedule(), "This is the schedule in training (linear, T = 1000)."),
+        (make_schedule("linear", 2000, keep_shape_of=1000), "The curve over t/T is that in training"),
+        (make_schedule("constant", 500, beta=1e-4), "ᾱ is up to 0.96 above the schedule in training"),
+        (make_schedule("cosine", 100), "ᾱ is up to 0.45 above"),
+    ],
+)
+def test_page_says_how_far_a_schedule_is_from_the_one_in_training(schedule: Schedule, words: str) -> None:
+    text = compare(schedule, Trained("digits", make_schedule()))
+    assert text.startswith(words)
+    # Counted anew: steps with more or less noise than any in training.
+    levels = make_schedule().snr_db[1:]
+    seen = sum(levels[-1] - 0.5 <= db <= levels[0] + 0.5 for db in schedule.snr_db[1:])
+    if not text.startswith("This"):
+        assert ("all the levels" if seen == schedule.T else f"levels of {seen:,} of") in text

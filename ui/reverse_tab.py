@@ -14,14 +14,15 @@ from gradio.utils import get_upload_folder
 from diffusion import recipe as recipes
 from diffusion.device import best_device
 from diffusion.images import ImageError
+from diffusion.review import compare
 from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, SamplingError
 from ui.card import about, describe_model
 from ui.figures import trajectory_figure
 from ui.models import AT_NETWORK, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.player import StoredFrames, export_animation, export_png, read_frames
-from ui.sampling import ALL_CLASSES, FRAMES, Controls, read_recipe, recipe_path, run
-from ui.sidebar import Settings, default_settings
-from ui.view import PLOTLY, View, browser_path, for_browser, served, tell
+from ui.sampling import ALL_CLASSES, FRAMES, IN_LINK, Controls, controls_from_link, read_recipe, recipe_path, run
+from ui.sidebar import Settings, default_settings, read_schedule, trained_for
+from ui.view import FROM_LINK, PLOTLY, View, browser_path, for_browser, keep_in_link, served, tell
 from ui.whatif_tab import LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -103,14 +104,30 @@ def about_choice(choice: About) -> str:
     return "\n\n".join(filter(None, (choice.advice, lines, choice.source)))
 
 
-def open_tab() -> tuple[dict[str, Any], LastRun]:
-    """What a new visitor finds: (view, the run that it shows)."""
+def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
+    """What a visitor finds: (view, the run that it shows, one's own images, line about the network, all about it,
+    about the sampler, controls in the order of ``IN_LINK``).
+
+    The controls are as the link says; the run is always the same, so that many who open a link at once need not wait
+    for one another.
+    """
     value, frames, last = opening_run()
     # Files of one's own: Gradio clears old ones away.
     path = browser_path(FRAMES)
     path.write_bytes(frames)
     recipes.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
-    return value | {"file": for_browser(path)}, last
+    controls = controls_from_link(link)
+    label, guidance, *about_network = choose_network(controls.network)
+    *options, about_sampler = show_options(controls.sampler)
+    shown = {"label": label, "guidance": guidance, **dict(zip(OPTIONS, options, strict=True))}
+    updates = [gr.update(**{**shown.get(name, {}), "value": getattr(controls, name)}) for name in IN_LINK.values()]
+    return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
+
+
+def compare_schedule(asked: dict[str, Any]) -> str:
+    """How far the schedule of ``asked["settings"]`` is from that of ``asked["network"]``; nothing where it has none."""
+    trained = trained_for(asked["network"])
+    return "" if trained is None else compare(read_schedule(asked["settings"]), trained)
 
 
 def choose_network(name: str) -> tuple[Any, ...]:
@@ -142,7 +159,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
     """
     model, start_with = shared_model(), Controls()
     flag, last = gr.State(StopFlag()), gr.State()
-    control: dict[str, gr.Component] = {}
+    control: dict[str, Any] = {}
     with gr.Row(elem_id="lab-reverse-row"):
         with gr.Column(scale=1, min_width=250):
             network = gr.Dropdown(sources(), value=start_with.network, label="network", elem_id="lab-network")
@@ -190,7 +207,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
         with gr.Column(scale=3, min_width=320):
             view = View(
-                "reverse", elem_id="lab-reverse", server_functions=[take_away], plotly=served(PLOTLY),
+                "reverse", elem_id="lab-reverse", server_functions=[take_away, compare_schedule], plotly=served(PLOTLY),
                 wide=trajectory_figure(), narrow=trajectory_figure(across=1),
             )  # fmt: skip
             line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
@@ -198,11 +215,16 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 card = gr.Markdown(about(model), elem_classes="lab-card")
 
     controls = [control[field.name] for field in fields(Controls)]
-    network.change(
-        choose_network, network, [control["label"], control["guidance"], control["own"], line, card], **QUIET
-    )
+    # What the visitor chooses, not what a link has chosen: that comes with its class.
+    network.input(
+        choose_network, network, [control["label"], control["guidance"], own, line, card],
+        trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
     network.change(None, network, None, js=tell("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in OPTIONS), about_sampler], **QUIET)
+    linked = [control[name] for name in IN_LINK.values()]
+    usual = {name: getattr(start_with, field) for name, field in IN_LINK.items()}
+    gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(usual))
     start.click(
         press_generate,
         [sidebar, flag, *controls],
@@ -213,5 +235,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
         **AT_NETWORK,
     )
     halt.click(stop, flag, None, queue=False, **QUIET)
-    demo.load(open_tab, None, [view, last], **AT_NETWORK, **QUIET)
+    demo.load(
+        open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_NETWORK, **QUIET
+    )
     whatif_tabs(sidebar, shown, last, network, controls)

@@ -16,10 +16,23 @@ import torch
 from diffusion import recipe as recipes
 from diffusion.images import to_bytes
 from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import Clip, Past, SamplingError, Spacing, Step, Update, all_options, make_update, timesteps
-from diffusion.schedule import Schedule, ScheduleError
+from diffusion.sampler import (
+    CLIPS,
+    SAMPLERS,
+    SPACINGS,
+    Clip,
+    Past,
+    SamplingError,
+    Spacing,
+    Step,
+    Update,
+    all_options,
+    make_update,
+    timesteps,
+)
+from diffusion.schedule import T_MAX, Schedule, ScheduleError
 from diffusion.statistics import Moments, expected, moments, step_statistics
-from ui.models import DEFAULT, Source, StopFlag, data_moments
+from ui.models import DEFAULT, OWN, Source, StopFlag, data_moments, find_source, sources
 from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
 from ui.view import browser_path, for_browser
@@ -48,6 +61,35 @@ class Controls:
     clip: Clip = "static"
     keep_all: bool = False
     own: list[str] | None = None
+
+
+# What of the controls a link holds: its names for them.
+IN_LINK = {
+    "network": "network", "class": "label", "images": "count", "sampler": "sampler", "steps": "steps", "seed": "seed",
+    "guidance": "guidance", "v": "v", "eta": "eta", "spacing": "spacing", "clip": "clip",
+}  # fmt: skip
+
+
+def controls_from_link(link: dict[str, str]) -> Controls:
+    """What a link says of the controls; what cannot be stays as it is."""
+    network = link.get("network", DEFAULT)
+    names = [name for _, name in sources()]
+    classes = [] if network not in names or network == OWN else find_source(network).classes
+    choices: dict[str, list[Any]] = {
+        "network": names, "class": classes, "sampler": [*SAMPLERS], "spacing": [*SPACINGS], "clip": [*CLIPS],
+    }  # fmt: skip
+    ranges = {"images": (1, 64), "steps": (1, T_MAX), "guidance": (0, 8), "v": (0, 1), "eta": (0, 1)}
+    given: dict[str, Any] = {name: link[name] for name, known in choices.items() if link.get(name) in known}
+    for name, (low, high) in ranges.items():
+        try:
+            value = float(link[name])
+        except (KeyError, ValueError):
+            continue
+        if low <= value <= high:
+            given[name] = int(value) if name in ("images", "steps") else value
+    if link.get("seed", "").isdecimal():
+        given["seed"] = link["seed"]
+    return Controls(**{IN_LINK[name]: value for name, value in given.items()})
 
 
 def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recipe:

@@ -123,7 +123,7 @@ def describe(settings: Settings) -> str:
 
 
 @cache
-def _trained(network: str) -> Trained | None:
+def trained_for(network: str) -> Trained | None:
     """None for what is no network: an exact denoiser has seen every level."""
     if network not in available():
         return None
@@ -175,7 +175,7 @@ def bend_schedule(asked: dict[str, Any]) -> dict[str, Any]:
             }
         ),
         "summary": asdict(summarize(schedule)),
-        "remarks": [asdict(remark) for remark in review(schedule, _trained(asked["network"]))],
+        "remarks": [asdict(remark) for remark in review(schedule, trained_for(asked["network"]))],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -33,6 +34,15 @@ def tell(module: str, function: str, *names: str) -> str:
     """
     pairs = ", ".join(f"{name}: values[{i}]" for i, name in enumerate(names))
     return f"(...values) => {{ {_imported(module)}.then(m => m.{function}({{{pairs}}})) }}"
+
+
+def keep_in_link(usual: dict[str, Any]) -> str:
+    """``js=`` of a listener without ``fn``: the link keeps its inputs, one for each name, except usual values."""
+    kept = "Object.entries(usual).map(([name, value], i) => [name, values[i] === value ? null : values[i]])"
+    return (
+        f"(...values) => {{ const usual = {json.dumps(usual)};"
+        f" {_imported('link')}.then(m => m.putInLink(Object.fromEntries({kept}))) }}"
+    )
 
 
 def _imported(module: str) -> str:

@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { decode, open } from "./frames.js";
 import { Player } from "./player.js";
-import { el, fixed, setT, store, subscribe } from "./store.js";
+import { el, fixed, oneAtATime, setT, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 /** What a frame shows, in the order of its planes; and what a step is made of, with the symbols of its formula. */
@@ -45,6 +45,7 @@ export function mount(element, { props, watch, server }) {
     ...FORMS.map(([form, name, about]) =>
       el("button", { type: "button", class: "lab-save", title: about, "data-form": form, disabled: true, onclick: (e) => take(e.target) }, name)));
   const numbers = el("div", { class: "lab-numbers" });
+  const far = el("p", { class: "lab-note lab-far" });
   const code = el("pre", { class: "lab-code", hidden: true }, el("code", {}));
   const root = el(
     "section", { class: "lab-reverse", "data-state": "empty" },
@@ -56,6 +57,7 @@ export function mount(element, { props, watch, server }) {
     el("div", { class: "lab-notes" }),
     away,
     code,
+    far,
   );
   element.replaceChildren(root);
   const notes = root.querySelector(".lab-notes");
@@ -149,9 +151,22 @@ export function mount(element, { props, watch, server }) {
       };
     },
   });
-  let visible = false;
-  new IntersectionObserver((entries) => (visible = entries.at(-1).isIntersecting)).observe(root);
+  let visible = false, stale = true;
+  /** How far the page's schedule is from the one in training; asked when it is seen. */
+  const compare = oneAtATime(async () => {
+    if (!stale || !visible || !store.schedule) return;
+    stale = false;
+    far.textContent = await server.compare_schedule({ settings: store.schedule.settings, network: store.network });
+  });
+  new IntersectionObserver((entries) => {
+    visible = entries.at(-1).isIntersecting;
+    compare();
+  }).observe(root);
   subscribe((changes) => {
+    if (changes.has("schedule") || changes.has("network")) {
+      stale = true;
+      compare();
+    }
     if (!changes.has("t") || live || !frames || !linked() || changes.has("schedule")) return;
     if (value.frames[player.index].t === store.t) return; // it was the player that moved t
     const nearest = value.frames.reduce((best, f, i, all) =>

@@ -359,6 +359,24 @@ def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None
     expect(page.locator(".lab-code")).to_contain_text("timesteps(schedule, 20")
 
 
+def test_link_keeps_what_is_to_be_sampled(page: Page) -> None:
+    open_tab(page, "Reverse")
+    wait_for_run(page, None)
+    page.locator("#lab-network input").click()
+    page.get_by_role("option", name="Emoji", exact=True).click()
+    page.fill("#lab-steps input", "7")
+    page.locator("#lab-sampler input").click()
+    page.get_by_role("option", name="DDPM").click()
+    page.wait_for_function("['network=emoji', 'steps=7', 'sampler=ddpm'].every((part) => location.hash.includes(part))")
+    assert "guidance" not in page.url
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#lab-network-line")).to_contain_text("Emoji", timeout=60_000)
+    expect(other.locator("#lab-steps input")).to_have_value("7")
+    expect(other.locator("#lab-sampler input")).to_have_value("DDPM")
+    other.close()
+
+
 def test_questions_are_answered_with_rows_of_samples(page: Page) -> None:
     open_tab(page, "Reverse")
     wait_for_run(page, None)
