@@ -306,7 +306,9 @@ def _schedule(args: argparse.Namespace) -> None:
 
 
 def _loss(args: argparse.Namespace) -> None:
-    _check_folder(args.out)
+    for path in (args.out, args.csv):
+        if path is not None:
+            _check_folder(path)
     _check_count(args.count)
     _check_seed(args.seed, 1)
     if args.levels < 2:
@@ -320,6 +322,7 @@ def _loss(args: argparse.Namespace) -> None:
     from diffusion.folders import BUNDLED, load_data
     from diffusion.images import to_unit
     from diffusion.measure import measure_errors, measuring_levels
+    from diffusion.rate import loss_csv
     from diffusion.reference import measure_references, other_images
 
     model = load_model(args.model, _device(args.device))
@@ -349,6 +352,8 @@ def _loss(args: argparse.Namespace) -> None:
         "references": {name: reference.to_json() for name, reference in references.items()},
     }  # fmt: skip
     write_atomically(args.out, (json.dumps(content) + "\n").encode())
+    if args.csv is not None:
+        write_atomically(args.csv, loss_csv(curve, model.card.training_schedule(), references).encode())
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -547,6 +552,8 @@ def parser() -> argparse.ArgumentParser:
     loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")
     loss.add_argument("--noises", type=int, default=1, help="draws of noise for each image (default: %(default)s)")
     loss.add_argument("--out", type=Path, required=True, help="where to write the JSON")
+    loss.add_argument("--csv", type=Path, help="where to write losses, rate and distortion by step, under the schedule "
+                                               "of training")  # fmt: skip
     loss.set_defaults(run_command=_loss)
 
     evaluate = commands.add_parser(

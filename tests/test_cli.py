@@ -327,8 +327,8 @@ def test_schedule_refuses(capsys: pytest.CaptureFixture[str], options: list[str]
 def test_loss_writes_a_curve_over_the_training_levels(model: str, pictures: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "a.json", tmp_path / "b.json"]
     for out in outs:
-        assert main(["loss", "--model", model, "--device", "cpu", "--images", str(pictures), "--levels", "9",
-                     "--count", "6", "--seed", "3", "--out", str(out)]) == 0  # fmt: skip
+        assert main(["loss", "--model", model, "--device", "cpu", "--images", str(pictures), "--levels", "9", "--count",
+                     "6", "--seed", "3", "--out", str(out), "--csv", str(tmp_path / "a.csv")]) == 0  # fmt: skip
     assert outs[0].read_bytes() == outs[1].read_bytes()
     content = json.loads(outs[0].read_text())
     card = json.loads(Path(model).with_suffix(".json").read_text())
@@ -344,6 +344,9 @@ def test_loss_writes_a_curve_over_the_training_levels(model: str, pictures: Path
     for reference in references.values():
         np.testing.assert_array_equal(reference.log_snr, curve.log_snr)
     assert (references["known"].mean < references["others"].mean).all()
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    on_schedule = [float(row["error"]) for row in rows]
+    np.testing.assert_allclose(on_schedule, curve.on(make_schedule("cosine", 100))[1:], rtol=1e-4)
     assert np.isfinite(curve.mean).all()
     assert (curve.mean > 0).all()
 

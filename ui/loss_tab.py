@@ -125,12 +125,13 @@ def export_loss(asked: dict[str, Any]) -> dict[str, str]:
 
 @cache
 def measured_before(name: str = DEFAULT) -> dict[str, Any] | None:
-    """The curves that were measured when the network was shipped, if they are there."""
-    path = MODELS / f"{name}.loss.json"
+    """The curves that were measured when the network was shipped, if they are there and of these very weights."""
+    path, model = MODELS / f"{name}.loss.json", shared_model(name)
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    model = shared_model(name)
+    if content["sha256"] != model.card.sha256:
+        return None
     about, levels = about_bundled(model, content["count"], content["others"]), len(content["curve"]["mean"])
     return _value(
         ErrorCurve.from_json(content["curve"]),

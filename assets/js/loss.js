@@ -4,7 +4,7 @@ import { chart } from "./chart.js";
 import { derivation } from "./derivation.js";
 import { drawLedger } from "./ledger.js";
 import { fromLink, putInLink } from "./link.js";
-import { assign, button, choice, choose, digits, download, el, oneAtATime, setT, stepAtSnr, store, subscribe, worded } from "./store.js";
+import { assign, button, choice, choose, digits, download, el, oneAtATime, setT, shown, stepAtSnr, store, subscribe, worded } from "./store.js";
 import { tex } from "./tex.js";
 
 const STRIP = 9;
@@ -86,7 +86,9 @@ export function mount(element, { props, watch, server }) {
     return thumb;
   });
 
-  let weighed = null;
+  let weighed = null, stale = true;
+  // In a closed tab nothing is weighed or drawn: others are at work.
+  const open = shown(root, () => (stale ? weigh() : drawStep()));
 
   /** A column at step t, between the steps that were sent. */
   function at(name, t) {
@@ -110,7 +112,9 @@ export function mount(element, { props, watch, server }) {
 
   const weigh = oneAtATime(async () => {
     const value = props.value;
-    if (!value || !store.schedule) return;
+    stale = true;
+    if (!value || !store.schedule || !open()) return;
+    stale = false;
     const { curve, references } = value, { settings } = store.schedule;
     weighed = await server.weigh({ curve, references, settings });
     root.dataset.points = curve.mean.length;
@@ -137,7 +141,7 @@ export function mount(element, { props, watch, server }) {
   }
 
   function draw() {
-    if (!weighed || !store.schedule || !props.value) return;
+    if (!weighed || !store.schedule || !props.value || !open()) return;
     share();
     for (const [node, name] of [[curves, "curves"], [bill, "ledger"], [rates, "rate"]]) node.hidden = chosen.part !== name;
     root.dataset.variance = chosen.variance;
@@ -164,11 +168,11 @@ export function mount(element, { props, watch, server }) {
     for (const trace of data) {
       const { meta } = trace, name = meta.loss;
       meta.own ??= meta.y;
-      const shown = name ? !error && chosen.losses.has(name) : error && columns[meta.own] !== undefined || error && meta.own === "measured";
-      trace.visible = shown;
+      const visible = name ? !error && chosen.losses.has(name) : error && meta.own in drawn;
+      trace.visible = visible;
       if (trace.mode !== "markers" && trace.line.width) trace.mode = store.schedule.T > 40 ? "lines" : "lines+markers"; // a line needs two points
-      meta.y = shown ? (name ? `drawn_${name}` : meta.own) : "";
-      if (!name || !shown) continue;
+      meta.y = visible ? (name ? `drawn_${name}` : meta.own) : "";
+      if (!name || !visible) continue;
       trace.name = weightings[name].title.replace(/_(\w+)/, "<sub>$1</sub>");
       // Only the bound's terms have a unit.
       const times = weightings[name].variance ? factor : 1;
@@ -192,7 +196,7 @@ export function mount(element, { props, watch, server }) {
 
   /** What follows the step t. */
   function drawStep() {
-    if (!weighed || !store.schedule || !props.value) return;
+    if (!weighed || !store.schedule || !props.value || !open()) return;
     steps.draw();
     if (chosen.part === "curves") note.replaceChildren(...worded(said()));
     if (chosen.part === "rate") drawStrip();

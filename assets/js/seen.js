@@ -2,7 +2,7 @@
 
 import { prepare } from "./noising.js";
 import { Player } from "./player.js";
-import { assign, digits, el, oneAtATime, setT, store, subscribe, worded } from "./store.js";
+import { assign, digits, el, oneAtATime, setT, shown, store, subscribe, worded } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 const NOISE_GAIN = 0.4; // noise beyond 2.5 standard deviations is cut off, not beyond one
@@ -92,21 +92,21 @@ export function mount(element, { props, watch, server }) {
     if (!store.schedule) return;
     const { snr_db, signal } = store.schedule.columns, t = store.t;
     equation(t);
-    if (!store.sight || !root.clientWidth) return; // in a closed tab there is nothing to see
+    if (!store.sight) return;
     // At t = 0 there is no noise to find: as near as the schedule comes.
-    const seen = store.sight.at(snr_db[Math.max(1, t)] * (Math.LN10 / 10));
+    const view = store.sight.at(snr_db[Math.max(1, t)] * (Math.LN10 / 10));
     const { sight } = store;
-    sight.paint(pictures.xt, seen.xt);
+    sight.paint(pictures.xt, view.xt);
     sight.paint(pictures.eps, sight.eps, NOISE_GAIN);
-    sight.paint(pictures.found, seen.found, NOISE_GAIN);
+    sight.paint(pictures.found, view.found, NOISE_GAIN);
     // Amplified by powers of two until it can be seen.
-    const more = 2 ** Math.max(0, Math.round(Math.log2(0.8 / Math.sqrt(seen.error))));
-    sight.paint(pictures.off, seen.off, NOISE_GAIN * more);
-    sight.paint(pictures.guess, seen.guess);
+    const more = 2 ** Math.max(0, Math.round(Math.log2(0.8 / Math.sqrt(view.error))));
+    sight.paint(pictures.off, view.off, NOISE_GAIN * more);
+    sight.paint(pictures.guess, view.guess);
     gain.textContent = more > 1 ? ` × ${more}` : "";
-    const rmse = 127.5 * Math.sqrt(seen.error * Math.exp(-snr_db[Math.max(1, t)] * (Math.LN10 / 10)));
+    const rmse = 127.5 * Math.sqrt(view.error * Math.exp(-snr_db[Math.max(1, t)] * (Math.LN10 / 10)));
     error.replaceChildren(...worded(t
-      ? `This image, this noise: ‖ε − ε_θ‖² / D = ${digits(seen.error)}, and the predicted x_0 is off by ${digits(rmse)} of 255 grey levels. ${props.value.own && store.loss?.about !== "your picture" ? "Measure draws its curves." : remark(signal[t])}`
+      ? `This image, this noise: ‖ε − ε_θ‖² / D = ${digits(view.error)}, and the predicted x_0 is off by ${digits(rmse)} of 255 grey levels. ${props.value.own && store.loss?.about !== "your picture" ? "Measure draws its curves." : remark(signal[t])}`
       : "At t = 0 there is no noise to find; shown is t = 1."));
     root.dataset.t = t;
     root.dataset.state = "ready";
@@ -142,41 +142,43 @@ export function mount(element, { props, watch, server }) {
   const ask = oneAtATime(async () => {
     const value = props.value, mine = index;
     buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === mine)));
-    if (!value.own && !root.clientWidth) return; // asked for when the tab is opened
+    if (!value.own && !open()) return; // asked for when the tab is opened
     if (!value.own) root.dataset.state = "asking";
     const payload = value.own ?? (await server.look_at({ network: value.network, index: mine }));
     if (value !== props.value || mine !== index) return;
-    shown = value.network;
+    seen = subject;
     assign({ sight: new Sight(payload) });
     root.dataset.image = value.own ? "own" : mine;
   });
 
-  let network = null, shown = null;
+  let subject = null, seen = null;
   function sync() {
     const value = props.value;
     if (!value) return;
-    if (value.network !== network || value.own || !buttons.length) {
-      network = value.network;
-      index = 0;
-      shown = null;
-      showFaces(value);
-      ask();
+    const next = value.own ? "own" : value.network;
+    if (next === subject && !value.own) return; // the image that was chosen stays
+    subject = next;
+    index = 0;
+    seen = null;
+    showFaces(value);
+    ask();
+  }
+
+  /** Be where the page is. In a closed tab nothing is drawn: others are at work. */
+  function follow() {
+    if (!store.schedule || !open()) return;
+    const count = store.schedule.T + 1;
+    if (player.count !== count || player.index !== store.t) {
+      player.setCount(count);
+      player.go(store.t);
     }
+    draw();
   }
-  new IntersectionObserver((entries) => {
-    if (!entries.at(-1).isIntersecting) return;
-    if (shown === null) ask();
-    draw();
-  }).observe(root);
-  subscribe((changes) => {
-    if (changes.has("schedule")) player.setCount(store.schedule.T + 1);
-    if (store.schedule && (player.index !== store.t || changes.has("schedule"))) player.go(store.t);
-    draw();
+  const open = shown(root, () => {
+    if (seen === null) ask();
+    follow();
   });
-  if (store.schedule) {
-    player.setCount(store.schedule.T + 1);
-    player.go(store.t);
-  }
+  subscribe(follow);
   watch("value", sync);
   sync();
 }
