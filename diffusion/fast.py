@@ -1,11 +1,11 @@
 """The same network, prepared for sampling on a processor: in bfloat16 beforehand, and without PyTorch's slow paths.
 
-Under autocast about half of the time goes into convolutions, which leave little to gain, and nearly all of the rest
-into ``group_norm``, whose kernel for bfloat16 in channels-last order is many times slower than sums and products in
-float32. Here the norm is made of those, the weights are in bfloat16 beforehand, one product gives what noise level and
-class add in all blocks, and features are enlarged by convolutions of the small ones. The convolutions at the entrance
-and the exit, which see x_t and make the prediction, stay in float32: they cost little, and much of the rounding error
-would come from there. ``python -m benchmarks.sampling`` measures all of it.
+Convolutions in bfloat16 take half of their time in float32, and then two thirds of the whole: what is left to gain is
+the rest. Under autocast weights are copied at every call, and PyTorch's ``group_norm`` is slow in the order in which
+convolutions are fast (channels last). Here weights are in bfloat16 beforehand, norms are sums and products in float32,
+one product gives what noise level and class add in all blocks, and features are enlarged by convolutions of the small
+ones. The convolutions at the entrance and the exit, which see x_t and make the prediction, stay in float32: they cost
+little, and much of the rounding error would come from there. ``python -m benchmarks.sampling`` measures all of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion.unet import Attention, Level, ResidualBlock, UNet
+from diffusion.unet import Attention, Level, ResidualBlock, UNet, attend
 
 DTYPE = torch.bfloat16
 
@@ -138,7 +138,7 @@ class _Attention:
         b, c, h, w = x.shape
         qkv = self.qkv(self.norm(x, silu=False).to(DTYPE))
         q, k, v = qkv.reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = attend(q, k, v)
         mixed = mixed.transpose(1, 2).reshape(b, h, w, c).permute(0, 3, 1, 2)  # channels last again
         return self.out(mixed).add_(x)
 
