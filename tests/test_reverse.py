@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -217,7 +218,7 @@ def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> Non
     held = {"images": 190, "accuracy": 0.72, "nearest_median": 30.0}
     likelihood = {"bits_per_dim": 3.21, "standard_error": 0.02, "images": 190, "L_T": 0.0001, "L_mid": 3.0, "L_0": 0.21}
     text = quality(likelihood | {"command": "python -m diffusion evaluate", "runs": [run], "held_out": held})
-    for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 | 0.50 | 20.0 | 1.5% |", "evaluate"):
+    for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 (0.50) | 20.0 | 1.5% |", "evaluate"):
         assert part in text
     assert quality({}) == ""
 
@@ -246,6 +247,14 @@ def test_link_sets_the_controls_and_what_cannot_be_in_it_is_left_out() -> None:
         "v": "nan",
     }
     assert sampling.controls_from_link(wrong | {"v": "nan", "eta": "much"}) == usual
+
+
+@pytest.mark.skipif(find_source("digits").precision == "float32", reason="this processor has no bfloat16")
+def test_page_says_what_lower_precision_changes() -> None:
+    found = re.search(r"differ by ([0-9.]+) of 255 .* at most ([0-9]+)\.", reverse_tab.rounding_of("digits"))
+    assert found is not None
+    assert 0 < float(found[1]) < 3 and 0 < int(found[2]) < 100
+    assert reverse_tab.rounding_of("exact-digits") == ""
 
 
 # What if

@@ -7,6 +7,13 @@ from typing import Any
 from diffusion.checkpoint import Model
 from diffusion.sampler import SAMPLERS, SPACINGS, title_of
 
+COLUMNS = (
+    "Right class: how often a classifier finds the class that was asked for. Fréchet: the distance of its features to "
+    "those of training images, less is better (and that of as many real images). Nearest: the median distance to the "
+    "most similar training image, in grey levels; too near: samples that are nearer than 99 % of real images, which "
+    "would be copies."
+)
+
 
 def describe_model(model: Model) -> str:
     """The network in a line of Markdown."""
@@ -46,20 +53,19 @@ def quality(figures: dict[str, Any]) -> str:
         f"L_1 to L_(T-1) {figures['L_mid']:.3f} and L_0 {figures['L_0']:.3f}."
     )
     if "runs" in figures:
-        head = ["sampler", "steps", "images", "right class", "Fréchet distance", "that of real images",
-                "to the nearest in training, grey levels", "nearer than 99 % of real images"]  # fmt: skip
         held = figures["held_out"]
+        head = ["sampler", "steps", "images", "right class", "Fréchet (real)", "nearest", "too near"]
         rows = [
-            [_way(run),
-             run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
-             f"{run['frechet']:.2f}", f"{run['frechet_held_out']:.2f}", f"{run['nearest_median']:.1f}",
+            [_way(run), run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
+             f"{run['frechet']:.2f} ({run['frechet_held_out']:.2f})", f"{run['nearest_median']:.1f}",
              f"{run['copied']:.1%}"]
             for run in figures["runs"]
         ]  # fmt: skip
-        rows.append(["held-out images", "", f"{held['images']:,}", f"{held['accuracy']:.1%}", "", "",
+        rows.append(["real images", "", f"{held['images']:,}", f"{held['accuracy']:.1%}", "",
                      f"{held['nearest_median']:.1f}", "1.0%"])  # fmt: skip
-        lines = [head, ["---"] * len(head), *rows]
-        text += "\n\n" + "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+        lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+        table = "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+        text += f"\n\n{table}\n\n{COLUMNS}"
     return f"{text}\n\nMeasured with `{figures['command']}`."
 
 

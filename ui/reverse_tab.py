@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from gradio.utils import get_upload_folder
 
 from diffusion import recipe as recipes
 from diffusion.device import best_device
-from diffusion.images import ImageError
+from diffusion.images import ImageError, difference
+from diffusion.recipe import denoiser_of
 from diffusion.review import compare
 from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, SamplingError
 from ui.card import about, describe_model
@@ -36,6 +37,7 @@ EXACT_CARD = (
     "softmax of −|x_t − √ᾱ_t x_i|² / (2 (1 − ᾱ_t)). A network that had learned its training images perfectly would say "
     "the same. That real networks make new images is because they cannot."
 )
+ROUNDING_IMAGES, ROUNDING_STEPS = 8, 20
 OPTIONS = ("v", "eta")  # of the samplers, in the order of the page
 
 
@@ -142,6 +144,26 @@ def choose_network(name: str) -> tuple[Any, ...]:
     )
 
 
+@cache
+def rounding_of(name: str) -> str:
+    """What computing in bfloat16 changes in a network's images, measured here, in a sentence; nothing if it is not."""
+    if name.startswith(EXACT) or find_source(name).precision == "float32":
+        return ""
+    source = find_source(name)
+    controls = Controls(network=name, count=ROUNDING_IMAGES, sampler="dpmpp", steps=ROUNDING_STEPS)
+    recipe = read_recipe(source, default_settings(), controls)
+    drawn = []
+    for here in (recipe, replace(recipe, precision="float32")):
+        denoiser, shape = denoiser_of(here, recipes.load_model_of(here, source.device))
+        drawn.append(recipes.draw(here, denoiser, shape, source.device))
+    off = difference(*drawn)
+    return (
+        f"Computed in bfloat16, which is faster here. Against float32, {ROUNDING_IMAGES} images of {ROUNDING_STEPS} "
+        f"steps of DPM-Solver++(2M) differ by {off.rms:.1f} of 255 grey levels (RMS), a single pixel by at most "
+        f"{off.largest}."
+    )
+
+
 def explained(label: str, choices: Mapping[Any, About], value: str) -> gr.Dropdown:
     """A list to choose from, with words about the choice below it."""
     chooser = gr.Dropdown([(about.title, name) for name, about in choices.items()], value=value, label=label)
@@ -211,10 +233,13 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 wide=trajectory_figure(), narrow=trajectory_figure(across=1),
             )  # fmt: skip
             line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
-            with gr.Accordion("About this network", open=False, elem_id="lab-card"):
+            with gr.Accordion("About this network", open=False, elem_id="lab-card") as opened:
                 card = gr.Markdown(about(model), elem_classes="lab-card")
+                rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
 
     controls = [control[field.name] for field in fields(Controls)]
+    opened.expand(rounding_of, network, rounding, **AT_NETWORK, **QUIET)
+    network.change(lambda: "", None, rounding, **QUIET)
     # What the visitor chooses, not what a link has chosen: that comes with its class.
     network.input(
         choose_network, network, [control["label"], control["guidance"], own, line, card],
