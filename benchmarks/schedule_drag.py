@@ -208,7 +208,8 @@ def main() -> None:
     # To and fro about the usual value, by one to eight positions at a time.
     walk = np.cumsum(rng.integers(1, 9, args.moves)) % 240
     moves = [int(v) for v in 500 + np.abs(walk - 120)]
-    drags = [[int(v) for v in np.linspace(*rng.integers(480, 640, 2), 60)] for _ in range(args.drags)]
+    starts = rng.integers(480, 520, args.drags)
+    drags = [[int(start) + 2 * i for i in range(60)][:: (-1) ** k] for k, start in enumerate(starts)]  # up, down ...
     result = {}
     with chromium() as browser:
         address = f"#tab=Schedule&t={T_SHOWN}&picture={PICTURE.stem}"

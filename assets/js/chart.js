@@ -3,7 +3,7 @@
 
 import { el, setT, shown, stepAtSnr, store, subscribe } from "./store.js";
 
-const AHEAD = 1.6; // how far beyond T the axis goes when T is dragged past its end
+const SPARE = 0.5; // of its length that an axis gets where a drag goes beyond its end
 const SETTLE = 180; // ms without news after which lines that were only moved are drawn by Plotly again
 
 /** What curves can be drawn over: a title, where step t lies, and which step lies there. */
@@ -70,6 +70,15 @@ function coarse(kind, values) {
   return [0, size * [1.05, 1.5, 2.1, 3.1, 5.2, 7.6, 10.5].find((step) => high <= step * size * 0.98)];
 }
 
+/** A range in place of one that was: the same as long as it is fit, so that an axis stands still for most of a drag. */
+function steady(wanted, was) {
+  const [low, high] = wanted.toSorted((a, b) => a - b), [from, to] = was.toSorted((a, b) => a - b);
+  if (low >= from && high <= to) return 2 * (high - low) >= to - from ? was : wanted;
+  const spare = SPARE * (high - low);
+  const range = [low < from ? low - spare : low, high > to ? high + spare : high];
+  return wanted[0] > wanted[1] ? range.reverse() : range;
+}
+
 const same = (a, b) => a.length === b.length && a.every((v, i) => v === b[i]);
 
 /**
@@ -117,15 +126,8 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     return [...now, ...pinned];
   }
 
-  /** 0 to T. While it moves, some room ahead: the axis then stands still for most of a drag. */
-  function overSteps(T, key, moving) {
-    if (!moving) return [0, T];
-    const [, end] = drawn.ranges[key];
-    return T <= end && T > end / 2 ? [0, end] : [0, T > end ? AHEAD * T : T];
-  }
-
   /** The ranges that the axes should have, if they are ours to set: {axis: [from, to]}. */
-  function ranges(drawing, moving = false) {
+  function ranges(drawing) {
     const wanted = {};
     const short = (key) => key.replace("axis", "");
     for (const { axis: key, range } of panels) {
@@ -133,7 +135,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
       wanted[key] = coarse(range, inside.flatMap((trace) => trace.y));
       const across = key.replace("y", "x"), values = inside.flatMap((trace) => trace.x);
       if (store.axis === "log_snr") wanted[across] = coarse("fives", values).reverse();
-      else wanted[across] = store.axis === "u" ? [0, 1] : overSteps(values.reduce((a, b) => Math.max(a, b), 1), across, moving);
+      else wanted[across] = [0, store.axis === "u" ? 1 : values.reduce((a, b) => Math.max(a, b), 1)];
     }
     return wanted;
   }
@@ -184,7 +186,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     if (!made || !panels.length || !open() || pending) return false;
     const moved = traces();
     if (lines(moved) !== drawn.lines) return false;
-    const wanted = ranges(moved, true);
+    const wanted = Object.fromEntries(Object.entries(ranges(moved)).map(([key, range]) => [key, steady(range, drawn.ranges[key])]));
     const left = Object.keys(wanted).filter((key) => !same(wanted[key], drawn.ranges[key]));
     if (left.some((key) => !same(plot._fullLayout[key].range, drawn.ranges[key]))) return false; // zoomed by hand
     if (left.length) {
