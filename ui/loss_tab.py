@@ -25,7 +25,7 @@ from diffusion.reference import measure_references
 from diffusion.schedule import EXPONENTS, Array, Schedule, Variance
 from diffusion.weights import WEIGHTINGS
 from ui.figures import loss_figure, rate_figure
-from ui.models import DEFAULT, StopFlag, shared_model, stop
+from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
 from ui.seen import face, faces, look, look_at
 from ui.sidebar import CHART_POINTS, plain, read_schedule
 from ui.subjects import About, about_bundled, bundled_subject, measurable, own_subject
@@ -246,6 +246,7 @@ def loss_tab(shown: gr.State) -> None:
                 noises = gr.Slider(1, 8, 1, step=1, label="draws of ε for each image", buttons=[])
                 levels = gr.Slider(10, 100, 40, step=1, label="noise levels", buttons=[])
                 seed = gr.Number(0, label="seed", precision=0)
+            waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-measure-waiting")
     message = gr.Markdown(elem_classes="lab-message", elem_id="lab-loss-message")
     seen = View(
         "seen",
@@ -272,8 +273,10 @@ def loss_tab(shown: gr.State) -> None:
         measure,
         [network, source, shown, count, noises, levels, seed, flag],
         [view, message, start, halt],
-        concurrency_id="network",
-        **quiet,
+        show_progress="minimal",
+        show_progress_on=waiting,
+        api_visibility="private",
+        **AT_NETWORK,
     )
     halt.click(stop, flag, None, queue=False, **quiet)
     network.change(show_measured, network, view, **quiet)

@@ -7,12 +7,11 @@ from functools import cache
 
 import numpy as np
 import torch
-from PIL import ImageOps
 
 from diffusion.checkpoint import Model
 from diffusion.data import ImageSet
 from diffusion.folders import BUNDLED, load_data
-from diffusion.images import open_image
+from diffusion.images import picture_for, to_bytes
 from diffusion.reference import other_images
 from ui.models import choices, shared_model
 
@@ -93,10 +92,8 @@ def own_subject(path: str, model: Model) -> Subject:
     Raises:
         ImageError: a picture that cannot be used.
     """
-    channels, size, _ = model.image_shape
-    picture = ImageOps.fit(open_image(path).convert("L" if channels == 1 else "RGB"), (size, size))
-    pixels = np.asarray(picture).reshape(1, size, size, channels)
-    image = ImageSet(torch.from_numpy(pixels.copy()).movedim(-1, 1), torch.tensor([len(model.card.classes)]))
+    pixels = torch.from_numpy(to_bytes(picture_for(path, model.image_shape))).movedim(-1, 0)
+    image = ImageSet(pixels[None], torch.tensor([len(model.card.classes)]))
     nothing = replace(image, images=image.images[:0], labels=image.labels[:0])
     others = other_images(model.card.name, nothing)
     return Subject(image, others, False, About("your picture", 1, len(others), None))

@@ -236,7 +236,7 @@ export function mount(element, { props, watch, server }) {
       const { guess } = store.sight.at(columns.snr_db[thumb.t] * (Math.LN10 / 10));
       store.sight.paint(thumb.canvas, guess);
       const bits = at(`rate_${chosen.variance}`, thumb.t);
-      thumb.label.textContent = `${bits < 0.01 ? "< 0.01" : digits(bits, 2)} bits`;
+      thumb.label.textContent = `${bits < 0.0005 ? "0" : digits(bits, 2)} bits`;
       thumb.node.setAttribute("aria-label", `t ${thumb.t}, after ${digits(bits, 2)} bits per dimension`);
     });
     const here = thumbs.reduce((best, thumb) => (Math.abs(thumb.t - store.t) < Math.abs(best.t - store.t) ? thumb : best));
