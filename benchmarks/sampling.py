@@ -103,21 +103,21 @@ def pages(recipe: Recipe, repeats: int) -> dict[str, float]:
         ui.sampling.PREVIEW_SECONDS = every
 
 
-def calls(plain: Model, prepared: Model, count: int, repeats: int, also: list[str]) -> dict[str, float]:
+def calls(name: str, plain: Model, prepared: Model, count: int, repeats: int, also: list[str]) -> dict[str, float]:
     """One call of the network in each of the ways that were tried."""
     network, device = plain.denoiser.network, plain.device
     x = first_noise(range(count), plain.image_shape).to(device)
     labels = plain.card.labels(count).to(device)
     log_snr = torch.zeros(count, device=device)
-    contiguous = load_model(plain.card.name, device).denoiser.network.to(memory_format=torch.contiguous_format)
+    channels_last = load_model(name, device).denoiser.network.to(memory_format=torch.channels_last)
 
     def autocast() -> None:
         with torch.autocast(device.type, torch.bfloat16):
             network(x, log_snr, labels)
 
     ways: dict[str, Callable[[], Any]] = {
-        "float32": lambda: contiguous(x, log_snr, labels),
-        "float32 channels last": lambda: network(x, log_snr, labels),
+        "float32": lambda: network(x, log_snr, labels),
+        "float32 channels last": lambda: channels_last(x, log_snr, labels),
         "bfloat16 autocast": autocast,
         "as the page runs it": lambda: prepared.denoiser(x, 0.5, labels),
     }
@@ -132,7 +132,7 @@ def calls(plain: Model, prepared: Model, count: int, repeats: int, also: list[st
 
         core = openvino.Core()
         sizes = [list(x.shape), [count], [count]]
-        converted = openvino.convert_model(contiguous, example_input=(x, log_snr, labels), input=sizes)
+        converted = openvino.convert_model(network, example_input=(x, log_snr, labels), input=sizes)
         there = core.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"}).create_infer_request()
         arrays = [x.numpy(), log_snr.numpy(), labels.numpy()]
         ways["bfloat16 OpenVINO"] = lambda: there.infer(arrays)
@@ -158,24 +158,24 @@ def main(arguments: list[str] | None = None) -> None:
         schedule, timesteps(schedule, args.steps), range(args.count), args.model, precision=source.precision,
         labels=labels, sampler="ddim",
     )  # fmt: skip
-    plain_network = load_model(args.model, device)
-    plain_network.denoiser.network.to(memory_format=torch.contiguous_format)  # as a user has it
+    users = load_model(args.model, device)
+    users.denoiser.network.to(memory_format=torch.contiguous_format)
 
-    expected = to_bytes(theirs(plain_network, recipe))
+    expected = to_bytes(theirs(users, recipe))
     exact, fast = to_bytes(ours(plain, recipe)), to_bytes(ours(prepared, recipe))
     usual = Model(NetworkDenoiser(plain.denoiser.network, torch.bfloat16), plain.card, device)
     autocast = to_bytes(ours(usual, recipe))
     times = medians(
-        args.repeats, theirs=lambda: theirs(plain_network, recipe), ours=lambda: ours(prepared, recipe),
+        args.repeats, theirs=lambda: theirs(users, recipe), ours=lambda: ours(prepared, recipe),
         ours_float32=lambda: ours(plain, recipe),
     )  # fmt: skip
     loop, page = loop_alone(recipe, plain.image_shape, args.repeats), pages(recipe, args.repeats)
+    ways = calls(args.model, plain, prepared, args.count, 4 * args.repeats, args.also)
     result = {
         "model": args.model, "sha256": plain.card.sha256, "images": args.count, "steps": args.steps,
         "device": describe_device(device), "precision": source.precision,
         "ms_a_step": {name: round(value / args.steps, 2) for name, value in times.items()},
-        "ms_a_call": {name: round(value, 2)
-                      for name, value in calls(plain, prepared, args.count, 4 * args.repeats, args.also).items()},
+        "ms_a_call": {name: round(value, 2) for name, value in ways.items()},
         "ratio_to_diffusers": round(times["theirs"] / times["ours"], 3),
         "ratio_to_diffusers_float32": round(times["theirs"] / times["ours_float32"], 3),
         "loop_overhead": round(loop / (times["ours"] - loop), 4),

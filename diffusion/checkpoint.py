@@ -212,7 +212,9 @@ def load_model(
     network = UNet(card.network)
     read_weights(path, card.sha256, network)
     device = torch.device(device)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # What GPUs are fast in; in float32, processors are slower at it.
+    order = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    network = network.to(device, memory_format=order)  # type: ignore[call-overload]
     network.eval().requires_grad_(False)
     if compiled:
         network = cast(UNet, torch.compile(network, mode="reduce-overhead"))  # a UNet in all but its class
