@@ -28,8 +28,8 @@ DRAWINGS = [
     f"{sampler}:{steps}:{count}"
     for steps, count in ((10, 1000), (20, 1000), (50, 1000), (100, 1000), (1000, 200))
     for sampler in (
-        "ddim", "ddpm", *(("dpmpp", "dpmpp:eta=1", "unipc") if steps <= 50 else ()),
-        *(("dpmpp:spacing=log_snr", "dpmpp:eta=1:spacing=log_snr", "unipc:spacing=log_snr") if steps <= 20 else ()),
+        "ddim", "ddpm", *(("dpmpp",) if steps <= 50 else ()),
+        *(("dpmpp:eta=1", "dpmpp:spacing=log_snr", "dpmpp:eta=1:spacing=log_snr", "unipc") if steps <= 20 else ()),
     )
 ]  # fmt: skip
 

@@ -19,10 +19,8 @@ from torch import Tensor
 from diffusion import process
 from diffusion.denoiser import Denoiser
 from diffusion.likelihood import decoder_nll
-from diffusion.schedule import Array, Schedule, Variance
+from diffusion.schedule import LOG_SNR_END, Array, Schedule, Variance
 
-# Beyond, an image is all signal or all noise.
-LOG_SNR_END = 12.0
 SMALLEST = 1e-12  # of an error, so that it has a logarithm
 # L_0 is wanted for any schedule and variance, so it is computed at every level from here on as if that were t = 1, for
 # several sigma^2 / (1 - alpha_bar): 1 is sigma^2 = beta, and about 1/2 beta~_2. Chebyshev's points in its logarithm.

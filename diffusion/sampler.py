@@ -24,12 +24,10 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import Denoiser
-from diffusion.schedule import Parameter, Schedule
+from diffusion.schedule import LOG_SNR_END, Parameter, Schedule
 
 Spacing = Literal["trailing", "linspace", "leading", "quadratic", "log_snr"]
 Clip = Literal["static", "dynamic", "none"]
-# Beyond these an image is all signal or all noise, and a step spent there is lost.
-VISIBLE_LOG_SNR = 12.0
 # How many steps back the samplers look.
 PAST = 2
 # "a certain percentile absolute pixel value": the one that diffusers takes too.
@@ -125,7 +123,8 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", sta
             steps = _apart(T * (np.arange(1, count + 1) / count) ** 2, T)
         case "log_snr":
             log_snr = schedule.log_snr[1 : T + 1]
-            first, last = np.clip(log_snr[[0, -1]], -VISIBLE_LOG_SNR, VISIBLE_LOG_SNR)
+            # A step beyond these would be lost.
+            first, last = np.clip(log_snr[[0, -1]], -LOG_SNR_END, LOG_SNR_END)
             # np.interp wants rising levels, which run from T down to 1.
             steps = np.interp(np.linspace(first, last, count), log_snr[::-1], np.arange(T, 0, -1))
             steps = _apart(np.concatenate((steps[:-1], [T])), T)

@@ -38,6 +38,7 @@ ALPHA_BAR_MIN = 1e-60
 BETA_CAP = 0.999
 # "Zero" terminal SNR: exactly zero would put an infinity into whatever divides by it. The smallest float16, -72 dB.
 ALPHA_BAR_ZERO = 2.0**-24
+LOG_SNR_END = 12.0  # beyond, an image is all signal or all noise
 POINTS_MIN, POINTS_MAX = 2, 16
 POINT_LOG_SNR = 20.0  # a drawn curve runs within -20 ... 20
 
