@@ -62,13 +62,13 @@ export function mount(element, { props, watch, server }) {
   const sources = el("details", { class: "lab-details" }, el("summary", {}, "The weights, and where they are from"),
     ...Object.values(weightings).map(({ title, formula, source }) =>
       el("p", { class: "lab-weight" }, el("b", {}, ...worded(title)), " ", tex(el("span", {}), formula), " ", el("span", { class: "lab-note" }, source))));
+  const figures = ["png", "svg"].map((format) =>
+    button(format.toUpperCase(), "save what is drawn", () => (chosen.part === "rate" ? rateView : view).save(format), `loss-${format}`));
   const root = el("section", { class: "lab-loss", "data-state": "loading" },
     el("div", { class: "lab-statusline" }, status, progress),
     el("div", { class: "lab-bar" }, part, variance, unit), curves, bill, rates, steps.node, sources,
     el("div", { class: "lab-bar" },
-      el("span", { class: "lab-choice-label" }, "figure"),
-      button("PNG", "what is drawn, as a picture", () => (chosen.part === "rate" ? rateView : view).save("png"), "loss-png"),
-      button("SVG", "what is drawn, as a drawing", () => (chosen.part === "rate" ? rateView : view).save("svg"), "loss-svg"),
+      el("span", { class: "lab-choice-label" }, "figure"), ...figures,
       el("span", { class: "lab-choice-label" }, "numbers"),
       button("CSV", "errors, weights, terms, shares, rate and distortion at every step", save, "loss-csv")));
   element.replaceChildren(root);
@@ -146,6 +146,7 @@ export function mount(element, { props, watch, server }) {
     for (const [node, name] of [[curves, "curves"], [bill, "ledger"], [rates, "rate"]]) node.hidden = chosen.part !== name;
     root.dataset.variance = chosen.variance;
     root.dataset.show = chosen.show;
+    for (const node of figures) node.disabled = chosen.part === "ledger"; // no figure, but bars and a table
     unit.hidden = chosen.part !== "curves" || chosen.show !== "term";
     if (chosen.part === "curves") drawCurves();
     else if (chosen.part === "ledger") drawLedger(bill, weighed, props.published, props.value, store.schedule);
@@ -205,6 +206,7 @@ export function mount(element, { props, watch, server }) {
   /** What to see in the curves, at this t. */
   function said() {
     const { about, count, others, held_out: held, references } = props.value, t = Math.max(1, store.t);
+    if (chosen.show !== "error" && !chosen.losses.size) return "Choose a loss above.";
     if (chosen.show === "share") {
       const halves = Object.keys(weightings).filter((name) => chosen.losses.has(name)).map((name) => {
         const y = weighed.columns[`share_${name}`], i = y.findIndex((v) => v >= 0.5);

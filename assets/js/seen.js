@@ -143,7 +143,10 @@ export function mount(element, { props, watch, server }) {
     const value = props.value, mine = index;
     buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === mine)));
     if (!value.own && !open()) return; // asked for when the tab is opened
-    if (!value.own) root.dataset.state = "asking";
+    if (!value.own) {
+      root.dataset.state = "asking";
+      error.textContent = "The network looks at this image under every amount of noise …";
+    }
     const payload = value.own ?? (await server.look_at({ network: value.network, index: mine }));
     if (value !== props.value || mine !== index) return;
     seen = subject;
