@@ -138,5 +138,5 @@ def choices() -> list[tuple[str, str]]:
 
 def sources() -> list[tuple[str, str]]:
     """(title, name) of all that samples can be drawn from."""
-    exact = [(f"No network: the bundled {name}, exactly", EXACT + name) for name in BUNDLED]
-    return [*choices(), *exact, ("No network: your own images, exactly", OWN)]
+    exact = [(f"Exact: bundled {name}", EXACT + name) for name in BUNDLED]
+    return [*choices(), *exact, ("Exact: your own images", OWN)]

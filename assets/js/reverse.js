@@ -101,9 +101,12 @@ export function mount(element, { props, watch, server }) {
     }));
   document.addEventListener("keydown", (event) => event.key === "Escape" && visible && only != null && enlarge(null));
 
-  /** The box of a picture keeps its place whether it holds all samples or one. */
+  /** The box of a picture keeps its place whether it holds all samples or one; where no noise is added, that is said. */
   function fit() {
     root.style.setProperty("--aspect", shown().aspect);
+    const none = shown().planes < PLANES.length;
+    figures[3].classList.toggle("is-none", none);
+    figures[3].lastChild.lastChild.textContent = none ? " none here" : ` ${PLANES[3].words}`;
     enlarge(only != null && only < shown().samples ? only : null);
   }
 
@@ -210,9 +213,6 @@ export function mount(element, { props, watch, server }) {
       code.hidden = true;
       for (const button of away.querySelectorAll("button")) button.disabled = false;
       write();
-      const none = frames.planes < PLANES.length;
-      figures[3].classList.toggle("is-none", none);
-      figures[3].lastChild.lastChild.textContent = none ? " none here" : ` ${PLANES[3].words}`;
       const column = (name) => next.frames.map(({ numbers }) => numbers[name]);
       curves.update({ t: next.frames.map(({ t }) => t), ...Object.fromEntries(Object.keys(next.frames[0].numbers).map((name) => [name, column(name)])) });
       player.setCount(frames.count);
