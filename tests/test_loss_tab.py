@@ -58,6 +58,7 @@ def test_errors_are_weighed_by_the_paper_s_formula() -> None:
     spread = loss_weight(SCHEDULE)[t] * curve.spread_on(SCHEDULE)[t] / math.log(2)
     assert columns["spread_beta"][at] == pytest.approx(spread, rel=2e-5)
     assert columns["weight_simple"][at] == 1
+    np.testing.assert_allclose(columns["known_beta"], columns["term_beta"], rtol=1e-6)  # here the same denoiser
     assert np.isnan(columns["term_posterior"][0])  # t = 1 is L_0's
     for variance in EXPONENTS:
         assert columns[f"rate_{variance}"][at] == pytest.approx(rate(curve, SCHEDULE, variance)[t], rel=2e-5)

@@ -35,6 +35,7 @@ THEIRS, OWN = "bundled", "my picture"
 YIELD_SECONDS = 0.2
 MAX_SEED = 2**31 - 1
 FLOOR, CEILING = 2e-6, 30.0  # of errors in the chart: a perfect memory has none, or any
+LEAST_TERM = 1e-8  # bits/dim, in the chart
 SHOWN_SMALL = 24  # steps near t = 0 that are all drawn: weights change fast there
 
 
@@ -86,6 +87,9 @@ def weigh(asked: dict[str, Any]) -> dict[str, Any]:
             f"rate_{variance}": rate(curve, schedule, variance),
             f"extra_{variance}": kl_extra(schedule, variance),
         }
+        if "known" in references:
+            least = loss_terms(references["known"], schedule, variance).term
+            columns[f"known_{variance}"] = np.where(least < LEAST_TERM, np.nan, least)
     at = _drawn_steps(schedule.T, schedule.log_snr)
     # The measured levels lie between the steps of this schedule: each where its log-SNR falls.
     places = np.interp(-curve.log_snr, -schedule.log_snr[1:], steps[1:], left=np.nan, right=np.nan)

@@ -161,18 +161,21 @@ export function mount(element, { props, watch, server }) {
     scale.hidden = chosen.show === "share";
     const log = chosen.scale === "log" && chosen.show !== "share";
     const factor = terms && chosen.unit === "nats" ? dimensions * Math.LN2 : 1;
+    // What the exact denoiser pays, beside the loss with the variance that is chosen.
+    const least = terms && chosen.losses.has(chosen.variance) ? `known_${chosen.variance}` : "none";
     const places = measured[store.axis];
     const drawn = {
       ...columns, measured_x: places, measured: measured.error.map((v, i) => (places[i] == null ? null : v)), // beyond T
       measured_spread: measured.spread,
     };
+    if (least in columns) drawn[least] = columns[least].map((v) => (v == null ? null : v * factor));
     for (const trace of data) {
       const { meta } = trace, name = meta.loss;
       meta.own ??= meta.y;
-      const visible = name ? !error && chosen.losses.has(name) : error && meta.own in drawn;
+      const visible = name ? !error && chosen.losses.has(name) : error ? meta.own in drawn : meta.own === "known" && least in columns;
       trace.visible = visible;
       if (trace.mode !== "markers" && trace.line.width) trace.mode = store.schedule.T > 40 ? "lines" : "lines+markers"; // a line needs two points
-      meta.y = visible ? (name ? `drawn_${name}` : meta.own) : "";
+      meta.y = visible ? (name ? `drawn_${name}` : error ? meta.own : least) : "";
       if (!name || !visible) continue;
       trace.name = weightings[name].title.replace(/_(\w+)/, "<sub>$1</sub>");
       // Only the bound's terms have a unit.
@@ -216,7 +219,7 @@ export function mount(element, { props, watch, server }) {
     }
     if (chosen.show === "weight") return "A loss is its weight times the error. On a log scale, parallel curves are the same loss.";
     if (chosen.show === "term") {
-      return "Weight times error. The three KL divergences are in bits/dim, t = 2 … T; the other losses have no unit, and only their shape can be compared. The band is one standard error.";
+      return "Weight times error. The three KL divergences are in bits/dim, t = 2 … T; the other losses have no unit, and only their shape can be compared. The band is one standard error. Grey is the exact denoiser of all images, with the variance that is chosen: the gap to it is what the network pays for having no list of them.";
     }
     const network = at("error", t), known = at("known", t), other = at("others", t);
     const text = `At t = ${t} the squared error is ${digits(network)} on ${about} (bars: one standard error).`;
