@@ -61,7 +61,7 @@ class NetworkDenoiser:
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         if isinstance(alpha_bar, float):
-            level = math.log(max(alpha_bar, 1e-30)) - math.log1p(-alpha_bar)
+            level = math.log(max(alpha_bar, 1e-30)) - math.log(max(1 - alpha_bar, 1e-30))
             # Filled where it is used: a copy to a GPU would wait for all that it still has to do.
             log_snr = torch.full(x_t.shape[:1], min(max(level, LOG_SNR_MIN), LOG_SNR_MAX), device=x_t.device)
         else:
@@ -71,7 +71,9 @@ class NetworkDenoiser:
         else:
             plain = self.precision == torch.float32
             with nullcontext() if plain else torch.autocast(x_t.device.type, self.precision):
-                out = self.network(x_t, log_snr, label).float()
+                out = self.network(x_t, log_snr, label)
+            # A copy in any case: a network compiled into CUDA graphs writes into the same memory at its next call.
+            out = out.to(torch.float32, copy=True)
         match self.network.config.prediction:
             case "eps":
                 return out

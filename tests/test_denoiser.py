@@ -249,3 +249,20 @@ def test_bfloat16_computes_the_same_to_its_own_precision() -> None:
     exact, rounded = unet()(x_t, 0.5), dataclasses.replace(unet(), precision=torch.bfloat16)(x_t, 0.5)
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).abs().max() < 0.03 * exact.abs().max()
+
+
+@pytest.mark.parametrize("alpha_bar", [0.0, 1e-9, 0.3, 1 - 1e-9, 1.0])
+def test_a_level_asks_the_same_as_a_number_and_as_a_tensor(alpha_bar: float) -> None:
+    asked: list[Tensor] = []
+
+    class Listening(UNet):
+        def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+            asked.append(log_snr)
+            return x_t
+
+    denoiser = NetworkDenoiser(Listening(UNetConfig(8, 1, 0, widths=(12,), attention=(), prediction="eps")))
+    x = torch.zeros(2, 1, 8, 8)
+    denoiser(x, alpha_bar)
+    denoiser(x, torch.full((2,), alpha_bar, dtype=torch.float64))
+    torch.testing.assert_close(asked[0], asked[1])
+    assert asked[0].dtype == torch.float32 and asked[0].shape == (2,)
