@@ -46,6 +46,7 @@ bench: dev
 	$(PY) -m benchmarks.scrub
 	$(PY) -m benchmarks.schedule_drag
 	$(PY) -m benchmarks.loss
+	$(PY) -m benchmarks.crowd
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -351,6 +351,17 @@ def test_list_of_numbers_that_is_none_is_refused(text: str) -> None:
         whatif.read_numbers(text, "steps")
 
 
+def test_list_of_numbers_has_no_more_rows_than_can_be_seen() -> None:
+    assert whatif.read_numbers("5; 10,20,", "steps") == [5, 10, 20]
+    with pytest.raises(SamplingError, match="at most 8"):
+        whatif.read_numbers("1,2,3,4,5,6,7,8,9", "steps")
+
+
+def test_question_about_a_run_waits_until_there_is_one() -> None:
+    *_, (_, message, _, _) = whatif_tab.ask_branches({"t": 0, "sample": 0}, StopFlag(), None, whatif_tab.FIVE)
+    assert message == "Wait until the first run is there."
+
+
 def test_question_that_cannot_be_answered_keeps_the_last_answer() -> None:
     values = vars(CONTROLS).values()
     asked = whatif_tab.ask_comparison(sidebar.default_settings(), StopFlag(), [], "5", *values)

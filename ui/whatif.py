@@ -31,6 +31,7 @@ from ui.sampling import ALL_CLASSES, Controls, labels_of, noisy, options_of, rea
 PREVIEW_SECONDS = 0.2
 ACROSS = 8  # samples in a row
 SHOWN_CLASSES = 4
+MOST_NUMBERS = 8
 MOMENTS = 5  # from which a sample branches, if none is chosen
 JUMP = 5  # steps that inpainting goes back at a time
 
@@ -222,7 +223,7 @@ def one_class(source: Source, controls: Controls) -> list[int] | None:
 
 
 def read_numbers(text: str, what: str) -> list[int]:
-    """Whole numbers with commas between them.
+    """At most eight whole numbers with commas between them.
 
     Raises:
         SamplingError: anything else.
@@ -230,4 +231,6 @@ def read_numbers(text: str, what: str) -> list[int]:
     parts = [part.strip() for part in str(text).replace(";", ",").split(",") if part.strip()]
     if not parts or not all(part.isdecimal() for part in parts):
         raise SamplingError(what, f"Write the {what} as whole numbers with commas between them, as in 10, 20, 50.")
+    if len(parts) > MOST_NUMBERS:
+        raise SamplingError(what, f"{len(parts)} {what} are too many rows; write at most {MOST_NUMBERS}.")
     return [int(part) for part in dict.fromkeys(parts)]

@@ -81,10 +81,12 @@ def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Control
     return source, controls, read_recipe(source, settings, controls)
 
 
-def ask_branches(shown: dict[str, Any], flag: StopFlag, last: LastRun, moments: str) -> Iterator[Answer]:
+def ask_branches(shown: dict[str, Any], flag: StopFlag, last: LastRun | None, moments: str) -> Iterator[Answer]:
     """``shown``: {"t": of the frame that is shown, "sample": the enlarged one}."""
 
     def plan() -> Plan:
+        if last is None:
+            raise SamplingError("run", "Wait until the first run is there.")
         source = find_source(last.network, last.own)
         t = int(shown["t"]) if moments == FRAME else None
         return source, branches(source, last.recipe, int(shown["sample"]), t, flag)
