@@ -1,5 +1,6 @@
 // The chain, walked here one step after another with noise of its own in each, and set against the closed form.
 
+import { savers } from "./drawing.js";
 import { histogram } from "./histogram.js";
 import { numberFromLink, putInLink } from "./link.js";
 import { BINS, LEVEL, SPAN } from "./noising.js";
@@ -96,6 +97,7 @@ export function chain(server, player) {
   const canvas = el("canvas", { role: "img", "aria-label": "x_t after t steps of the chain", width: 256, height: 256 });
   const caption = el("figcaption", {});
   const bins = histogram("histogram of the chain's x_t against q(x_t | x_0)", { differences: true });
+  bins.svg.id = "lab-chain-drawing";
   const table = el("tbody", {});
   const status = el("p", { class: "lab-note", role: "status" });
   const root = el("details", { class: "lab-details", id: "lab-chain" },
@@ -106,6 +108,7 @@ export function chain(server, player) {
       button("Walk from x₀", "all steps, one after another", play, "walk"),
       button("One step on", "the next step of the chain", () => player.user(store.t + 1), "step"),
       button("Other noise", "another walk, with other noise in every step", otherNoise, "walk-seed"),
+      el("span", { class: "lab-choice-label" }, "drawing"), ...savers(bins.svg, () => `chain-t${store.t}`),
       status),
     el("div", { class: "lab-row lab-chain-row" },
       el("figure", { class: "lab-figure lab-figure-xt" }, canvas, caption),
@@ -171,8 +174,7 @@ export function chain(server, player) {
     const N = counts.reduce((sum, n) => sum + n, 0);
     const apart = expected.share.map((share, i) => (share * N >= FEW && expected.share_error[i] > 0 ? (found.share[i] - share) / expected.share_error[i] : null));
     const judged = apart.filter((z) => z != null), within = judged.filter((z) => Math.abs(z) <= 2).length;
-    bins.draw(found.share.map((share) => (share * BINS) / (2 * SPAN)));
-    bins.expect(expected.share, apart);
+    bins.compare(found.share, expected.share, apart);
     const row = (name, chain, value, error) => {
       const n = decimals(error);
       return [name, fixed(chain, n), `${fixed(value, n)} ± ${fixed(error, n)}`, error ? fixed((chain - value) / error, 1) : "exactly"];

@@ -3,13 +3,13 @@
 import { BINS, SPAN } from "./noising.js";
 import { el } from "./store.js";
 
-const W = 240, H = 150, TOP = 0.9; // densities above TOP run out of the picture
+const W = 240, H = 150;
+const TOP = 0.9; // densities above it run out of a picture in which N(0, 1) is to be seen
 const REST = 44, WORST = 4; // the strip of differences below, from minus to plus so many standard errors
 
 const x = (v) => ((v + SPAN) / (2 * SPAN)) * W;
-const y = (p) => H * (1 - Math.min(p, TOP) / TOP);
+const y = (p, top = TOP) => H * (1 - Math.min(p, top) / top);
 const r = (z) => REST * (0.5 - Math.max(-WORST, Math.min(WORST, z)) / (2 * WORST));
-const DENSITY = BINS / (2 * SPAN); // of a share of 1 in a bin
 const short = (v) => Math.round(v * 10) / 10;
 
 /** The outline of bins with these heights. */
@@ -20,7 +20,8 @@ function steps(heights) {
 }
 
 /**
- * Bars and a line. differences: whether a strip below has them bin by bin. Returns {svg, draw, expect}.
+ * Bars, and a line to compare them with: N(0, 1), or with ``differences`` what is expected, and a strip below with what
+ * lies between. Returns {svg, draw, compare}: the first for the one, the second for the other.
  */
 export function histogram(label, { differences = false } = {}) {
   const bars = el("path", { class: "bars" }), line = el("path", { class: differences ? "expected" : "normal" });
@@ -35,7 +36,7 @@ export function histogram(label, { differences = false } = {}) {
   const limit = (z) => el("line", { class: "limit", x1: 0, x2: W, y1: r(z), y2: r(z) });
   const svg = el(
     "svg",
-    { viewBox: `-6 -4 ${W + 12} ${base + 24}`, role: "img", "aria-label": label },
+    { viewBox: `-10 -4 ${W + 20} ${base + 24}`, role: "img", "aria-label": label },
     bars, line,
     el("line", { class: "axis", x1: 0, x2: W, y1: H, y2: H }),
     differences
@@ -49,9 +50,11 @@ export function histogram(label, { differences = false } = {}) {
     draw(density) {
       bars.setAttribute("d", `M0 ${H}${steps((i) => y(density[i]))}V${H}Z`);
     },
-    /** The share that is expected in each bin, and by how many standard errors that which is there differs from it. */
-    expect(share, apart) {
-      line.setAttribute("d", `M0 ${H}${steps((i) => y(share[i] * DENSITY))}V${H}`);
+    /** The share in each bin, that which is expected, and by how many standard errors they differ. */
+    compare(share, expected, apart) {
+      const top = 1.1 * Math.max(...share, ...expected);
+      bars.setAttribute("d", `M0 ${H}${steps((i) => y(share[i], top))}V${H}Z`);
+      line.setAttribute("d", `M0 ${H}${steps((i) => y(expected[i], top))}V${H}`);
       rest.setAttribute("d", `M0 ${r(0)}${steps((i) => r(apart[i] ?? 0))}V${r(0)}Z`);
     },
   };

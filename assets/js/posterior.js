@@ -1,5 +1,6 @@
 // The posterior q(x_{t-1} | x_t, x_0) of one pixel: its coefficients, its two variances, and both Gaussians drawn.
 
+import { savers } from "./drawing.js";
 import { fromLink, putInLink } from "./link.js";
 import { LEVEL } from "./noising.js";
 import { digits, el, fixed, shown, store, subscribe } from "./store.js";
@@ -25,7 +26,7 @@ export function posterior(canvases, marked) {
   const spread = tex(el("div", { class: "lab-equation" }),
     "\\tilde\\beta_t=\\dfrac{1-\\ab_{t-1}}{1-\\ab_t}\\,\\beta_t=\\num{ratio}\\cdot\\num{beta}=\\num{bt}");
   const law = tex(el("div", { class: "lab-equation" }), "q(\\xs\\mid\\xt,\\xo)=\\mathcal N(\\tilde\\mu_t,\\ \\tilde\\beta_t)=\\mathcal N\\big(\\num{mean},\\ \\num{bt}\\big)");
-  const svg = el("svg", { viewBox: `0 0 ${W} ${H + 46}`, role: "img" });
+  const svg = el("svg", { id: "lab-posterior-drawing", viewBox: `0 -4 ${W} ${H + 74}`, role: "img" });
   const mark = el("i", { class: "lab-mark", hidden: true });
   marked.append(mark);
   const number = (label) => el("input", { type: "text", inputmode: "numeric", autocomplete: "off", "aria-label": label });
@@ -36,17 +37,17 @@ export function posterior(canvases, marked) {
     el("summary", {}, "The posterior of one pixel"),
     el("p", { class: "lab-note" }, "Where xₜ came from, if x₀ is known: what the network has to learn to do without (Ho et al. 2020, eq. 6 and 7). Click a pixel in one of the pictures above."),
     el("div", { class: "lab-bar lab-pixel" },
-      el("label", {}, "column ", across), el("label", {}, "row ", down), el("label", {}, "channel ", channel), note),
+      el("label", {}, "column ", across), el("label", {}, "row ", down), el("label", {}, "channel ", channel),
+      el("span", { class: "lab-choice-label" }, "drawing"), ...savers(svg, () => `posterior-t${store.t}`), note),
     el("div", { class: "lab-row lab-posterior-row" },
-      el("figure", { class: "lab-figure" }, svg,
-        el("figcaption", { class: "lab-legend" },
-          el("span", {}, el("i", { class: "lab-key key-posterior" }), "variance β̃ₜ"),
-          el("span", {}, el("i", { class: "lab-key key-beta" }), "variance βₜ"),
-          el("span", {}, el("i", { class: "lab-key key-xt" }), "xₜ"),
-          el("span", {}, el("i", { class: "lab-key key-x0" }), "x₀"))),
+      el("figure", { class: "lab-figure" }, svg),
       el("div", {}, law, mean, spread)),
   );
 
+  const legend = [["posterior", "variance β̃ₜ"], ["beta", "variance βₜ"], ["value xt", "xₜ"], ["value x0", "x₀"]].flatMap(([kind, text], i) => {
+    const x = 16 + i * 112 - (i === 3 ? 32 : 0), y = H + 62;
+    return [el("path", { class: kind, d: `M${x} ${y}H${x + 20}` }), el("text", { x: x + 26, y: y + 4 }, text)];
+  });
   let pixel = null; // [column, row, channel]
 
   function choose(x, y, c) {
@@ -85,7 +86,7 @@ export function posterior(canvases, marked) {
     if (!t) {
       note.textContent = "No step leads to t = 0: choose a later t.";
       for (const node of [law, mean, spread]) fill(node, { ct: "–", xt: "–", c0: "–", x0: "–", mean: "–", ratio: "–", beta: "–", bt: "–" });
-      svg.replaceChildren();
+      svg.replaceChildren(...legend);
       return;
     }
     const ct = columns.posterior_xt[t], c0 = columns.posterior_x0[t], beta = columns.beta[t], bt = columns.posterior_variance[t];
@@ -112,13 +113,13 @@ export function posterior(canvases, marked) {
     // A Gaussian is as high as it is narrow; one without width is a line.
     const narrow = bt ? `M0 ${H}L${curve(bt, top)}L${W} ${H}Z` : `M${x(mu)} ${H}V${H - top}`;
     const wide = `M${curve(beta, top * (bt ? Math.sqrt(bt / beta) : 0.6))}`;
+    const anchored = (at, room) => (at < room ? "start" : at > W - room ? "end" : "middle");
     const value = (v, name, kind) => {
       const inside = v >= low && v <= high, at = inside ? x(v) : v < low ? 3 : W - 3;
       const text = `${inside ? "" : v < low ? "← " : ""}${name} = ${fixed(v, 3)}${!inside && v > high ? " →" : ""}`;
-      const anchor = at < 50 ? "start" : at > W - 50 ? "end" : "middle";
       return [
         inside ? el("line", { class: `value ${kind}`, x1: at, x2: at, y1: 0, y2: H }) : null,
-        el("text", { class: kind, x: at, y: kind === "xt" ? H + 30 : H + 43, "text-anchor": anchor }, text),
+        el("text", { class: kind, x: at, y: kind === "xt" ? H + 30 : H + 43, "text-anchor": anchored(at, 50) }, text),
       ];
     };
     svg.setAttribute("aria-label", `the posterior, mean ${fixed(mu, 3)}, standard deviation ${digits(Math.sqrt(bt))}; with variance beta it is ${digits(Math.sqrt(beta))}`);
@@ -127,7 +128,8 @@ export function posterior(canvases, marked) {
       el("path", { class: "beta", d: wide }),
       ...value(x_t, "xₜ", "xt").filter(Boolean), ...value(x_0, "x₀", "x0").filter(Boolean),
       el("line", { class: "axis", x1: 0, x2: W, y1: H, y2: H }),
-      ...ticks(low, high).map((v) => el("text", { x: x(v), y: H + 15, "text-anchor": "middle" }, fixed(v, 6).replace(/\.?0+$/, ""))),
+      ...legend,
+      ...ticks(low, high).map((v) => el("text", { x: x(v), y: H + 15, "text-anchor": anchored(x(v), 16) }, fixed(v, 6).replace(/\.?0+$/, ""))),
     );
   }
 

@@ -772,6 +772,15 @@ def test_figure_is_saved_as_png_and_svg_on_white(page: Page, tmp_path: Path) -> 
     for name in ("linear", "cosine"):
         assert f">{name}<" in drawing
 
+    open_tab(page, "Forward")
+    page.click("#lab-posterior summary")
+    with page.expect_download() as download:
+        page.click("[data-do=lab-posterior-drawing-svg]")
+    download.value.save_as(tmp_path / "posterior.svg")
+    drawing = (tmp_path / "posterior.svg").read_text()
+    assert 'fill="#ffffff"' in drawing and "variance β̃ₜ" in drawing
+    assert 'stroke="rgb(142, 91, 181)"' in drawing  # x_t's colour on a light page
+
 
 @pytest.mark.parametrize(
     ("content", "words"),
