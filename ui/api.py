@@ -23,7 +23,7 @@ def generate(
     network: str = DEFAULT,
     label: str = ALL_CLASSES,
     count: int = 16,
-    sampler: Literal["ddpm", "ddim", "dpmpp"] = "dpmpp",
+    sampler: Literal["ddpm", "ddim", "dpmpp", "unipc"] = "dpmpp",
     steps: int = 20,
     seed: int = 0,
     guidance: float = 1.0,
@@ -41,7 +41,7 @@ def generate(
         network: "digits" or "emoji"; or "exact-digits" or "exact-emoji", which know their images by heart.
         label: a class of the network by name, or "all in turn".
         count: how many images, 1 to 64.
-        sampler: "ddpm", "ddim" or "dpmpp".
+        sampler: "ddpm", "ddim", "dpmpp" or "unipc".
         steps: calls of the network, at most schedule_steps.
         seed: image k uses seed + k.
         guidance: scale of classifier-free guidance; 1 is none.

@@ -159,7 +159,7 @@ export function chain(server, player) {
 
   const check = oneAtATime(async () => {
     if (!walk) return;
-    const { t } = walk, { alpha_bar } = store.schedule.columns, found = count(walk.x);
+    const mine = walk, { t } = mine, { alpha_bar } = store.schedule.columns, found = count(mine.x);
     let expected;
     try {
       expected = await server.expect({ counts, alpha_bar_t: alpha_bar[t], edges: EDGES });
@@ -167,7 +167,7 @@ export function chain(server, player) {
       status.textContent = "The server did not answer; move t to try again.";
       return;
     }
-    show(t, alpha_bar[t], found, expected);
+    if (walk === mine) show(t, alpha_bar[t], found, expected); // else another picture or schedule has come meanwhile
   });
 
   function show(t, alpha_bar_t, found, expected) {
