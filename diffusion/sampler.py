@@ -365,7 +365,7 @@ SAMPLERS: dict[str, Sampler] = {
         r"x_t \leftarrow \mathrm{DDIM}(x_{t'}, D(\hat x_0'', \hat x_0', \hat x_0)),\;"
         r" x_s = \mathrm{DPM{+}{+}(2M)}(x_t, \hat x_0, \hat x_0')",
         "Zhao et al. 2023, arXiv 2302.04867, algorithm 1",
-        "Takes each step again once it sees where it led. Without noise, the best for 10 steps.",
+        "Takes each step again once it sees where it led. For 10 steps that are even in t.",
         UniPC,
         {},
     ),
