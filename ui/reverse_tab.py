@@ -233,12 +233,12 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 wide=trajectory_figure(), narrow=trajectory_figure(across=1),
             )  # fmt: skip
             line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
-            with gr.Accordion("About this network", open=False, elem_id="lab-card") as opened:
+            with gr.Accordion("About this network", open=False, elem_id="lab-card") as unfolded:
                 card = gr.Markdown(about(model), elem_classes="lab-card")
                 rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
 
     controls = [control[field.name] for field in fields(Controls)]
-    opened.expand(rounding_of, network, rounding, **AT_NETWORK, **QUIET)
+    unfolded.expand(rounding_of, network, rounding, **AT_NETWORK, **QUIET)
     network.change(lambda: "", None, rounding, **QUIET)
     # What the visitor chooses, not what a link has chosen: that comes with its class.
     network.input(
@@ -260,7 +260,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
         **AT_NETWORK,
     )
     halt.click(stop, flag, None, queue=False, **QUIET)
-    demo.load(
+    opened = demo.load(
         open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_NETWORK, **QUIET
     )
-    whatif_tabs(sidebar, shown, last, network, controls)
+    whatif_tabs(opened, sidebar, shown, last, network, controls)

@@ -6,10 +6,12 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import gradio as gr
 import torch
+from gradio.events import Dependency
 from torch import Tensor
 
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
@@ -42,7 +44,7 @@ SHOWN_FRAME = """(view, ...rest) => {
 }"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LastRun:
     """The run that is shown: what it was drawn from, by name, and all that decided it."""
 
@@ -215,7 +217,17 @@ def question(
     return Question(flag, message, waiting, start, halt, view, tab), built
 
 
+@cache
+def opening_answer(last: LastRun) -> dict[str, Any]:
+    """The branches of the run that the page opens with; the view shows them only where there is no answer yet."""
+    source = find_source(last.network, last.own)
+    rows = branches(source, last.recipe, 0, None, StopFlag())
+    *_, value = run_rows(source, rows, StopFlag())
+    return value | {"opening": True}
+
+
 def whatif_tabs(
+    opened: Dependency,
     sidebar: View,
     shown: gr.State,
     last: gr.State,
@@ -225,6 +237,7 @@ def whatif_tabs(
     """Build a tab for each question.
 
     Args:
+        opened: after which ``last`` is the run that the page opens with.
         shown: the path of the picture of the Forward tab.
         last: a ``LastRun``.
         controls: in the order of ``Controls``.
@@ -239,6 +252,7 @@ def whatif_tabs(
             "Branch",
             lambda: [gr.Radio([FIVE, FRAME], value=FIVE, label="from")],
         )
+        opened.then(opening_answer, last, branch.view, **AT_NETWORK, **QUIET)
         branch.wire(ask_branches, [branch.view, branch.flag, last, *own], js=SHOWN_FRAME)
         compare, own = question(
             "Compare",

@@ -74,7 +74,7 @@ export function mount(element, { props, watch, server }) {
   function show(i) {
     if (live || !frames) return;
     paint(i);
-    if (!linked()) curves.cursor();
+    curves.cursor();
     fill(formula, Object.fromEntries(Object.entries(value.frames[i].terms).map(([name, v]) => [name, fixed(v, 3)])));
     root.dataset.frame = i;
     root.dataset.t = value.frames[i].t;
@@ -176,9 +176,9 @@ export function mount(element, { props, watch, server }) {
       Math.abs(f.t - store.t) < Math.abs(all[best].t - store.t) ? i : best, 0);
     player.go(nearest);
   });
-  // Drawn when it is first seen. Of a run of another T, the cursor stands where the player is.
+  // Drawn when it is first seen; the cursor stands where the player is, be that the page's t or not.
   const curves = chart(numbers, window.innerWidth < 760 ? props.narrow : props.wide, props.plotly, "trajectory", {
-    over: { title: "t", of: (t) => (linked() || !value ? t : value.frames[player.index].t), step: (x) => (linked() ? x : store.t) },
+    over: { title: "t", of: (t) => value?.frames[player.index]?.t ?? t, step: (x) => (linked() ? x : store.t) },
   });
 
   /** x_s as a sum of what the sampler uses: a term that is zero in every step is none of its. */

@@ -27,7 +27,7 @@ export function mount(element, { props, watch }) {
 
   function sync() {
     const value = props.value;
-    if (!value) return;
+    if (!value || (value.opening && root.dataset.state !== "empty")) return; // an answer that was asked for stays
     status.setAttribute("aria-live", value.state === "live" ? "off" : "polite");
     status.textContent = value.status;
     rows.replaceChildren(...value.rows.map(draw));

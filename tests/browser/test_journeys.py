@@ -383,8 +383,9 @@ def test_questions_are_answered_with_rows_of_samples(page: Page) -> None:
     move(page, REVERSE_SLIDER, 25)
     page.wait_for_selector(".lab-reverse[data-t='500']")
     page.get_by_label("the frame shown").check()
+    page.wait_for_selector("#lab-branch-view [data-state=done][data-rows='5']")  # of the run that the page opens with
     page.click("#lab-branch")
-    page.wait_for_selector("#lab-branch-view [data-state=done]")
+    page.wait_for_selector("#lab-branch-view [data-state=done][data-rows='1']")
     expect(page.locator("#lab-branch-view .lab-samples b")).to_have_text(["t = 500"])
     expect(page.locator("#lab-branch-view canvas")).to_have_count(10)
 
