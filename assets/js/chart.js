@@ -32,6 +32,20 @@ function plotly(url) {
 /** A colour of the page, light or dark; or of paper, which is always light. */
 const read = (name, paper) => getComputedStyle(paper ? document.documentElement : document.body).getPropertyValue(name).trim();
 
+/** What the colours of ui/theme.py are called in the style sheet, which has them for dark pages too. */
+const NAMES = {
+  "#0072B2": "--x0", "#D55E00": "--eps", "#009E73": "--pred", "#64788F": "--lab-schedule", "#9DB0C4": "--lab-schedule-light",
+};
+/** A trace, or a part of one, in the colours that ``colour`` finds by name. */
+function themed(part, colour) {
+  const result = { ...part };
+  for (const [key, value] of Object.entries(part)) {
+    if (key === "color" && value in NAMES) result.color = colour(NAMES[value]);
+    else if (["line", "marker", "error_y"].includes(key)) result[key] = themed(value, colour);
+  }
+  return result;
+}
+
 /** Text, grid and background in those colours. */
 function dress(layout, paper = false) {
   const ink = read("--lab-ink-soft", paper), grid = read("--lab-grid", paper);
@@ -101,15 +115,15 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
   let columns = null, Plotly = null, made = false, pending = 0, drawn = null, settle = 0;
 
   /** Every trace: those of the schedule, then the main ones of each pinned schedule. */
-  function traces(paper = false) {
+  function traces(colour) {
     const along = (trace) => (trace.meta.x === "t" && linked ? store.axis : trace.meta.x);
     const now = figure.data.map((trace, i) => ({
-      ...trace,
+      ...themed(trace, colour),
       uid: `now${i}`,
       x: columns[along(trace)] ?? [],
       y: columns[trace.meta.y] ?? [],
       ...(linked && trace.meta.y === "beta" ? { name: store.schedule.name, showlegend: store.pins.length > 0 } : {}),
-      ...(trace.meta.error ? { error_y: { ...trace.error_y, array: columns[trace.meta.error] } } : {}),
+      ...(trace.meta.error ? { error_y: { ...themed(trace.error_y, colour), array: columns[trace.meta.error] } } : {}),
     }));
     if (!linked) return now;
     const pinned = store.pins.flatMap((pin, k) =>
@@ -120,7 +134,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
         showlegend: trace.meta.y === "beta",
         x: pin.chart[along(trace)],
         y: pin.chart[trace.meta.y],
-        line: { ...trace.line, color: read(`--pin-${pin.colour + 1}`, paper), dash: DASHES[pin.colour], width: 1.8 },
+        line: { ...trace.line, color: colour(`--pin-${pin.colour + 1}`), dash: DASHES[pin.colour], width: 1.8 },
       })),
     );
     return [...now, ...pinned];
@@ -158,7 +172,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     // Plotly measures its box: in a closed tab there is none, and the tab's opening calls again.
     if (!columns || !open()) return;
     Plotly = await plotly(url);
-    const drawing = traces(), wanted = ranges(drawing);
+    const drawing = traces(read), wanted = ranges(drawing);
     drawn = { lines: lines(drawing), ranges: wanted };
     await Plotly.react(plot, drawing, dress(layout(wanted)), {
       responsive: true,
@@ -184,7 +198,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
    */
   function move() {
     if (!made || !panels.length || !open() || pending) return false;
-    const moved = traces();
+    const moved = traces(() => ""); // to ask for colours would cost a look at the style sheet
     if (lines(moved) !== drawn.lines) return false;
     const wanted = Object.fromEntries(Object.entries(ranges(moved)).map(([key, range]) => [key, steady(range, drawn.ranges[key])]));
     const left = Object.keys(wanted).filter((key) => !same(wanted[key], drawn.ranges[key]));
@@ -288,7 +302,7 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     async save(format) {
       const { width, height } = plot.getBoundingClientRect();
       const shape = dress(layout(Object.fromEntries(Object.keys(drawn.ranges).map((key) => [key, plot._fullLayout[key].range]))), true);
-      await Plotly.downloadImage({ data: traces(true), layout: shape }, {
+      await Plotly.downloadImage({ data: traces((name) => read(name, true)), layout: shape }, {
         format, width, height, scale: format === "png" ? 2 : 1, filename: `ddpm-lab-${name}`,
       });
     },
