@@ -61,6 +61,15 @@ def photo(path: Path) -> np.ndarray:
     return array.astype(int)
 
 
+def show_photo(page: Page, folder: Path) -> np.ndarray:
+    """Such a picture, uploaded and shown."""
+    pixels = photo(folder / "photo.png")
+    first = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, folder / "photo.png")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    return pixels
+
+
 def wait_for_run(page: Page, before: str | None, state: str = "ready") -> str:
     """Wait until a run other than ``before`` is shown; its key."""
     page.wait_for_function(
@@ -72,10 +81,7 @@ def wait_for_run(page: Page, before: str | None, state: str = "ready") -> str:
 
 
 def test_uploaded_photo_dissolves_without_asking_the_server(page: Page, tmp_path: Path) -> None:
-    expected = photo(tmp_path / "photo.png")
-    first = page.get_attribute(".lab-forward", "data-picture")
-    upload(page, tmp_path / "photo.png")
-    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    expected = show_photo(page, tmp_path)
     go_to_step(page, 0)
     assert np.array_equal(pixels(page, ".lab-xt"), expected)
 
@@ -230,10 +236,7 @@ def number(text: str) -> float:
 
 
 def test_chain_is_walked_to_t_and_agrees_with_the_closed_form(page: Page, tmp_path: Path) -> None:
-    x_0 = to_tensor(Image.fromarray(photo(tmp_path / "photo.png").astype(np.uint8)))
-    first = page.get_attribute(".lab-forward", "data-picture")
-    upload(page, tmp_path / "photo.png")
-    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    x_0 = to_tensor(Image.fromarray(show_photo(page, tmp_path).astype(np.uint8)))
     page.click("#lab-chain summary")
     schedule, edges = make_schedule("linear"), np.linspace(-4, 4, 65)
     for t in (400, 399, 1000):  # on, one back, and on from there
@@ -258,10 +261,7 @@ def test_chain_is_walked_to_t_and_agrees_with_the_closed_form(page: Page, tmp_pa
 
 
 def test_posterior_of_the_pixel_that_is_clicked(page: Page, tmp_path: Path) -> None:
-    array = photo(tmp_path / "photo.png")
-    first = page.get_attribute(".lab-forward", "data-picture")
-    upload(page, tmp_path / "photo.png")
-    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    array = show_photo(page, tmp_path)
     go_to_step(page, 200)
     width, height = page.eval_on_selector(".lab-xt", "c => [c.clientWidth, c.clientHeight]")
     page.locator(".lab-xt").click(position={"x": width * 40.5 / 64, "y": height * 10.5 / 48})
@@ -288,10 +288,7 @@ def test_posterior_of_the_pixel_that_is_clicked(page: Page, tmp_path: Path) -> N
 
 
 def test_noising_is_saved_as_animation(page: Page, tmp_path: Path) -> None:
-    array = photo(tmp_path / "photo.png")
-    first = page.get_attribute(".lab-forward", "data-picture")
-    upload(page, tmp_path / "photo.png")
-    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    array = show_photo(page, tmp_path)
     page.click("#lab-saving summary")
     for format in FORMATS:
         with page.expect_download() as download:
