@@ -11,6 +11,7 @@ from diffusion.images import encode, grid, to_bytes, to_pil
 from diffusion.recipe import denoiser_of
 from diffusion.sampler import Clip, SamplingError, Spacing
 from diffusion.schedule import ScheduleError
+from ui.background import in_background
 from ui.models import AT_NETWORK, DEFAULT, OWN, find_source, sources
 from ui.sampling import ALL_CLASSES, Controls, read_recipe
 from ui.sidebar import default_settings, read_schedule
@@ -68,7 +69,7 @@ def generate(
     except SamplingError as error:
         raise gr.Error(str(error), print_exception=False) from error
     denoiser, shape = denoiser_of(recipe, source.model, source.device)
-    for step in recipes.run(recipe, denoiser, shape, source.device):
+    for step in in_background(recipes.run(recipe, denoiser, shape, source.device)):
         x = step.x_s
     images = to_bytes(x)
     path = browser_path(".npz")

@@ -18,8 +18,9 @@ from diffusion.recipe import Precision
 from diffusion.statistics import Moments, moments
 
 DEFAULT = "digits"
-# Of events that call a network: two at a time, the others wait in one queue.
-AT_NETWORK: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 2}
+AT_ONCE = 2
+# Of events that call a network: so many at a time, the others wait in one queue.
+AT_NETWORK: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": AT_ONCE}
 EXACT, OWN = "exact-", "exact-own"  # names of sources that are no networks
 MOST_IMAGES = 500  # of one's own
 BUNDLED_PICTURE = 3  # which of the held-out images

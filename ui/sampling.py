@@ -32,6 +32,7 @@ from diffusion.sampler import (
 )
 from diffusion.schedule import T_MAX, Schedule, ScheduleError
 from diffusion.statistics import Moments, expected, moments, step_statistics
+from ui.background import in_background
 from ui.models import DEFAULT, OWN, Source, StopFlag, data_moments, find_source, sources
 from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
@@ -192,7 +193,7 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
     step = None
     with path.open("wb") as file:
         recorder = Recorder(file, shape, drawn, every=stride(count, frame_bytes, keep_all))
-        for step in recipes.run(recipe, denoiser, (channels, height, width), source.device):
+        for step in in_background(recipes.run(recipe, denoiser, (channels, height, width), source.device)):
             if recorder.wants(step.index):
                 recorder.add(describe(step, recipe, data), step.x_t, step.x_0, step.eps, step.z)
             if flag.up:

@@ -25,6 +25,7 @@ from diffusion.sampler import (
     resampled,
     timesteps,
 )
+from ui.background import in_background
 from ui.models import Source, StopFlag
 from ui.sampling import ALL_CLASSES, Controls, labels_of, noisy, options_of, read_seed
 
@@ -59,7 +60,7 @@ def run_rows(source: Source, rows: list[Row], flag: StopFlag) -> Iterator[dict[s
     for k, row in enumerate(rows):
         denoiser, _ = denoiser_of(row.recipe, source.model, device)
         begun, step = time.monotonic(), None
-        for step in recipes.run(row.recipe, denoiser, shape, device):
+        for step in in_background(recipes.run(row.recipe, denoiser, shape, device)):
             if flag.up:
                 break
             now = time.monotonic()
@@ -113,7 +114,7 @@ def branches(source: Source, recipe: Recipe, sample: int, t: int | None, flag: S
     on = alone if noisy(recipe) else replace(alone, sampler="ddim", options={"eta": 1.0})
     denoiser, shape = denoiser_of(alone, source.model, source.device)
     rows = []
-    for step in recipes.run(alone, denoiser, shape, source.device):
+    for step in in_background(recipes.run(alone, denoiser, shape, source.device)):
         if step.t in chosen:
             seed, labels = alone.seeds[0] + 1, on.labels and list(on.labels) * ACROSS
             later = replace(
