@@ -47,6 +47,7 @@ bench: dev
 	$(PY) -m benchmarks.schedule_drag
 	$(PY) -m benchmarks.loss
 	$(PY) -m benchmarks.crowd
+	$(PY) -m benchmarks.sampling
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
