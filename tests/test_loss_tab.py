@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,12 @@ def test_a_seed_that_is_none_is_refused_in_a_sentence() -> None:
     for seed in (None, -1):
         (answer,) = loss_tab.measure("digits", loss_tab.THEIRS, "", 8, 1, 10, seed, StopFlag())
         assert "whole number" in answer[1]
+
+
+@pytest.mark.parametrize(
+    ("commands", "held_out"),
+    [(["train"], False), (["train --hold-out digits"], True), (["train", "train --hold-out digits --init a"], False)],
+)
+def test_images_are_held_out_only_if_no_training_saw_them(commands: list[str], held_out: bool) -> None:
+    model = shared_model("digits")
+    assert subjects.held_out(replace(model, card=replace(model.card, command=" && ".join(commands)))) is held_out

@@ -56,7 +56,9 @@ class Subject:
 
 def held_out(model: Model) -> bool:
     """Whether the bundled images of its kind had no part in a network's training."""
-    return "--hold-out" in model.card.command or _has_training_images(model.card.name)
+    # One command for each time it was trained on.
+    all_held_out = all("--hold-out" in command for command in model.card.command.split(" && "))
+    return all_held_out or _has_training_images(model.card.name)
 
 
 @cache
