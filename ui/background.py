@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ui.models import AT_ONCE
 
-NICENESS = 10
+NICENESS = 19
 Item = TypeVar("Item")
 
 
