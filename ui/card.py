@@ -49,7 +49,7 @@ def quality(figures: dict[str, Any]) -> str:
         return ""
     text = (
         f"**{figures['bits_per_dim']:.3f} ± {figures['standard_error']:.3f} bits/dim** "
-        f"on {figures['images']:,} held-out images, of which L_T {figures['L_T']:.4f}, "
+        f"on {figures['images']:,} held-out images, of which L_T {figures['L_T']:.1g}, "
         f"L_1 to L_(T-1) {figures['L_mid']:.3f} and L_0 {figures['L_0']:.3f}."
     )
     if "runs" in figures:
@@ -66,7 +66,7 @@ def quality(figures: dict[str, Any]) -> str:
         lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
         table = "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
         text += f"\n\n{table}\n\n{COLUMNS}"
-    return f"{text}\n\nMeasured with `{figures['command']}`."
+    return f"{text}\n\nMeasured with `{figures['command']}`"
 
 
 def _way(run: dict[str, Any]) -> str:
