@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from benchmarks.browser import chromium
+from benchmarks.browser import chromium, figures_of, time_moves
 from diffusion.images import open_image, to_bytes, to_pil, to_tensor
 from diffusion.process import q_sample
 from ui.demo import build_demo, launch_options
@@ -156,11 +156,6 @@ async (value) => {
 """
 
 
-def figures_of(values: np.ndarray, name: str) -> dict[str, float]:
-    median, p95 = np.percentile(values, [50, 95])
-    return {f"{name}_median": round(float(median), 1), f"{name}_p95": round(float(p95), 1)}
-
-
 def measure(page: Page, name: str, moves: list[int], drags: list[list[int]]) -> dict[str, Any]:
     """Single moves, then whole drags."""
     selector, curves, image = PAGES[name]
@@ -171,15 +166,7 @@ def measure(page: Page, name: str, moves: list[int], drags: list[list[int]]) -> 
           Object.assign(window, {{ step: {STEP}, drag: {DRAG}, still: {STILL} }});
         }}"""
     )
-    rng = np.random.default_rng(1)
-    times = []
-    for value in moves:
-        page.wait_for_timeout(40 + 30 * rng.random())
-        times.append(page.evaluate("value => window.step(value)", value))
-    seen_at = np.array(times)
-    kept = seen_at[~np.isnan(seen_at[:, 0])]
-    row: dict[str, Any] = {"moves": len(moves), "lost": len(moves) - len(kept)}
-    row |= figures_of(kept[:, 0], "pixel") | figures_of(kept[:, 1], "painted")
+    row = time_moves(page, moves, "value => window.step(value)")
     rates, lasts, stale = [], [], 0
     for values in drags:
         frames, seconds, last, shown = page.evaluate("values => window.drag(values)", values)

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page
 
-from benchmarks.browser import chromium
+from benchmarks.browser import chromium, time_moves
 from ui.demo import launch_options
 from ui.figures import trajectory_figure
 from ui.forward_tab import forward_value
@@ -152,18 +152,7 @@ def measure(page: Page, name: str, moves: list[int]) -> dict[str, Any]:
           window.ask = (i) => ({WATCH})($({selector!r}), () => {before}, (i, old) => {seen}, i);
         }}"""
     )
-    rng = np.random.default_rng(1)
-    times = []
-    for i in moves:
-        page.wait_for_timeout(40 + 30 * rng.random())
-        times.append(page.evaluate("i => window.ask(i)", i))
-    seen_at = np.array(times)
-    kept = seen_at[~np.isnan(seen_at[:, 0])]
-    row: dict[str, Any] = {"moves": len(moves), "lost": len(moves) - len(kept)}
-    for column, label in enumerate(("pixel", "painted")):
-        median, p95 = np.percentile(kept[:, column], [50, 95])
-        row |= {f"{label}_median": round(float(median), 1), f"{label}_p95": round(float(p95), 1)}
-    return row
+    return time_moves(page, moves, "i => window.ask(i)")
 
 
 def main() -> None:
