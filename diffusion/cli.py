@@ -209,6 +209,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from diffusion.classifier import load_classifier
     from diffusion.evaluate import Run, evaluate_likelihood, evaluate_samples
     from diffusion.folders import load_data
+    from diffusion.recipe import PRECISIONS
     from diffusion.sampler import make_update, timesteps
 
     for name, _, _, options, _ in runs:
@@ -229,8 +230,9 @@ def _evaluate(args: argparse.Namespace) -> None:
     result |= evaluate_likelihood(model, held_out, draws=args.draws, seed=args.seed, batch=BATCH)
     if runs:
         classifier, judge = load_classifier(args.classifier or model.card.name)
+        result["precision"] = args.precision
         result |= evaluate_samples(
-            model, classifier, train, held_out,
+            load_model(args.model, model.device, PRECISIONS[args.precision]), classifier, train, held_out,
             [Run(*run) for run in runs], seed=args.seed, batch=BATCH,
         )  # fmt: skip
         result["classifier"] = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
@@ -566,6 +568,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT", default=DRAWINGS,
                           help="what to draw, with options as in dpmpp:eta=1:spacing=log_snr:20:1000; none for "
                           "bits/dim alone (default: all of 10 ... 1000 steps)")  # fmt: skip
+    evaluate.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
+                          help="what the network draws in; bits/dim are float32's (default: %(default)s)")  # fmt: skip
     evaluate.add_argument("--classifier", help="that judges, by name or path (default: the one named like the model)")
     evaluate.add_argument("--out", type=Path, help=".json to write as well")
     evaluate.add_argument("--card", action="store_true", help="write the figures into the network's card as well")

@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     torch.manual_seed(0)
     network = UNet(NETWORK).eval().requires_grad_(False)
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
+        torch.nn.init.normal_(parameter, std=0.2)
     card = Card("toy", "Toy", ["left", "top"], NETWORK, {"family": "cosine", "T": 30}, "", "", "", 0, 0.0)
     card = save_model(tmp_path_factory.mktemp("model") / "toy.safetensors", network, card)
     return Model(NetworkDenoiser(network), card, torch.device("cpu"))
@@ -227,6 +227,12 @@ def test_evaluate_prints_json_on_its_last_line_and_fills_the_card(
     assert result == json.loads(out.read_text()) == json.loads(path.with_suffix(".json").read_text())["figures"]
     assert {"bits_per_dim", "L_T", "L_mid", "L_0", "standard_error", "runs", "held_out"} <= result.keys()
     assert result["runs"][0]["images"] == 6
+    assert main([*arguments, "--precision", "bfloat16"]) == 0
+    rounded = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [rounded["precision"], result["precision"]] == ["bfloat16", "float32"]
+    assert rounded["bits_per_dim"] == result["bits_per_dim"]
+    nearest = [here["runs"][0]["nearest_median"] for here in (rounded, result)]
+    assert nearest[0] != nearest[1] and nearest[0] == pytest.approx(nearest[1], rel=0.05)
     assert main([*arguments[:-5], "--runs"]) == 0
     assert "runs" not in json.loads(capsys.readouterr().out.splitlines()[-1])
 

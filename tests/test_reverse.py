@@ -218,7 +218,7 @@ def test_the_figures_of_a_card_are_told_with_the_command_that_made_them() -> Non
     held = {"images": 190, "accuracy": 0.72, "nearest_median": 30.0}
     likelihood = {"bits_per_dim": 3.21, "standard_error": 0.02, "images": 190, "L_T": 0.0001, "L_mid": 3.0, "L_0": 0.21}
     text = quality(likelihood | {"command": "python -m diffusion evaluate", "runs": [run], "held_out": held})
-    for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 (0.50) | 20.0 | 1.5% |", "evaluate"):
+    for part in ("3.210 ± 0.020 bits/dim", "| DDIM | 50 | 1,000 | 98.7% | 1.23 (0.500) | 20.0 | 1.5% |", "evaluate"):
         assert part in text
     assert quality({}) == ""
 

@@ -57,7 +57,7 @@ def quality(figures: dict[str, Any]) -> str:
         head = ["sampler", "steps", "images", "right class", "Fréchet (real)", "nearest", "too near"]
         rows = [
             [_way(run), run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
-             f"{run['frechet']:.2f} ({run['frechet_held_out']:.2f})", f"{run['nearest_median']:.1f}",
+             f"{run['frechet']:#.3g} ({run['frechet_held_out']:#.3g})", f"{run['nearest_median']:.1f}",
              f"{run['copied']:.1%}"]
             for run in figures["runs"]
         ]  # fmt: skip
