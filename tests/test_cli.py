@@ -11,28 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.checkpoint import Card, save_model
 from diffusion.cli import main
 from diffusion.likelihood import loss_weight, schedule_csv
 from diffusion.measure import ErrorCurve, measuring_levels
 from diffusion.schedule import beta_for_terminal_snr, make_schedule
-from diffusion.unet import UNet, UNetConfig
-
-CLASSES = ["circle", "square", "1"]
+from tests.tiny import save_tiny
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A network of 8 x 8 grey images, with random weights; one of its classes is named like the index of another."""
-    # 12: group norm with one channel a group would take the noise level and the label out again.
-    config = UNetConfig(8, 1, len(CLASSES), widths=(12, 24), blocks=1, attention=())
-    torch.manual_seed(0)
-    network = UNet(config)
-    for parameter in network.parameters():  # its last layers start at zero: a label would change nothing
-        torch.nn.init.normal_(parameter, std=0.2)
+    """One of its classes is named like the index of another."""
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
-    card = Card("tiny", "Tiny", CLASSES, config, {"family": "cosine", "T": 100}, "none", "none", "", 0, 0.0)
-    save_model(path, network, card)
+    save_tiny(path, ["circle", "square", "1"])
     return str(path)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from diffusion import evaluate
-from diffusion.checkpoint import Card, CheckpointError, Model, save_model
+from diffusion.checkpoint import CheckpointError, Model, load_model
 from diffusion.classifier import (
     Classifier,
     ClassifierConfig,
@@ -25,14 +25,11 @@ from diffusion.classifier import (
 )
 from diffusion.cli import main
 from diffusion.data import ImageSet
-from diffusion.denoiser import NetworkDenoiser
 from diffusion.evaluate import EvaluationError, Gaussian, Run, fit_gaussian, frechet_distance, nearest_distance
 from diffusion.images import to_unit
 from diffusion.likelihood import bits_per_dim, bound, estimate_bound
 from diffusion.schedule import make_schedule
-from diffusion.unet import UNet, UNetConfig
-
-NETWORK = UNetConfig(8, 1, 2, widths=(12, 24), blocks=1, attention=())
+from tests.tiny import save_tiny
 
 
 def stripes(count: int, seed: int) -> ImageSet:
@@ -45,13 +42,9 @@ def stripes(count: int, seed: int) -> ImageSet:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    torch.manual_seed(0)
-    network = UNet(NETWORK).eval().requires_grad_(False)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    card = Card("toy", "Toy", ["left", "top"], NETWORK, {"family": "cosine", "T": 30}, "", "", "", 0, 0.0)
-    card = save_model(tmp_path_factory.mktemp("model") / "toy.safetensors", network, card)
-    return Model(NetworkDenoiser(network), card, torch.device("cpu"))
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    save_tiny(path, ["left", "top"], T=30)
+    return load_model(str(path))
 
 
 @pytest.fixture(scope="module")
@@ -212,10 +205,10 @@ def test_every_way_to_draw_is_judged_on_the_labels_of_the_held_out_images(model:
 
 
 def test_evaluate_prints_json_on_its_last_line_and_fills_the_card(
-    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, data, judge, out = (tmp_path / name for name in ("toy.safetensors", "a.npz", "judge.safetensors", "a.json"))
-    save_model(path, model.denoiser.network, model.card)
+    save_tiny(path, ["left", "top"], T=30)
     train, test = stripes(30, 4), stripes(10, 5)
     np.savez(data, x_train=train.images[:, 0], y_train=train.labels, x_test=test.images[:, 0], y_test=test.labels)
     assert main(["classifier", "--data", str(data), "--out", str(judge), "--image-size", "8", "--images", "640"]) == 0

@@ -11,28 +11,19 @@ import pytest
 import torch
 
 import diffusion
-from diffusion.checkpoint import Card, save_model
 from diffusion.generate import generate
 from diffusion.images import to_bytes
 from diffusion.recipe import Frames, Recipe, RecipeError, denoiser_of, draw, load_model_of, read, run, save, snippet
 from diffusion.sampler import CLIPS, DDIM, SAMPLERS, SPACINGS, Known, noised, resampled, sample, timesteps
 from diffusion.schedule import drawn_schedule, make_schedule, schedule_of_betas
-from diffusion.unet import UNet, UNetConfig
-
-CLASSES = ["circle", "square"]
+from tests.tiny import save_tiny
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A network of 8 x 8 grey images with random weights: its path and hash."""
-    config = UNetConfig(8, 1, len(CLASSES), widths=(12, 24), blocks=1, attention=())
-    torch.manual_seed(0)
-    network = UNet(config)
-    for parameter in network.parameters():  # its last layers start at zero: a label would change nothing
-        torch.nn.init.normal_(parameter, std=0.2)
+    """Its path and hash."""
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
-    card = Card("tiny", "Tiny", CLASSES, config, {"family": "cosine", "T": 100}, "none", "none", "", 0, 0.0)
-    return str(path), save_model(path, network, card).sha256
+    return str(path), save_tiny(path, ["circle", "square"]).sha256
 
 
 LINEAR, COSINE = make_schedule("linear", 1000), make_schedule("cosine", 60, zero_terminal_snr=True)
