@@ -231,10 +231,11 @@ def _evaluate(args: argparse.Namespace) -> None:
     if runs:
         classifier, judge = load_classifier(args.classifier or model.card.name)
         result["precision"] = args.precision
+        plain = args.precision == "float32"
+        drawing = model if plain else load_model(args.model, model.device, PRECISIONS[args.precision])
         result |= evaluate_samples(
-            load_model(args.model, model.device, PRECISIONS[args.precision]), classifier, train, held_out,
-            [Run(*run) for run in runs], seed=args.seed, batch=BATCH,
-        )  # fmt: skip
+            drawing, classifier, train, held_out, [Run(*run) for run in runs], seed=args.seed, batch=BATCH
+        )
         result["classifier"] = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
     if args.card:
         save_card(args.model, replace(model.card, figures=result))
@@ -456,6 +457,11 @@ def _add_model_options(command: argparse.ArgumentParser, required: bool = True) 
     command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
 
 
+def _add_precision(command: argparse.ArgumentParser, about: str) -> None:
+    command.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
+                         help=f"{about} (default: %(default)s)")  # fmt: skip
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m diffusion", description=__doc__)
     commands = top.add_subparsers(required=True)
@@ -528,8 +534,7 @@ def parser() -> argparse.ArgumentParser:
                         "(default: %(default)s)")  # fmt: skip
     sample.add_argument("--repeats", type=int, default=10, help="with --mask: how often each step is taken "
                         "(default: %(default)s)")  # fmt: skip
-    sample.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
-                        help="what the network computes in (default: %(default)s)")  # fmt: skip
+    _add_precision(sample, "what the network computes in")
     sample.add_argument("--compile", action="store_true",
                         help="compile the network first: takes a minute or more, may round differently")  # fmt: skip
     _add_schedule_options(sample, "--schedule")
@@ -568,8 +573,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT", default=DRAWINGS,
                           help="what to draw, with options as in dpmpp:eta=1:spacing=log_snr:20:1000; none for "
                           "bits/dim alone (default: all of 10 ... 1000 steps)")  # fmt: skip
-    evaluate.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
-                          help="what the network draws in; bits/dim are float32's (default: %(default)s)")  # fmt: skip
+    _add_precision(evaluate, "what the network draws in; bits/dim are float32's")
     evaluate.add_argument("--classifier", help="that judges, by name or path (default: the one named like the model)")
     evaluate.add_argument("--out", type=Path, help=".json to write as well")
     evaluate.add_argument("--card", action="store_true", help="write the figures into the network's card as well")

@@ -14,9 +14,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from diffusion.sampler import Step
-from diffusion.schedule import Schedule
-
 
 @dataclass(frozen=True)
 class Moments:
@@ -34,41 +31,6 @@ def moments(x: Tensor) -> Moments:
 def expected(data: Moments, alpha_bar: float) -> Moments:
     """Those of x_t where the images have those of ``data``."""
     return Moments(alpha_bar**0.5 * data.mean, (alpha_bar * data.std**2 + 1 - alpha_bar) ** 0.5)
-
-
-@dataclass(frozen=True)
-class StepStatistics:
-    """What a step did, in numbers.
-
-    Args:
-        x_t: moments before the step.
-        expected: moments that the forward process has at t.
-        x_0: moments of the prediction.
-        moved: root mean square of x_s - x_t, a pixel.
-        predicted_moved: root mean square of x_0 minus the x_0 predicted a step before, a pixel; 0 in the first step.
-    """
-
-    x_t: Moments
-    expected: Moments
-    x_0: Moments
-    moved: float
-    predicted_moved: float
-
-
-def step_statistics(step: Step, schedule: Schedule, data: Moments, before: Step | None = None) -> StepStatistics:
-    """The statistics of a step.
-
-    Args:
-        data: of the images that are to be drawn, such as those of a data set: ``moments(images)``.
-        before: the step that came before, if there was one.
-    """
-    return StepStatistics(
-        moments(step.x_t),
-        expected(data, float(schedule.alpha_bar[step.t])),
-        moments(step.x_0),
-        distance(step.x_s, step.x_t),
-        0.0 if before is None else distance(step.x_0, before.x_0),
-    )
 
 
 def distance(a: Tensor, b: Tensor) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from diffusion import recipe as recipes
 from diffusion.images import to_bytes
@@ -31,7 +32,7 @@ from diffusion.sampler import (
     timesteps,
 )
 from diffusion.schedule import T_MAX, Schedule, ScheduleError
-from diffusion.statistics import Moments, expected, moments, step_statistics
+from diffusion.statistics import Moments, distance, expected, moments
 from ui.background import in_background
 from ui.models import DEFAULT, OWN, Source, StopFlag, data_moments, find_source, sources
 from ui.player import Frame, Recorder, planes, stride
@@ -245,17 +246,20 @@ def describe(step: Step, recipe: Recipe, data: Moments) -> Frame:
     """The numbers of a step; ``data``: moments of the images that are to be expected."""
     before = recipe.steps[: step.index][::-1][:2]
     made_of = terms(update_of(recipe), recipe.schedule, step.t, step.s, before)
-    told = step_statistics(step, recipe.schedule, data)
-    numbers = _numbers(told.x_t, told.expected) | {"moved": told.moved}
+    numbers = _numbers(step.x_t, step.t, recipe, data, distance(step.x_s, step.x_t))
     return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma}, numbers)
 
 
 def describe_end(step: Step, recipe: Recipe, data: Moments) -> Frame:
     """Where the last step led to; its factors are repeated."""
     last = describe(step, recipe, data)
-    there = expected(data, float(recipe.schedule.alpha_bar[step.s]))
-    return Frame(step.s, step.index + 1, None, last.terms, _numbers(moments(step.x_s), there) | {"moved": None})
+    return Frame(step.s, step.index + 1, None, last.terms, _numbers(step.x_s, step.s, recipe, data, None))
 
 
-def _numbers(x_t: Moments, there: Moments) -> dict[str, float | None]:
-    return {"mean": x_t.mean, "std": x_t.std, "expected_mean": there.mean, "expected_std": there.std}
+def _numbers(x_t: Tensor, t: int, recipe: Recipe, data: Moments, moved: float | None) -> dict[str, float | None]:
+    """Of x_t, beside what the forward process has at t, and how far the step from there moved."""
+    found, there = moments(x_t), expected(data, float(recipe.schedule.alpha_bar[t]))
+    return {
+        "mean": found.mean, "std": found.std,
+        "expected_mean": there.mean, "expected_std": there.std, "moved": moved,
+    }  # fmt: skip
