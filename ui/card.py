@@ -49,8 +49,8 @@ def quality(figures: dict[str, Any]) -> str:
         return ""
     text = (
         f"**{figures['bits_per_dim']:.3f} ± {figures['standard_error']:.3f} bits/dim** "
-        f"on {figures['images']:,} held-out images, of which L_T {figures['L_T']:.1g}, "
-        f"L_1 to L_(T-1) {figures['L_mid']:.3f} and L_0 {figures['L_0']:.3f}."
+        f"on {figures['images']:,} held-out images: L<sub>T</sub> {figures['L_T']:.1g}, "
+        f"L<sub>1</sub> to L<sub>T−1</sub> {figures['L_mid']:.3f}, L<sub>0</sub> {figures['L_0']:.3f}."
     )
     if "runs" in figures:
         held = figures["held_out"]
