@@ -23,7 +23,7 @@ from diffusion.folders import load_data
 from diffusion.images import to_bytes, to_unit
 from diffusion.recipe import Recipe, denoiser_of
 from diffusion.sampler import SAMPLERS, SamplingError
-from diffusion.statistics import Moments
+from diffusion.statistics import Moments, distance
 from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
 from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources
@@ -51,7 +51,8 @@ def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
     assert frames.shape == (5, 4, 2, 32, 32, 1)
     denoiser, shape = denoiser_of(recipe, source.model)
     taken = recipes.run(recipe, denoiser, shape, source.device)
-    for frame, step in zip(frames[:-1], taken, strict=True):
+    for frame, told, step in zip(frames[:-1], done["frames"][:-1], taken, strict=True):
+        assert told["numbers"]["moved"] == pytest.approx(distance(step.x_s, step.x_t))
         assert np.array_equal(frame[:2], to_bytes(torch.stack([step.x_t, step.x_0])))
         for seen, noise in zip(frame[2:], (step.eps, step.z), strict=True):
             assert np.array_equal(seen, to_bytes((torch.zeros_like(step.x_t) if noise is None else noise) / 3))

@@ -34,10 +34,14 @@ def test_a_run_of_gaussian_data_stays_on_the_expected_moments() -> None:
         return (1 - a) ** 0.5 * (x_t - a**0.5 * data.mean) / (a * data.std**2 + 1 - a)
 
     steps = timesteps(SCHEDULE, 200)
+    predicted = []
     for step in sample(exact, SCHEDULE, (1, 200, 200), steps=steps, seeds=[0], update=DDIM(), clip="none"):
         found, wanted = moments(step.x_t), expected(data, float(SCHEDULE.alpha_bar[step.t]))
         assert found.mean == pytest.approx(wanted.mean, abs=0.02)
         assert found.std == pytest.approx(wanted.std, abs=0.02)
+        predicted.append(step.x_0)
+    # What is drawn is decided before the end.
+    assert distance(predicted[-1], predicted[-2]) < distance(predicted[100], predicted[99])
 
 
 def test_distance_is_root_mean_square() -> None:
