@@ -47,6 +47,7 @@ def _train(args: argparse.Namespace) -> None:
     from diffusion.device import best_precision
     from diffusion.folders import load_data
     from diffusion.train import RECIPES, TrainConfig, train
+    from diffusion.unet import grow
 
     name = args.config or (args.data if args.data in RECIPES else "emoji")
     if name not in RECIPES:
@@ -71,10 +72,14 @@ def _train(args: argparse.Namespace) -> None:
         recipe.network, **given(type(recipe.network)), channels=data.images.shape[1], num_classes=len(classes),
     )  # fmt: skip
     start = None if args.init is None else load_model(args.init)
+    grown = None
     if start is not None:
         _check_labels(args.data, data, start.card)
-        if replace(start.card.network, dropout=network.dropout) != network:
-            raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with.")
+        try:
+            grown = grow(start.denoiser.network, network)
+        except ValueError as error:
+            raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with. "
+                               f"{error}") from error  # fmt: skip
     commands = [start.card.command, _command(args)] if start else [_command(args)]
     card = Card(
         name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
@@ -84,7 +89,7 @@ def _train(args: argparse.Namespace) -> None:
     processes = _processes(args)
     precision = best_precision(processes.device) if args.precision == "auto" else args.precision
     accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
-    weights = train(data, network, config, args.run, card, accelerator, start.denoiser.network if start else None)
+    weights = train(data, network, config, args.run, card, accelerator, grown)
     if processes.is_main_process:
         print(weights)
     accelerator.end_training()
@@ -474,12 +479,16 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--name", required=True, help="name of the network")
     train.add_argument("--config", help="digits, emoji, or cifar10, the paper's: sets all that follows "
                                         "(default: that of --data if there is one, else emoji)")  # fmt: skip
-    train.add_argument("--init", metavar="MODEL", help="begin with the weights of a network, by name or path")
+    train.add_argument("--init", metavar="MODEL", help="begin with the weights of a network, by name or path; "
+                       "it may have fewer --blocks and no --modulate")  # fmt: skip
     train.add_argument("--title", default="", help="for the card (default: the name)")
     train.add_argument("--about-data", default="", help="where the data is from, for the card")
     train.add_argument("--licence", default="", help="licence of the data, for the card")
     train.add_argument("--image-size", type=int)
     train.add_argument("--widths", type=int, nargs="+", metavar="N", help="channels at each level")
+    train.add_argument("--blocks", type=int, help="residual blocks a level")
+    train.add_argument("--modulate", action=argparse.BooleanOptionalAction,
+                       help="noise level and class scale the features too")  # fmt: skip
     train.add_argument("--prediction", choices=("eps", "v", "x0"), help="what the network predicts")
     train.add_argument("--dropout", type=float)
     train.add_argument("--images", type=int, help="images seen in all")
@@ -494,6 +503,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--clip", type=float, help="largest gradient norm")
     train.add_argument("--t", choices=("stratified", "uniform", "importance"), help="how steps are drawn")
     train.add_argument("--weighting", choices=("simple", "min-snr"), help="of the squared error")
+    train.add_argument("--target", choices=("sample", "mean"), help="the image that was noised, or the mean of "
+                       "all that it can have been: less noise in the gradient")  # fmt: skip
     train.add_argument("--seed", type=int)
     train.add_argument("--save-every", type=float, help="seconds between checkpoints")
     train.add_argument("--log-every", type=int, help="steps a row of log.csv")

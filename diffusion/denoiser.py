@@ -105,6 +105,10 @@ class ExactDenoiser:
     chunk: int = 2048
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        return process.eps_from_x0(x_t, self.mean(x_t, alpha_bar, label), per_image(alpha_bar, x_t))
+
+    def mean(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        """E[x_0 | x_t], shaped like x_t; arguments as of a ``Denoiser``."""
         level = per_image(alpha_bar, x_t)
         query = x_t.flatten(1)
         ab = level if isinstance(level, float) else level.reshape(-1, 1)
@@ -128,7 +132,7 @@ class ExactDenoiser:
             total = total * shrink + weight.sum(1, keepdim=True)
             mean = mean * shrink + weight @ images
             top = new_top
-        return process.eps_from_x0(x_t, (mean / total).view_as(x_t), level)
+        return (mean / total).view_as(x_t)
 
 
 @dataclass(frozen=True)

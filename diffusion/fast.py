@@ -10,6 +10,7 @@ little, and much of the rounding error would come from there. ``python -m benchm
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 from diffusion.unet import Attention, Level, ResidualBlock, UNet, attend
 
 DTYPE = torch.bfloat16
+# What noise level and class do in a block: added before its second norm (B, C), and its modulation (B, 2 C), if it has.
+_Condition = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,15 @@ class _Norm:
     weight: Tensor
     bias: Tensor
 
-    def __call__(self, x: Tensor, shift: Tensor | None = None, silu: bool = True) -> Tensor:
-        """(B, C, H, W) channels last, in any precision, and shift (B, C); float32 of the same shape and order."""
+    def __call__(
+        self, x: Tensor, shift: Tensor | None = None, modulation: Tensor | None = None, silu: bool = True
+    ) -> Tensor:
+        """(B, C, H, W) channels last, in any precision; float32 of the same shape and order.
+
+        Args:
+            shift: (B, C), added to x.
+            modulation: (B, 2 C), the scale less one and the shift of what is normalised.
+        """
         y = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
         if shift is not None:
             y = y + shift[:, None]
@@ -94,8 +104,11 @@ class _Norm:
             total.unflatten(1, (self.groups, -1)).sum(2, keepdim=True) / count for total in (y.sum(1), (y * y).sum(1))
         )
         scale = (square - mean * mean + self.eps).rsqrt() * self.weight.unflatten(0, (self.groups, -1))
-        offset = self.bias - (mean * scale).flatten(1)
-        y = torch.mul(y, scale.flatten(1)[:, None]).add_(offset[:, None])
+        offset, scale = self.bias - (mean * scale).flatten(1), scale.flatten(1)
+        if modulation is not None:
+            factor, more = modulation.chunk(2, dim=1)
+            scale, offset = scale * (1 + factor), offset * (1 + factor) + more
+        y = torch.mul(y, scale[:, None]).add_(offset[:, None])
         y = F.silu(y, inplace=True) if silu else y
         return y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
@@ -114,9 +127,9 @@ class _Block:
     conv2: _Conv
     skip: _Conv | None
 
-    def __call__(self, x: Tensor, condition: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, condition: _Condition) -> Tensor:
         h = self.conv1(self.norm1(x).to(DTYPE))
-        h = self.conv2(self.norm2(h, condition).to(DTYPE))
+        h = self.conv2(self.norm2(h, *condition).to(DTYPE))
         return h.add_(x if self.skip is None else self.skip(x))
 
 
@@ -150,7 +163,7 @@ class _Level:
     block: _Block
     attention: _Attention | None
 
-    def __call__(self, x: Tensor, condition: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, condition: _Condition) -> Tensor:
         h = self.block(x, condition)
         return h if self.attention is None else self.attention(h)
 
@@ -176,7 +189,8 @@ class FastUNet:
         self._downsample, self._upsample = [*map(_conv, network.downsample)], [*map(_upsample, network.upsample)]
         self._exit_norm = _norm(network.exit_norm)
         # One product for what noise level and class add in all blocks; these are in the order in which they are run.
-        linears = [module.condition for module in network.modules() if isinstance(module, ResidualBlock)]
+        blocks = [module for module in network.modules() if isinstance(module, ResidualBlock)]
+        linears = [linear for block in blocks for linear in (block.condition, block.modulation) if linear is not None]
         self._weight = torch.cat([linear.weight.detach() for linear in linears])
         self._bias = torch.cat([linear.bias.detach() for linear in linears])
         self._widths = [linear.out_features for linear in linears]
@@ -188,7 +202,10 @@ class FastUNet:
         if network.label is not None:
             label = torch.full(x_t.shape[:1], config.num_classes) if label is None else label
             embedding = embedding + network.label(label)
-        conditions = iter(F.linear(F.silu(embedding), self._weight, self._bias).split(self._widths, dim=1))
+        parts = F.linear(F.silu(embedding), self._weight, self._bias).split(self._widths, dim=1)
+        conditions: Iterator[_Condition] = iter(
+            zip(parts[::2], parts[1::2], strict=True) if config.modulate else ((part, None) for part in parts)
+        )
 
         x = network.fold(x_t).contiguous(memory_format=torch.channels_last)
         h = network.enter(x).to(DTYPE)

@@ -8,8 +8,8 @@ entrance (and unfold them at the exit), so that a CPU never computes at full res
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,8 @@ class UNetConfig:
         blocks: residual blocks a level on the way down (one more on the way up).
         attention: levels with self-attention, 0 being the finest.
         dropout: probability, inside the residual blocks.
+        modulate: noise level and class also scale and shift the features behind the second norm of each block (adaptive
+            group normalisation, Dhariwal & Nichol 2021, arXiv 2105.05233, section 3), besides what they add before it.
         prediction: what the output means: eps, v or x0.
     """
 
@@ -41,6 +43,7 @@ class UNetConfig:
     blocks: int = 2
     attention: tuple[int, ...] = (1, 2)
     dropout: float = 0.0
+    modulate: bool = False
     prediction: Prediction = "v"
 
     def __post_init__(self) -> None:
@@ -83,7 +86,10 @@ def _norm(channels: int) -> Norm:
     return Norm(groups if groups < channels else max(1, channels // 4), channels)
 
 
-def _zeroed(module: nn.Conv2d) -> nn.Conv2d:
+M = TypeVar("M", nn.Conv2d, nn.Linear)
+
+
+def _zeroed(module: M) -> M:
     """A last layer that starts at zero lets every block begin as the identity."""
     nn.init.zeros_(module.weight)
     if module.bias is not None:
@@ -92,18 +98,22 @@ def _zeroed(module: nn.Conv2d) -> nn.Conv2d:
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float) -> None:
+    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: bool) -> None:
         super().__init__()
         self.norm1, self.conv1 = _norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
         self.condition = nn.Linear(embedding, c_out)
+        self.modulation = _zeroed(nn.Linear(embedding, 2 * c_out)) if modulate else None
         self.norm2, self.dropout = _norm(c_out), nn.Dropout(dropout)
         self.conv2 = _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
-        h = h + self.condition(embedding)[:, :, None, None]
-        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        h = self.norm2(h + self.condition(embedding)[:, :, None, None])
+        if self.modulation is not None:
+            scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        h = self.conv2(self.dropout(F.silu(h)))
         return self.skip(x) + h
 
 
@@ -136,9 +146,9 @@ class Attention(nn.Module):
 class Level(nn.Module):
     """A residual block, with attention behind it where the level has it."""
 
-    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, attend: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: bool, attend: bool) -> None:
         super().__init__()
-        self.block = ResidualBlock(c_in, c_out, embedding, dropout)
+        self.block = ResidualBlock(c_in, c_out, embedding, dropout, modulate)
         self.attention = Attention(c_out) if attend else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -160,7 +170,7 @@ class UNet(nn.Module):
         self.enter = nn.Conv2d(folded, widths[0], 3, padding=1)
 
         def level(c_in: int, i: int) -> Level:
-            return Level(c_in, widths[i], embedding, config.dropout, i in config.attention)
+            return Level(c_in, widths[i], embedding, config.dropout, config.modulate, i in config.attention)
 
         self.down, self.downsample = nn.ModuleList(), nn.ModuleList()
         skips = [widths[0]]
@@ -173,8 +183,8 @@ class UNet(nn.Module):
             if i < len(widths) - 1:
                 self.downsample.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
                 skips.append(c)
-        self.middle1 = Level(c, c, embedding, config.dropout, attend=True)
-        self.middle2 = ResidualBlock(c, c, embedding, config.dropout)
+        self.middle1 = Level(c, c, embedding, config.dropout, config.modulate, attend=True)
+        self.middle2 = ResidualBlock(c, c, embedding, config.dropout, config.modulate)
         self.up, self.upsample = nn.ModuleList(), nn.ModuleList()
         for i in reversed(range(len(widths))):
             for _ in range(config.blocks + 1):
@@ -211,3 +221,37 @@ class UNet(nn.Module):
             if i < len(config.widths) - 1:
                 h = self.upsample[i](F.interpolate(h, scale_factor=2.0, mode="nearest"))
         return self.unfold(self.exit(F.silu(self.exit_norm(h))))
+
+
+@torch.no_grad()
+def grow(start: UNet, config: UNetConfig) -> UNet:
+    """A network of ``config`` that computes what ``start`` does, to go on training from (Chen et al. 2016, Net2Net,
+    arXiv 1511.05641).
+
+    Args:
+        config: that of ``start``, but with as many blocks a level or more, with modulation or not, and any dropout.
+
+    Raises:
+        ValueError: anything else differs, or blocks or the modulation would be lost.
+    """
+    old = start.config
+    alike = replace(old, blocks=config.blocks, modulate=config.modulate, dropout=config.dropout)
+    if config != alike or config.blocks < old.blocks or (old.modulate and not config.modulate):
+        raise ValueError("A network can only grow in blocks a level and modulation.")
+    network, added = UNet(config), config.blocks - old.blocks
+    # On the way down blocks are added last: they pass on what they get, since their last layers are zero.
+    down = [i * config.blocks + j for i in range(len(config.widths)) for j in range(old.blocks)]
+    # On the way up they are added behind the first of a level, which may change the channels.
+    levels = [range(i * (config.blocks + 1), (i + 1) * (config.blocks + 1)) for i in range(len(config.widths))]
+    up = [k for level in levels for k in (level[0], *level[1 + added :])]
+    pairs = [(getattr(network, name), part) for name, part in start.named_children() if name not in ("down", "up")]
+    pairs += [(network.down[k], part) for k, part in zip(down, start.down, strict=True)]
+    pairs += [(network.up[k], part) for k, part in zip(up, start.up, strict=True)]
+    for part, before in pairs:
+        part.load_state_dict(part.state_dict() | before.state_dict())  # the modulation may be new
+    for k in (k for level in levels for k in level[1 : 1 + added]):
+        skip = cast(Level, network.up[k]).block.skip
+        assert isinstance(skip, nn.Conv2d) and skip.bias is not None
+        nn.init.dirac_(skip.weight)  # the first half of the channels: not what comes from the way down
+        nn.init.zeros_(skip.bias)
+    return network

@@ -394,6 +394,8 @@ def test_train_makes_a_model_that_sample_and_another_run_can_use(
     assert main([*arguments, *begun]) == 0
     first, second = (json.loads((folder / "new.json").read_text()) for folder in (run, tmp_path / "on"))
     assert (first["images_seen"], second["images_seen"]) == (8, 16)
+    assert main([*arguments, *begun, "--run", str(tmp_path / "grown"), "--blocks", "3", "--modulate"]) == 0
+    assert json.loads((tmp_path / "grown" / "new.json").read_text())["network"]["blocks"] == 3
     assert second["command"].startswith(f"{first['command']} && ") and second["command"].count("&&") == 1
     assert main([*arguments, *begun, "--run", str(tmp_path / "other"), "--widths", "16", "16"]) == 1
     assert "another architecture" in capsys.readouterr().err

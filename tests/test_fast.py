@@ -4,39 +4,21 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from diffusion.checkpoint import load_model
 from diffusion.denoiser import NetworkDenoiser
 from diffusion.fast import FastUNet, _upsample
-from diffusion.unet import UNet, UNetConfig
+from diffusion.unet import UNetConfig
+from tests.tiny import inputs, trained
 
 CONFIGS = {
     "digits": UNetConfig(32, 1, 10, widths=(48, 96, 128)),
     "no classes, no patches": UNetConfig(16, 3, 0, patch=1, widths=(16, 32), blocks=1, attention=()),
     "few channels": UNetConfig(8, 1, 2, widths=(12, 24), blocks=1, attention=(0,), dropout=0.5),
     "one level": UNetConfig(8, 3, 2, widths=(64,), blocks=3, attention=(0,)),
+    "modulated": UNetConfig(16, 1, 3, widths=(24, 32), attention=(1,), modulate=True),
 }
-
-
-def trained(config: UNetConfig) -> UNet:
-    """A network that does something: its last layers would start at zero."""
-    torch.manual_seed(0)
-    network = UNet(config)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
-        if isinstance(module, nn.GroupNorm):
-            nn.init.normal_(module.weight, 1, 0.3)
-            nn.init.normal_(module.bias, 0, 0.3)
-    return network.eval().requires_grad_(False)
-
-
-def inputs(config: UNetConfig, count: int = 5) -> tuple[Tensor, Tensor, Tensor | None]:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(count, config.channels, config.image_size, config.image_size, generator=generator)
-    label = torch.arange(count) % (config.num_classes + 1) if config.num_classes else None
-    return x, torch.linspace(-15, 10, count), label
 
 
 @pytest.mark.parametrize("name", CONFIGS)

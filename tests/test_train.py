@@ -140,6 +140,73 @@ def test_the_loss_is_the_squared_error_of_the_named_target(prediction: Any) -> N
     torch.testing.assert_close(network.log_snr, torch.tensor(schedule.log_snr[t.numpy()]).float())
 
 
+def few_images() -> ImageSet:
+    """Twelve images of two pixels, which are near enough to be mistaken for one another."""
+    images = torch.randint(90, 166, (12, 1, 1, 2), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return ImageSet(images, torch.arange(12) % 2)
+
+
+def test_the_mean_that_is_the_target_is_that_of_bayes() -> None:
+    data = few_images()
+    x, k, levels = to_unit(data.images).double(), data.labels, [0.001, 0.1, 0.19, 0.21, 0.9]
+    for level in levels:
+        x_t = torch.randn((12, 1, 1, 2), generator=torch.Generator().manual_seed(1))
+        alpha_bar, label = torch.full((12,), level, dtype=torch.float64), torch.arange(12) % 3
+        expected = train.expect(train.examples_of(data, torch.device("cpu")), x.float(), x_t, label, alpha_bar)
+        for i in range(12):
+            same = x[k == label[i]] if label[i] < 2 else x[i : i + 1]  # 2 is the empty class
+            if level > train.EXPECT_BELOW:
+                same = x[i : i + 1]
+            density = torch.exp(-(x_t[i] - level**0.5 * same).square().flatten(1).sum(1) / (2 * (1 - level)))
+            mean = (density[:, None, None, None] * same).sum(0) / density.sum()
+            torch.testing.assert_close(expected[i].double(), mean, rtol=0, atol=1e-5)
+
+
+def test_a_mean_as_target_leaves_the_expected_gradient_as_it_is_and_takes_out_its_noise() -> None:
+    """Here of a network w x_t + b that predicts x_0, over many draws of image and noise."""
+    data, n, generator = few_images(), 200_000, torch.Generator().manual_seed(2)
+    chosen = data[torch.randint(12, (n,), generator=generator)]
+    x_0 = to_unit(chosen.images)
+    alpha_bar, eps = torch.full((n,), 0.1, dtype=torch.float64), torch.randn(x_0.shape, generator=generator)
+    x_t = process.q_sample(x_0, 0.1, eps)
+    mean = train.expect(train.examples_of(data, torch.device("cpu")), x_0, x_t, chosen.labels, alpha_bar)
+    by_target = []
+    for target in (x_0, mean):
+        residual = (0.3 * x_t + 0.1 - target).flatten(1)
+        by_target.append(torch.cat([residual * x_t.flatten(1), residual], 1).double())
+    sample, expected = by_target
+    error = (sample - expected).std(0) / n**0.5
+    assert ((sample - expected).mean(0).abs() < 4 * error).all()
+    assert (expected.mean(0).abs() > 10 * error).all()  # there is a gradient
+    assert (sample.var(0) > expected.var(0)).all()
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
+def test_a_network_that_knows_the_mean_has_no_error(prediction: Any) -> None:
+    data = few_images()
+    examples, x_0 = train.examples_of(data, torch.device("cpu")), to_unit(data.images)
+    level = torch.full((12,), 0.1, dtype=torch.float64)
+    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(3))
+    x_t = process.q_sample(x_0, 0.1, eps)
+    mean = torch.cat([examples[i % 2].mean(x_t[i : i + 1], 0.1) for i in range(12)])
+    eps_mean = process.eps_from_x0(x_t, mean, 0.1)
+    target = {"eps": eps_mean, "x0": mean, "v": process.v_from_x0_eps(mean, eps_mean, 0.1)}[prediction]
+    errors = train.errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps, examples)
+    assert errors.max() < 1e-9
+    assert train.errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps).min() > 1e-5
+
+
+@pytest.mark.parametrize(("groups", "flip", "message"), [(True, False, "drawn evenly"), (False, True, "--flip")])
+def test_a_mean_over_images_that_are_not_drawn_evenly_is_refused(
+    tmp_path: Path, groups: bool, flip: bool, message: str
+) -> None:
+    data = dataclasses.replace(toy_set(), groups=torch.arange(20) // 2 if groups else None)
+    config = dataclasses.replace(CONFIG, target="mean", flip=flip)
+    with pytest.raises(TrainError, match=message):
+        train.train(data, NETWORK, config, tmp_path / "run", card(), Accelerator(cpu=True))
+    assert not (tmp_path / "run").exists()
+
+
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], None]) -> None:
     """Let the next run go ``step`` steps and then meet with something in the middle of the next."""
     original, calls = train.errors_of_batch, iter(range(10_000))

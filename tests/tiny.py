@@ -1,8 +1,9 @@
-"""A network small enough for tests."""
+"""Networks small enough for tests."""
 
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from diffusion.checkpoint import Card, save_model
 from diffusion.unet import UNet, UNetConfig
@@ -18,3 +19,23 @@ def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
         torch.nn.init.normal_(parameter, std=0.2)
     schedule = {"family": "cosine", "T": T}
     return save_model(path, network, Card("tiny", "Tiny", classes, config, schedule, "none", "none", "", 0, 0.0))
+
+
+def trained(config: UNetConfig) -> UNet:
+    """A network that does something: its last layers would start at zero."""
+    torch.manual_seed(0)
+    network = UNet(config)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+        if isinstance(module, nn.GroupNorm):
+            nn.init.normal_(module.weight, 1, 0.3)
+            nn.init.normal_(module.bias, 0, 0.3)
+    return network.eval().requires_grad_(False)
+
+
+def inputs(config: UNetConfig, count: int = 5) -> tuple[Tensor, Tensor, Tensor | None]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(count, config.channels, config.image_size, config.image_size, generator=generator)
+    label = torch.arange(count) % (config.num_classes + 1) if config.num_classes else None
+    return x, torch.linspace(-15, 10, count), label

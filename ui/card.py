@@ -27,7 +27,8 @@ def about(model: Model) -> str:
     parameters = sum(parameter.numel() for parameter in model.denoiser.network.parameters())
     levels = " - ".join(map(str, network.widths))
     rows = {
-        "network": f"U-Net, {parameters / 1e6:.1f} M parameters, channels {levels}, {network.blocks} blocks a level, "
+        "network": f"U-Net, {parameters / 1e6:.1f} M parameters, channels {levels}, {network.blocks} blocks a level"
+        f"{', modulated by noise level and class' if network.modulate else ''}, "
         f"attention at {', '.join(f'{network.image_size // network.patch >> i} px' for i in network.attention)}, "
         f"patches of {network.patch} x {network.patch}, predicts {network.prediction}",
         "images": f"{network.image_size} x {network.image_size}, {'grey' if network.channels == 1 else 'RGB'}",
