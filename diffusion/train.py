@@ -242,9 +242,9 @@ def expect(examples: Mapping[int, ExactDenoiser], x_0: Tensor, x_t: Tensor, labe
     no network could know of x_0 is no longer in it. (Xu, Tong & Jaakkola 2023, arXiv 2302.00670, take the mean over a
     part of the data.) Images shown with the empty class keep their x_0: comparing them with all others takes long.
     """
-    expected = x_0.clone()
+    expected, classes = x_0.clone(), label.cpu()
     for k, denoiser in examples.items():
-        chosen = (label.cpu() == k) & (alpha_bar < EXPECT_BELOW)
+        chosen = (classes == k) & (alpha_bar < EXPECT_BELOW)
         if chosen.any():
             expected[chosen] = denoiser.mean(x_t[chosen], alpha_bar[chosen])
     return expected

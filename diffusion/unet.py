@@ -47,6 +47,8 @@ class UNetConfig:
     prediction: Prediction = "v"
 
     def __post_init__(self) -> None:
+        if self.blocks < 1:
+            raise ValueError(f"A network needs at least one block a level, not {self.blocks}.")
         fold = self.patch * 2 ** (len(self.widths) - 1)
         if not self.widths or self.image_size % fold:
             raise ValueError(f"{len(self.widths)} levels and patches of {self.patch} need an image size divisible by "

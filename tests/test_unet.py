@@ -50,3 +50,9 @@ def test_what_cannot_be_grown_is_refused(change: dict[str, Any]) -> None:
     start = UNet(replace(CONFIG, modulate=True))
     with pytest.raises(ValueError, match="can only grow in blocks"):
         grow(start, replace(start.config, **change))
+
+
+@pytest.mark.parametrize("blocks", [0, -1])
+def test_a_network_without_blocks_is_refused(blocks: int) -> None:
+    with pytest.raises(ValueError, match=f"at least one block a level, not {blocks}"):
+        replace(CONFIG, blocks=blocks)
