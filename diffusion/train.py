@@ -102,6 +102,8 @@ class TrainConfig:
             if not low <= getattr(self, name) <= high:
                 option = "--" + name.replace("_", "-")
                 raise TrainError(f"{option} must lie between {low:g} and {high:g}, not {getattr(self, name)}.")
+        if self.target == "mean" and self.flip:
+            raise TrainError("--target mean and --flip cannot be had together: mirrored images are not compared.")
 
     @property
     def steps(self) -> int:
@@ -388,8 +390,6 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
         raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {processes} processes.")
     share = slice(rank * config.batch // processes, (rank + 1) * config.batch // processes)
     device = accelerator.device
-    if config.target == "mean" and config.flip:
-        raise TrainError("--target mean and --flip cannot be had together: mirrored images are not compared.")
     examples = examples_of(data, device) if config.target == "mean" else None
     schedule = make_schedule(**card.schedule)
     alpha_bars = torch.tensor(schedule.alpha_bar)

@@ -201,9 +201,9 @@ def test_a_mean_over_images_that_are_not_drawn_evenly_is_refused(
     tmp_path: Path, groups: bool, flip: bool, message: str
 ) -> None:
     data = dataclasses.replace(toy_set(), groups=torch.arange(20) // 2 if groups else None)
-    config = dataclasses.replace(CONFIG, target="mean", flip=flip)
     with pytest.raises(TrainError, match=message):
-        train.train(data, NETWORK, config, tmp_path / "run", card(), Accelerator(cpu=True))
+        train.train(data, NETWORK, dataclasses.replace(CONFIG, target="mean", flip=flip), tmp_path / "run", card(),
+                    Accelerator(cpu=True))  # fmt: skip
     assert not (tmp_path / "run").exists()
 
 
