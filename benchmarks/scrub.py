@@ -29,10 +29,11 @@ from playwright.sync_api import Page
 from benchmarks.browser import chromium, time_moves
 from ui.demo import launch_options
 from ui.figures import trajectory_figure
+from ui.files import ASSETS, for_browser, made_path
 from ui.forward_tab import forward_value
 from ui.player import Frame, Recorder
 from ui.sidebar import sidebar_view
-from ui.view import ASSETS, PLOTLY, View, browser_path, for_browser, served
+from ui.view import PLOTLY, View, served
 
 FRAMES, BITS, CELL = 1000, 10, 4
 
@@ -61,7 +62,7 @@ def trajectory() -> np.ndarray:
 
 def trajectory_value(frames: np.ndarray) -> dict[str, Any]:
     """The frames as the reverse tab sends them."""
-    path = browser_path(".frames")
+    path = made_path("run.frames")
     with path.open("wb") as file:
         recorder = Recorder(file, (1, *frames.shape[1:]), 3)
         for i, image in enumerate(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1):

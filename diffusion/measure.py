@@ -6,7 +6,7 @@ What is kept has no weight, no variance and no schedule in it: those are put on 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from diffusion.denoiser import Denoiser
 from diffusion.likelihood import decoder_nll
 from diffusion.schedule import LOG_SNR_END, Array, Schedule, Variance
 
+MOST = 1e9  # of any number in a curve: the error of a bad guess at high SNR is about as large as that
 SMALLEST = 1e-12  # of an error, so that it has a logarithm
 # L_0 is wanted for any schedule and variance, so it is computed at every level from here on as if that were t = 1, for
 # several sigma^2 / (1 - alpha_bar): 1 is sigma^2 = beta, and about 1/2 beta~_2. Chebyshev's points in its logarithm.
@@ -29,6 +30,10 @@ DECODER_LOG_RATIO = math.log(1 / 16)
 DECODER_POINTS = 8
 _CHEBYSHEV = chebpts1(DECODER_POINTS)
 _RATIOS = np.exp(DECODER_LOG_RATIO * (1 - _CHEBYSHEV) / 2)
+
+
+class CurveError(ValueError):
+    """A curve that no measuring gives, said in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,33 @@ class ErrorCurve:
         }
 
     @staticmethod
-    def from_json(content: dict[str, Any]) -> ErrorCurve:
-        names = ("log_snr", "mean", "standard_error", "decoder")
-        arrays = {name: np.array(content[name], dtype=np.float64) for name in names}  # None becomes nan
-        return ErrorCurve(**arrays, mean_square=float(content["mean_square"]), dimensions=int(content["dimensions"]))
+    def from_json(content: Mapping[str, Any]) -> ErrorCurve:
+        """What ``to_json`` gave.
+
+        Raises:
+            CurveError: anything else.
+        """
+        refusal = CurveError("This is not a curve of errors by noise level.")
+        try:
+            # None becomes nan
+            log_snr, mean, standard_error, decoder = (
+                np.array(content[name], dtype=np.float64) for name in ("log_snr", "mean", "standard_error", "decoder")
+            )
+            mean_square, dimensions = float(content["mean_square"]), int(content["dimensions"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise refusal from error
+        levels = log_snr.shape
+        if len(levels) != 1 or levels == (0,) or not mean.shape == standard_error.shape == levels:
+            raise refusal
+        if decoder.shape != (*levels, DECODER_POINTS) or not (np.isnan(decoder) | (np.abs(decoder) <= MOST)).all():
+            raise refusal
+        if not (np.diff(log_snr) < 0).all() or not (np.abs(log_snr) <= MOST).all():
+            raise refusal
+        if not all(((0 <= values) & (values <= MOST)).all() for values in (mean, standard_error)):
+            raise refusal
+        if not (0 <= mean_square <= 1 and 1 <= dimensions <= MOST):
+            raise refusal
+        return ErrorCurve(log_snr, mean, standard_error, decoder, mean_square, dimensions)
 
 
 def _interpolate(levels: Array, values: Array, at: Array) -> Array:

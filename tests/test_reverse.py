@@ -159,7 +159,7 @@ def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
         assert "press Generate again" in answer["error"]
     value, *_ = reverse_tab.open_tab({})
     answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
-    assert answer["name"] == "ddpm-lab.png"
+    assert answer["name"] == "ddpm-lab-digits-ddim50-seed0.png"
 
 
 def taken_away(value: dict[str, Any], form: str) -> Path:

@@ -1,23 +1,33 @@
 """What other programs can ask of the running page, through gradio_client or plain HTTP."""
 
 # Annotations are not postponed here: Gradio reads the types of the endpoints from them.
+import math
+from dataclasses import asdict
 from typing import Any, Literal
 
-import gradio as gr
+import numpy as np
+import torch
 from gradio.events import api
 
 from diffusion import recipe as recipes
-from diffusion.images import encode, grid, to_bytes, to_pil
+from diffusion.images import encode, grid, open_image, to_bytes, to_pil, to_tensor
+from diffusion.process import q_sample
+from diffusion.rate import ledger, loss_terms
 from diffusion.recipe import denoiser_of
-from diffusion.sampler import Clip, SamplingError, Spacing
-from diffusion.schedule import ScheduleError
+from diffusion.sampler import Clip, Spacing
+from diffusion.schedule import EXPONENTS
+from ui.asked import AskedError
 from ui.background import in_background
-from ui.models import AT_NETWORK, DEFAULT, OWN, find_source, sources
-from ui.sampling import ALL_CLASSES, Controls, read_recipe
-from ui.sidebar import default_settings, read_schedule
-from ui.view import browser_file, browser_path, for_browser
+from ui.files import for_browser, made_file, made_path
+from ui.job import is_abandoned
+from ui.loss_tab import measured_before, read_curves
+from ui.models import DEFAULT, FOR_PROGRAMS, OWN, find_source, sources
+from ui.sampling import ALL_CLASSES, Controls, read_recipe, read_seed, run_name
+from ui.sidebar import Settings, default_settings, plain, read_schedule
+from ui.subjects import measurable
 
 MOST_IMAGES = 64
+MOST_WORK = 64_000  # images times steps of one request: some minutes
 
 
 def generate(
@@ -57,24 +67,27 @@ def generate(
         ``python -m diffusion sample --like FILE`` draws them again.
     """
     if network not in {name for _, name in sources()} - {OWN}:
-        raise gr.Error(f"There is no network {network!r}.", print_exception=False)
+        raise AskedError(f"There is no network {network!r}.")
     if not 1 <= count <= MOST_IMAGES:
-        raise gr.Error(f"count must lie between 1 and {MOST_IMAGES}, not {count}.", print_exception=False)
+        raise AskedError(f"count must lie between 1 and {MOST_IMAGES}, not {count}.")
+    if count * steps > MOST_WORK:
+        raise AskedError(
+            f"{count} images in {steps} steps are too much at once: count times steps may be {MOST_WORK} at most."
+        )
     controls = Controls(
         network, label, count, sampler, steps, str(seed), guidance, v, eta, spacing, clip
     )  # fmt: skip
     source = find_source(network)
-    try:
-        recipe = read_recipe(source, _settings(family, schedule_steps, parameters), controls)
-    except SamplingError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    recipe = read_recipe(source, _settings(family, schedule_steps, parameters), controls)
     denoiser, shape = denoiser_of(recipe, source.model, source.device)
     for step in in_background(recipes.run(recipe, denoiser, shape, source.device)):
+        if is_abandoned():
+            raise AskedError("Nobody waits for these images any more.")
         x = step.x_s
     images = to_bytes(x)
-    path = browser_path(".npz")
+    path = made_path(f"{run_name(network, recipe)}.npz")
     recipes.save(path, recipe, images)
-    return browser_file(encode(to_pil(grid(images)), "PNG"), ".png"), for_browser(path)
+    return made_file(encode(to_pil(grid(images)), "PNG"), f"{path.stem}.png"), for_browser(path)
 
 
 def schedule(
@@ -90,10 +103,7 @@ def schedule(
     Returns:
         {"beta", "alpha_bar", "snr_db"}, a list of T + 1 numbers each; the SNR at t = 0, which is infinite, is null.
     """
-    try:
-        made = read_schedule(_settings(family, schedule_steps, parameters))
-    except ScheduleError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    made = read_schedule(_settings(family, schedule_steps, parameters))
     return {
         "beta": made.beta.tolist(),
         "alpha_bar": made.alpha_bar.tolist(),
@@ -101,11 +111,95 @@ def schedule(
     }
 
 
-def _settings(family: str, T: int, parameters: dict[str, float] | None) -> dict[str, Any]:
-    return default_settings() | {"family": family, "T": T, "params": parameters or {}}
+def noise(
+    picture: dict[str, Any],
+    t: int = 300,
+    seed: int = 0,
+    family: str = "linear",
+    schedule_steps: int = 1000,
+    parameters: dict[str, float] | None = None,
+) -> tuple[dict[str, Any], dict[str, float | None]]:
+    """A picture noised to step t: x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps (Ho et al. 2020, eq. 4).
+
+    Args:
+        picture: an uploaded file, ``gradio_client.handle_file(PATH)``; its longer side becomes 256 pixels at most.
+        t: 0, the picture as it is, to schedule_steps.
+        seed: of eps.
+        family, schedule_steps, parameters: the schedule, as in ``schedule``.
+
+    Returns:
+        x_t as PNG, black where it is -1 or less and white where it is 1 or more; and {"t", "beta", "alpha_bar",
+        "signal": sqrt(alpha_bar_t), "noise": sqrt(1 - alpha_bar_t), "snr_db", "mean", "std": of all values of x_t};
+        the SNR at t = 0, which is infinite, is null.
+    """
+    made = read_schedule(_settings(family, schedule_steps, parameters))
+    if not 0 <= t <= made.T:
+        raise AskedError(f"t must lie between 0 and {made.T}, not {t}.")
+    x_0 = to_tensor(open_image(_path(picture)))
+    eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(read_seed(str(seed))))
+    x_t = q_sample(x_0, float(made.alpha_bar[t]), eps)
+    numbers = {name: float(getattr(made, name)[t]) for name in ("beta", "alpha_bar", "signal", "noise", "snr_db")}
+    found = {"mean": x_t.mean().item(), "std": x_t.std(correction=0).item()}
+    return (
+        made_file(encode(to_pil(to_bytes(x_t)), "PNG"), f"ddpm-lab-{made.family}-t{t}.png"),
+        {"t": t, **numbers, "snr_db": numbers["snr_db"] if t else None, **found},
+    )
+
+
+def loss(
+    network: str = DEFAULT,
+    variance: Literal["beta", "between", "posterior"] = "beta",
+    family: str = "linear",
+    schedule_steps: int = 1000,
+    parameters: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """The variational bound of a network, L_T + sum of L_{t-1} + L_0, by step (Ho et al. 2020, eq. 5 and 12).
+
+    From errors that were measured on bundled images when the network was shipped; it is not asked again.
+
+    Args:
+        network: "digits" or "emoji".
+        variance: sigma_t^2 of the reverse process: "beta", "posterior" (beta-tilde), or "between", their geometric
+            mean.
+        family, schedule_steps, parameters: the schedule, as in ``schedule``.
+
+    Returns:
+        {"t": 1 ... T, "error": |eps - eps_theta|^2 a dimension, "L": L_{t-1} in bits/dim, of which the first is L_0},
+        a list of T numbers each; and {"L_T", "L_0", "L_mid": the sum of L_1 to L_{T-1}, "total"} in bits/dim. null is
+        what was not measured.
+    """
+    if network not in {name for _, name in measurable()}:
+        raise AskedError(f"There is no network {network!r} that was measured.")
+    if variance not in EXPONENTS:
+        raise AskedError(f"variance must be one of {', '.join(EXPONENTS)}, not {variance!r}.")
+    value = measured_before(network)
+    if value is None:
+        raise AskedError(f"The errors of {network} were not measured yet.")
+    (curve, _), made = read_curves(value), read_schedule(_settings(family, schedule_steps, parameters))
+    book = ledger(curve, made, variance)
+    terms = np.concatenate(([book.L_0], loss_terms(curve, made, variance).term[2:]))
+    numbers = asdict(book) | {"total": book.total}
+    return {
+        "t": list(range(1, made.T + 1)),
+        "error": plain(curve.on(made)[1:]),
+        "L": plain(terms),
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+    }
+
+
+def _settings(family: str, T: int, parameters: dict[str, float] | None) -> Settings:
+    return {**default_settings(), "family": family, "T": T, "params": dict(parameters or {})}
+
+
+def _path(picture: dict[str, Any]) -> str:
+    path = picture.get("path")
+    if not isinstance(path, str):
+        raise AskedError("picture must be an uploaded file, as in handle_file('photo.jpg').")
+    return path
 
 
 def add_endpoints() -> None:
-    """Make ``/generate`` and ``/schedule`` of the page that is being built."""
-    api(generate, api_name="generate", **AT_NETWORK)
-    api(schedule, api_name="schedule")
+    """Make ``/generate``, ``/noise``, ``/schedule`` and ``/loss`` of the page that is being built."""
+    api(generate, api_name="generate", **FOR_PROGRAMS)
+    for endpoint in (noise, schedule, loss):
+        api(endpoint, api_name=endpoint.__name__)

@@ -8,20 +8,22 @@ import gradio as gr
 
 from diffusion.device import best_device, describe_device
 from ui.api import add_endpoints
+from ui.files import ASSETS
 from ui.forward_tab import forward_tab
+from ui.guard import LabBlocks, Site, guarded
 from ui.loss_tab import loss_tab
-from ui.models import DEFAULT
+from ui.models import DEFAULT, MOST_WAITING
 from ui.reverse_tab import reverse_tab
 from ui.schedule_tab import schedule_tab
 from ui.sidebar import sidebar_view
 from ui.theme import theme
-from ui.view import ASSETS, PLOTLY, View, served
+from ui.view import PLOTLY, View, served
 
 
 def build_demo() -> gr.Blocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
-    with gr.Blocks(title="DDPM Lab", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+    with LabBlocks(title="DDPM Lab", analytics_enabled=False) as demo:
         View("header", elem_id="lab-head", device=describe_device(best_device()))
         with gr.Sidebar(width=320, elem_id="lab-side"):
             sidebar = sidebar_view(DEFAULT)
@@ -35,11 +37,13 @@ def build_demo() -> gr.Blocks:
             with gr.Tab("Loss", id="loss"):
                 loss_tab(shown)
         add_endpoints()
+    # A request that goes past the queue would go past its limits too.
+    demo.queue(max_size=MOST_WAITING, api_open=False)
     return demo
 
 
-def launch_options() -> dict[str, Any]:
-    """Everything launch() needs for a page that asks for nothing outside its own server."""
+def launch_options(site: Site = Site()) -> dict[str, Any]:
+    """Everything launch() needs for a page that asks for nothing outside its own server, and serves no other page."""
     styles = ("vendor/katex/katex.min.css", "css/lab.css")
     head = "".join(f'<link rel="stylesheet" href="{served(ASSETS / style)}">' for style in styles)
     return {
@@ -53,4 +57,5 @@ def launch_options() -> dict[str, Any]:
         "enable_monitoring": False,
         "max_file_size": "64mb",
         "favicon_path": ASSETS / "favicon.svg",
+        "app_kwargs": guarded(site),
     }

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import gradio as gr
 import numpy as np
 import torch
-from gradio.utils import get_upload_folder
 from PIL import Image
+from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypedDict
 
-from diffusion.animation import animate
+from diffusion.animation import Format, animate
 from diffusion.chain import closed_form
 from diffusion.images import ImageError, open_image, to_bytes, to_pil, to_tensor, to_unit
 from diffusion.process import q_sample
 from diffusion.schedule import Schedule
-from ui.sidebar import read_schedule
-from ui.view import ASSETS, FROM_LINK, View, browser_file
+from ui.asked import AskedError, read_whole
+from ui.files import find_made, made_file, sample_name, sample_pictures
+from ui.sidebar import Settings, read_schedule
+from ui.view import FROM_LINK, View
 
-SAMPLES = ASSETS / "samples"
-MAX_SEED = 2**53 - 1  # what a browser can say exactly
 FRAMES, SECONDS = 60, 5  # of an animation
 SUFFIX = ".noising"
 # Gradio's gallery of examples says nothing to those who do not see it.
@@ -44,25 +44,35 @@ class Picture(gr.Image):
         return "image"
 
 
-def sample_pictures() -> list[Path]:
-    """The bundled pictures, the one shown first in front."""
-    found = sorted(path for path in SAMPLES.glob("*") if path.suffix in {".jpg", ".png"})
-    return sorted(found, key=lambda path: path.stem != "cat")
+class AskedNoising(TypedDict):
+    """An animation of a picture that the page shows, whose file is ``file``, under a schedule."""
+
+    file: str
+    settings: Settings
+    format: Format
 
 
-def read_noising(asked: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """x_0 in [-1, 1] and eps, (C, H, W) float32, from a file that ``forward_value`` has made.
+Count = Annotated[int, Field(ge=0, le=2**40)]
 
-    ``asked``: {"file": its path, as the browser knows it, "width", "height", "channels"}.
+
+class AskedBins(TypedDict):
+    """How many values of x_0 have each of the 256 grey levels, the level of noise, and the edges of the bins."""
+
+    counts: Annotated[list[Count], Field(max_length=256)]
+    alpha_bar_t: Annotated[float, Field(ge=0, le=1)]
+    edges: Annotated[list[float], Field(min_length=2, max_length=1000)]
+
+
+def read_noising(asked: AskedNoising) -> tuple[Tensor, Tensor]:
+    """x_0 in [-1, 1] and eps, (C, H, W) float32, from the file that ``forward_value`` has made for this visitor.
 
     Raises:
-        ValueError: not one of those files.
+        AskedError: not one of those files, or one that is no longer kept.
     """
-    # Only the name counts, so that nothing but these files can be asked for.
-    path = Path(get_upload_folder()) / Path(asked["file"]).name
-    if path.suffix != SUFFIX:
-        raise ValueError(f"{path.name} is not a picture of this page")
-    shape = asked["height"], asked["width"], asked["channels"]
+    path = find_made(asked["file"], SUFFIX)
+    if path is None:
+        raise AskedError("This picture is no longer kept; choose it again.")
+    shape = tuple(map(int, path.stem.split("x")))
     data, n = path.read_bytes(), math.prod(shape)
     pixels = np.frombuffer(data, np.uint8, n).reshape(shape)
     eps = np.frombuffer(data, "<i2", n, offset=n + n % 2).reshape(shape) / EPS_UNIT
@@ -76,39 +86,34 @@ def noising_frames(x_0: Tensor, eps: Tensor, schedule: Schedule) -> list[Image.I
     return [to_pil(to_bytes(q_sample(x_0, float(alpha_bar_t), eps))) for alpha_bar_t in levels]
 
 
-def export_noising(asked: dict[str, Any]) -> dict[str, str]:
+def export_noising(asked: AskedNoising) -> dict[str, str]:
     """The noising as an animation about five seconds long: {"path", "name"} of a file that the browser may fetch.
 
-    ``asked``: as for ``read_noising``, and {"settings", "format": one of ``animation.FORMATS``}.
+    Raises:
+        AskedError: as ``read_noising``.
     """
     schedule, format = read_schedule(asked["settings"]), asked["format"]
     x_0, eps = read_noising(asked)
     frames = noising_frames(x_0, eps, schedule)
     scale = max(1, 256 // max(frames[0].size))
     data = animate(frames, format, milliseconds=SECONDS * 1000 // len(frames), scale=scale)
-    file = browser_file(data, f".{format}")
-    return {"path": file["path"], "name": f"noising-{schedule.family}-T{schedule.T}.{format}"}
+    name = f"noising-{schedule.family}-T{schedule.T}.{format}"
+    return {"path": made_file(data, name)["path"], "name": name}
 
 
-def expect(asked: dict[str, Any]) -> dict[str, Any]:
+def expect(asked: AskedBins) -> dict[str, Any]:
     """How the pixel values of x_t are distributed by q(x_t | x_0): ``chain.Distribution`` with lists for arrays.
 
-    ``asked``: {"counts": how many values of x_0 have each of the 256 grey levels, "alpha_bar_t", "edges" of the bins}.
+    Raises:
+        AskedError: no pixels, or edges that do not rise.
     """
-    count = np.array(asked["counts"], dtype=np.float64)
+    count, edges = np.array(asked["counts"], dtype=np.float64), np.array(asked["edges"], dtype=np.float64)
+    if not count.any() or not (np.diff(edges) > 0).all():
+        raise AskedError("There must be pixels to count, and bins whose edges rise.")
     level = to_unit(torch.arange(len(count))).double().numpy()
     there = count > 0
-    expected = closed_form(level[there], count[there], asked["alpha_bar_t"], np.array(asked["edges"]))
+    expected = closed_form(level[there], count[there], asked["alpha_bar_t"], edges)
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(expected).items()}
-
-
-def sample_name(path: str | Path) -> str | None:
-    """What a bundled picture is called, whichever copy of it this is; None for any other."""
-    path = Path(path)
-    same = (
-        sample for sample in sample_pictures() if sample.name == path.name and filecmp.cmp(sample, path, shallow=False)
-    )
-    return next((sample.stem for sample in same), None)
 
 
 def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
@@ -123,7 +128,8 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
     padding = b"\0" * (pixels.size % 2)  # int16 must begin at an even byte
     height, width, channels = pixels.shape
     return {
-        "file": browser_file(pixels.tobytes() + padding + scaled.tobytes(), SUFFIX),
+        # Its name says its shape, so that nothing else has to be believed when it is read again.
+        "file": made_file(pixels.tobytes() + padding + scaled.tobytes(), f"{height}x{width}x{channels}{SUFFIX}"),
         "width": width,
         "height": height,
         "channels": channels,
@@ -155,8 +161,10 @@ def open_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
     """What a visitor finds: (what to draw, the picture shown, its seed). The first bundled picture, or the link's."""
     first, *others = sample_pictures()
     path = next((sample for sample in others if sample.stem == link.get("picture")), first)
-    noise = link.get("noise", "")
-    seed = int(noise) if noise.isdecimal() and int(noise) <= MAX_SEED else 0
+    try:
+        seed = read_whole(link.get("noise", ""))
+    except ValueError:
+        seed = 0
     return forward_value(path, seed), str(path), seed
 
 

@@ -8,33 +8,38 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import gradio as gr
 import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from diffusion.checkpoint import MODELS
+from diffusion.checkpoint import MODELS, Model
 from diffusion.images import ImageError, to_unit
 from diffusion.likelihood import kl_extra, loss_weight
 from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
 from diffusion.rate import PUBLISHED, distortion, ledger, loss_csv, loss_terms, rate
 from diffusion.reference import measure_references
+from diffusion.sampler import SamplingError
 from diffusion.schedule import EXPONENTS, Array, Schedule, Variance
 from diffusion.weights import WEIGHTINGS
 from ui.figures import loss_figure, rate_figure
+from ui.job import Values, run_job
 from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
 from ui.seen import face, faces, look, look_at
-from ui.sidebar import CHART_POINTS, plain, read_schedule
-from ui.subjects import About, about_bundled, bundled_subject, measurable, own_subject
+from ui.sidebar import CHART_POINTS, Settings, plain, read_schedule
+from ui.subjects import About, Subject, about_bundled, bundled_subject, measurable, own_subject
 from ui.view import PLOTLY, View, served, tell
 
 THEIRS, OWN = "bundled", "my picture"
 YIELD_SECONDS = 0.2
 MAX_SEED = 2**31 - 1
 FLOOR, CEILING = 2e-6, 30.0  # of errors in the chart: a perfect memory has none, or any
+MOST_LEVELS = 1000  # of a curve that comes from the browser
 LEAST_TERM = 1e-8  # bits/dim, in the chart
 SHOWN_SMALL = 24  # steps near t = 0 that are all drawn: weights change fast there
 
@@ -48,16 +53,42 @@ def _drawn_steps(T: int, log_snr: Array) -> Array:
     return np.unique(np.concatenate((small, even, by_snr))).astype(int)
 
 
-def read_curves(asked: dict[str, Any]) -> tuple[ErrorCurve, dict[str, ErrorCurve]]:
-    """What the browser holds of a pass: the network's curve and the references."""
-    references = {name: ErrorCurve.from_json(curve) for name, curve in asked["references"].items()}
-    return ErrorCurve.from_json(asked["curve"]), references
+Levels = Annotated[list[Any], Field(max_length=MOST_LEVELS)]
 
 
-def weigh(asked: dict[str, Any]) -> dict[str, Any]:
+class Curve(TypedDict):
+    """``ErrorCurve.to_json``."""
+
+    dimensions: int
+    mean_square: float
+    log_snr: Levels
+    mean: Levels
+    standard_error: Levels
+    decoder: Levels
+
+
+class AskedLoss(TypedDict):
+    """What the browser holds of a pass, the network's curve and the references, and the schedule to put them on."""
+
+    curve: Curve
+    references: dict[Literal["known", "others"], Curve]
+    settings: Settings
+
+
+def read_curves(shown: Mapping[str, Any]) -> tuple[ErrorCurve, dict[str, ErrorCurve]]:
+    """The network's curve and the references, of a value that the view shows.
+
+    Raises:
+        CurveError: curves that no pass gives.
+    """
+    references = shown["references"].items()
+    return ErrorCurve.from_json(shown["curve"]), {name: ErrorCurve.from_json(curve) for name, curve in references}
+
+
+def weigh(asked: AskedLoss) -> dict[str, Any]:
     """Put a schedule on measured errors, under every weight and variance there is; no network is asked.
 
-    ``asked``: {"curve", "references", "settings"}. Gives {"columns": what curves are drawn from, "measured": the levels
+    Gives {"columns": what curves are drawn from, "measured": the levels
     themselves, "ledger": by variance, "dimensions"}.
     """
     (curve, references), schedule = read_curves(asked), read_schedule(asked["settings"])
@@ -121,7 +152,7 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def export_loss(asked: dict[str, Any]) -> dict[str, str]:
+def export_loss(asked: AskedLoss) -> dict[str, str]:
     """Everything that ``weigh`` gives, at every step, as CSV: {"name", "text"}."""
     (curve, references), schedule = read_curves(asked), read_schedule(asked["settings"])
     return {"name": f"loss-{schedule.family}-T{schedule.T}.csv", "text": loss_csv(curve, schedule, references)}
@@ -164,27 +195,35 @@ def measure(
     levels: float,
     seed: float | None,
     flag: StopFlag,
-) -> Iterator[tuple[dict[str, Any], str, dict[str, Any], dict[str, Any]]]:
+) -> Iterator[Values]:
     """Measure's handler: (view, message, Measure, Stop)."""
-    idle = gr.update(interactive=True), gr.update(interactive=False)
-    busy = gr.update(interactive=False), gr.update(interactive=True)
-    flag.up = False
-    if seed is None or not 0 <= seed <= MAX_SEED:
-        yield gr.skip(), f"The seed must be a whole number from 0 to {MAX_SEED}.", *idle
-        return
-    model, own = shared_model(network), source == OWN
-    try:
-        subject = own_subject(path, model) if own else bundled_subject(model, int(count))
-    except ImageError as error:
-        yield gr.skip(), str(error), *idle
-        return
-    yield gr.skip(), "", *busy
-    draws = int(noises) * (int(count) if own else 1)
-    alpha_bars = measuring_levels(model.card.training_schedule(), int(levels), int(seed))
+
+    def work() -> Iterator[tuple[Values, bool]]:
+        if seed is None or not 0 <= seed <= MAX_SEED:
+            raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.")
+        model = shared_model(network)
+        subject = own_subject(path, model) if source == OWN else bundled_subject(model, int(count))
+        yield (gr.skip(), ""), False
+        draws = int(noises) * (int(count) if source == OWN else 1)
+        for value in measure_all(model, subject, draws, int(levels), int(seed), flag):
+            yield (value, ""), not value["running"]
+
+    yield from run_job(flag, work(), lambda error: (gr.skip(), str(error)))
+
+
+def measure_all(
+    model: Model, subject: Subject, draws: int, levels: int, seed: int, flag: StopFlag
+) -> Iterator[dict[str, Any]]:
+    """The network's curve level by level, then those of the exact denoisers on the same draws, for the view.
+
+    Args:
+        draws: of eps for each image.
+    """
+    alpha_bars = measuring_levels(model.card.training_schedule(), levels, seed)
     labels = subject.images.labels if subject.classes else None
     started, shown, curve = time.monotonic(), 0.0, None
     for curve in measure_errors(
-        model.denoiser, to_unit(subject.images.images), alpha_bars, labels=labels, noises=draws, seed=int(seed),
+        model.denoiser, to_unit(subject.images.images), alpha_bars, labels=labels, noises=draws, seed=seed,
         batch=32, device=model.device,
     ):  # fmt: skip
         now, done = time.monotonic(), len(curve.mean)
@@ -194,22 +233,22 @@ def measure(
             shown = now
             left = (now - started) / done * (len(alpha_bars) - done)
             status = f"{done} of {len(alpha_bars)} noise levels, about {left:.0f} s left"
-            yield _value(curve, {}, subject.about, status, 0.99 * done / len(alpha_bars)), "", *busy
+            yield _value(curve, {}, subject.about, status, 0.99 * done / len(alpha_bars))
     assert curve is not None  # there are at least two levels
     done, seconds = len(curve.mean), time.monotonic() - started
     asked = 1 / (1 + np.exp(-curve.log_snr))
     references: dict[str, ErrorCurve] = {}
     for name, reference in measure_references(
-        subject.images, subject.others, asked, classes=subject.classes, noises=draws, seed=int(seed)
+        subject.images, subject.others, asked, classes=subject.classes, noises=draws, seed=seed
     ):
         references[name] = reference
         if time.monotonic() - shown > YIELD_SECONDS:
             shown = time.monotonic()
-            yield _value(curve, references, subject.about, "The exact denoisers on the same draws", 0.99), "", *busy
+            yield _value(curve, references, subject.about, "The exact denoisers on the same draws", 0.99)
     stopped = "Stopped: " if done < len(alpha_bars) else ""
-    noise = f", {draws} draws of ε" + ("" if own else " each") if draws > 1 else ""
+    noise = f", {draws} draws of ε" + (" each" if len(subject.images) > 1 else "") if draws > 1 else ""
     status = f"{stopped}{subject.about.about}{noise}, at {done} noise levels, {seconds:.1f} s"
-    yield _value(curve, references, subject.about, status), "", *idle
+    yield _value(curve, references, subject.about, status)
 
 
 def show_images(network: str, source: str, path: str) -> tuple[dict[str, Any], str]:

@@ -19,8 +19,12 @@ from diffusion.statistics import Moments, moments
 
 DEFAULT = "digits"
 AT_ONCE = 2
-# Of events that call a network: so many at a time, the others wait in one queue.
+# Of events that call a network: so many at a time, the others wait in one queue. What opens the page does not wait for
+# the runs of other visitors, nor the page for other programs.
 AT_NETWORK: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": AT_ONCE}
+AT_OPENING: dict[str, Any] = {"concurrency_id": "opening", "concurrency_limit": AT_ONCE}
+FOR_PROGRAMS: dict[str, Any] = {"concurrency_id": "programs", "concurrency_limit": 1}
+MOST_WAITING = 100  # events in all queues together
 EXACT, OWN = "exact-", "exact-own"  # names of sources that are no networks
 MOST_IMAGES = 500  # of one's own
 BUNDLED_PICTURE = 3  # which of the held-out images

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+from typing_extensions import TypedDict
 
 from diffusion import recipe as recipes
 from diffusion.device import best_device
-from diffusion.images import ImageError, difference
+from diffusion.images import difference
 from diffusion.recipe import denoiser_of
 from diffusion.review import compare
-from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, SamplingError
+from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, Clip, SamplingError, Spacing
 from ui.card import about, describe_model
 from ui.figures import trajectory_figure
-from ui.models import AT_NETWORK, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
+from ui.files import find_made, for_browser, made_path
+from ui.job import Values, run_job
+from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.player import StoredFrames, export_animation, export_png, read_frames
-from ui.sampling import ALL_CLASSES, FRAMES, IN_LINK, Controls, controls_from_link, read_recipe, recipe_path, run
-from ui.sidebar import Settings, default_settings, read_schedule, trained_for
-from ui.view import FROM_LINK, PLOTLY, View, browser_path, for_browser, keep_in_link, served, tell
+from ui.sampling import (
+    ALL_CLASSES,
+    FRAMES,
+    IN_LINK,
+    Controls,
+    controls_from_link,
+    controls_of,
+    read_recipe,
+    recipe_path,
+    run,
+    run_name,
+)
+from ui.sidebar import AskedSchedule, Settings, default_settings, read_schedule, trained_for
+from ui.view import FROM_LINK, PLOTLY, View, keep_in_link, served, tell
 from ui.whatif_tab import LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -50,48 +63,51 @@ def opening_run() -> tuple[dict[str, Any], bytes, LastRun]:
     return value, Path(value["file"]["path"]).read_bytes(), LastRun(source.name, (), recipe)
 
 
-Answer = tuple[Any, str, str, Any, dict[str, Any], dict[str, Any]]
-
-
-def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Answer]:
+def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Values]:
     """Generate's handler, ``controls`` in the order of ``Controls``.
 
     Yields (view, message at steps, message at seed, the run that is shown, Generate, Stop).
     """
-    idle = gr.update(interactive=True), gr.update(interactive=False)
-    busy = gr.update(interactive=False), gr.update(interactive=True)
-    flag.up = False
-    chosen = Controls(*controls)
-    try:
+
+    def work() -> Iterator[tuple[Values, bool]]:
+        chosen = controls_of(controls)
         source = find_source(chosen.network, chosen.own or ())
         recipe = read_recipe(source, settings, chosen)
-    except (SamplingError, ImageError) as error:
+        for value in run(source, recipe, flag, chosen.keep_all):
+            done = value["state"] == "done"
+            last = LastRun(source.name, tuple(chosen.own or ()), recipe) if done else gr.skip()
+            yield (value, "", "", last), done
+
+    def refuse(error: Exception) -> Values:
         at_seed = isinstance(error, SamplingError) and error.field == "seed"
-        yield gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", gr.skip(), *idle
-        return
-    for value in run(source, recipe, flag, chosen.keep_all):
-        if value["state"] == "done":
-            yield value, "", "", LastRun(source.name, tuple(chosen.own or ()), recipe), *idle
-        else:
-            yield value, "", "", gr.skip(), *busy
+        return gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", gr.skip()
+
+    yield from run_job(flag, work(), refuse)
 
 
-def take_away(asked: dict[str, Any]) -> dict[str, str]:
-    """A run, whose file is ``asked["file"]``, as ``asked["form"]``: {"url", "name"}, or {"text"} for Python."""
-    path, form = Path(asked["file"]).resolve(), asked["form"]
-    if path.suffix != FRAMES or not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+class AskedRun(TypedDict):
+    """A run of this visitor, whose file is ``file``, in a form to take away."""
+
+    file: str
+    form: Literal["gif", "webp", "mp4", "png", "npz", "py"]
+
+
+def take_away(asked: AskedRun) -> dict[str, str]:
+    """A run as a file, {"url", "name"}; as Python, {"text"}; or {"error"}."""
+    path, form = find_made(asked["file"], FRAMES), asked["form"]
+    if path is None:
         return {"error": "This run is no longer kept; press Generate again."}
     if form in ("npz", "py") and not recipe_path(path).is_file():
         return {"error": "This run was stopped; let a run end to have it drawn again."}
     if form == "py":
-        return {"text": recipes.snippet(recipes.read(recipe_path(path)), best_device(), "ddpm-lab.npz")}
-    file = browser_path(f".{form}")
+        return {"text": recipes.snippet(recipes.read(recipe_path(path)), best_device(), f"{path.stem}.npz")}
+    file = made_path(f"{path.stem}.{form}")
     if form == "npz":
         recipe = recipes.read(recipe_path(path))
         recipes.save(file, recipe, read_frames(path)[-1, 0], StoredFrames(path, recipe.steps))
     else:
         file.write_bytes(export_png(path) if form == "png" else export_animation(path, form))
-    return {"url": served(file), "name": f"ddpm-lab.{form}"}
+    return {"url": served(file), "name": file.name}
 
 
 def show_options(sampler: str) -> tuple[Any, ...]:
@@ -114,8 +130,8 @@ def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     for one another.
     """
     value, frames, last = opening_run()
-    # Files of one's own: Gradio clears old ones away.
-    path = browser_path(FRAMES)
+    # Files of one's own: they are deleted when they are old.
+    path = made_path(f"{run_name(last.network, last.recipe)}{FRAMES}")
     path.write_bytes(frames)
     recipes.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
     controls = controls_from_link(link)
@@ -126,7 +142,7 @@ def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
 
 
-def compare_schedule(asked: dict[str, Any]) -> str:
+def compare_schedule(asked: AskedSchedule) -> str:
     """How far the schedule of ``asked["settings"]`` is from that of ``asked["network"]``; nothing where it has none."""
     trained = trained_for(asked["network"])
     return "" if trained is None else compare(read_schedule(asked["settings"]), trained)
@@ -164,11 +180,23 @@ def rounding_of(name: str) -> str:
     )
 
 
-def explained(label: str, choices: Mapping[Any, About], value: str) -> gr.Dropdown:
+def describe_spacing(name: Spacing) -> str:
+    """The handler of the list of spacings."""
+    return about_choice(SPACINGS[name])
+
+
+def describe_clip(name: Clip) -> str:
+    """The handler of the list of ways to clip."""
+    return about_choice(CLIPS[name])
+
+
+def explained(
+    label: str, choices: Mapping[Any, About], value: str, describe: Callable[[Any], str]
+) -> gr.Dropdown:  # fmt: skip
     """A list to choose from, with words about the choice below it."""
     chooser = gr.Dropdown([(about.title, name) for name, about in choices.items()], value=value, label=label)
-    words = gr.Markdown(about_choice(choices[value]), latex_delimiters=LATEX, elem_classes="lab-note lab-about")
-    chooser.change(lambda name: about_choice(choices[name]), chooser, words, **QUIET)
+    words = gr.Markdown(describe(value), latex_delimiters=LATEX, elem_classes="lab-note lab-about")
+    chooser.change(describe, chooser, words, **QUIET)
     return chooser
 
 
@@ -224,8 +252,8 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 control["guidance"] = gr.Slider(
                     0, 8, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
                 )
-                control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing)
-                control["clip"] = explained("predicted x₀", CLIPS, start_with.clip)
+                control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing, describe_spacing)
+                control["clip"] = explained("predicted x₀", CLIPS, start_with.clip, describe_clip)
                 control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
         with gr.Column(scale=3, min_width=320):
             view = View(
@@ -261,6 +289,6 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
     )
     halt.click(stop, flag, None, queue=False, **QUIET)
     opened = demo.load(
-        open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_NETWORK, **QUIET
+        open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_OPENING, **QUIET
     )
     whatif_tabs(opened, sidebar, shown, last, network, controls)

@@ -6,6 +6,7 @@ import base64
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,15 +34,15 @@ from diffusion.sampler import (
 )
 from diffusion.schedule import T_MAX, Schedule, ScheduleError
 from diffusion.statistics import Moments, distance, expected, moments
+from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
+from ui.files import for_browser, made_path
 from ui.models import DEFAULT, OWN, Source, StopFlag, data_moments, find_source, sources
 from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
-from ui.view import browser_path, for_browser
 
 PREVIEW_SECONDS = 0.1
 PREVIEW_RATE = 2e6  # bytes a second at most: what is sent faster than it can be received only piles up
-MAX_SEED = 2**53 - 1  # what a browser can say exactly
 ALL_CLASSES = "all in turn"
 FRAMES = ".frames"  # of a file with the frames of a run
 
@@ -63,6 +64,15 @@ class Controls:
     clip: Clip = "static"
     keep_all: bool = False
     own: list[str] | None = None
+
+
+def controls_of(values: Sequence[Any]) -> Controls:
+    """The values of the controls, in the order of ``Controls``.
+
+    Raises:
+        AskedError: a value that no control gives.
+    """
+    return Controls(*read_arguments(Controls, values))
 
 
 # What of the controls a link holds: its names for them.
@@ -89,8 +99,8 @@ def controls_from_link(link: dict[str, str]) -> Controls:
             continue
         if low <= value <= high:
             given[name] = int(value) if name in ("images", "steps") else value
-    if link.get("seed", "").isdecimal():
-        given["seed"] = link["seed"]
+    with suppress(ValueError):
+        given["seed"] = str(read_whole(link.get("seed", "")))
     return Controls(**{IN_LINK[name]: value for name, value in given.items()})
 
 
@@ -134,10 +144,10 @@ def read_seed(text: str) -> int:
     Raises:
         SamplingError: anything else.
     """
-    text = str(text).strip()
-    if not text.isdecimal() or int(text) > MAX_SEED:
-        raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.")
-    return int(text)
+    try:
+        return read_whole(text)
+    except ValueError as error:
+        raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.") from error
 
 
 def labels_of(source: Source, label: str, count: int) -> list[int] | None:
@@ -189,7 +199,7 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
     drawn = 3 + noisy(recipe)
     frame_bytes = drawn * math.prod(shape)
     pause = max(PREVIEW_SECONDS, frame_bytes / PREVIEW_RATE)
-    path, data = browser_path(FRAMES), data_moments(source)
+    path, data = made_path(f"{run_name(source.name, recipe)}{FRAMES}"), data_moments(source)
     started, shown = time.monotonic(), 0.0
     step = None
     with path.open("wb") as file:
@@ -235,6 +245,11 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
         else f"Every {recorder.every}th of the {count} steps is kept as a frame, {len(recorder.frames)} in all; "
         "“keep every step” keeps more.",
     }
+
+
+def run_name(source: str, recipe: Recipe) -> str:
+    """What files of a run are called: "ddpm-lab-digits-ddim50-seed0"."""
+    return f"ddpm-lab-{source}-{recipe.sampler}{len(recipe.steps)}-seed{recipe.seeds[0]}"
 
 
 def recipe_path(frames: Path) -> Path:

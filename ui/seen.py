@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 from functools import cache, lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from diffusion.checkpoint import Model
 from diffusion.images import encode, to_bytes, to_pil, to_unit
 from diffusion.measure import find_noise, measuring_levels
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
+from ui.asked import AskedError
 from ui.models import shared_model
 from ui.subjects import bundled, measurable
 
@@ -58,10 +61,21 @@ def _look_at(network: str, index: int) -> dict[str, Any]:
     return look(model, faces.images[index], label)
 
 
-def look_at(asked: dict[str, Any]) -> dict[str, Any]:
-    """What a network sees in one of the images that ``faces`` shows: {"network", "index"}; see ``look``."""
+class AskedFace(TypedDict):
+    """One of the images that ``faces`` shows of a network."""
+
+    network: str
+    index: Annotated[int, Field(ge=0, lt=FACES)]
+
+
+def look_at(asked: AskedFace) -> dict[str, Any]:
+    """What a network sees in an image; see ``look``.
+
+    Raises:
+        AskedError: no such image.
+    """
     if not 0 <= asked["index"] < FACES or asked["network"] not in (name for _, name in measurable()):
-        raise ValueError(f"no such image: {asked}")
+        raise AskedError("There is no such image to look at.")
     return _look_at(asked["network"], asked["index"])
 
 

@@ -8,9 +8,11 @@ import json
 import math
 from dataclasses import asdict
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, Literal, Required
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from diffusion.checkpoint import MODELS, available, read_card
 from diffusion.exchange import read_betas, to_diffusers
@@ -22,6 +24,7 @@ from diffusion.schedule import (
     PER_STEP,
     POINT_LOG_SNR,
     POINTS_MAX,
+    T_MAX,
     Array,
     Schedule,
     ScheduleError,
@@ -39,11 +42,49 @@ DRAWN, GIVEN = "drawn", "given"
 # Where along t/T a curve gets its points when it is taken up to be drawn: close together where it falls fast.
 POINTS_AT = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
 
-# What makes a schedule, as the page and its links hold it:
-#   family: a name in FAMILIES with its "params", or "drawn" with "points" [[t/T, log SNR], ...],
-#           or "given" with "betas", beta_1 ... as float64 in base64;
-#   T; keep_shape_of: the number of steps that betas are meant for, or None; zero_terminal_snr.
-Settings = dict[str, Any]
+MOST = 1e300  # of a number that is typed
+CSV_BYTES = 2**21  # of an upload; the page sends no more of a file
+
+Name = Annotated[str, Field(max_length=100)]
+
+
+class Settings(TypedDict, total=False):
+    """What makes a schedule, as the page and its links hold it.
+
+    family: a name in FAMILIES with its "params", or "drawn" with "points" [[t/T, log SNR], ...], or "given" with
+        "betas", beta_1 ... as float64 in base64.
+    T, keep_shape_of, params: as a person has typed them, so not always numbers; ``read_schedule`` says what is wrong.
+    keep_shape_of: the number of steps that betas are meant for, or None.
+    """
+
+    family: Required[Name]
+    T: Required[Any]
+    params: Required[Annotated[dict[Name, Any], Field(max_length=16)]]
+    keep_shape_of: Any
+    zero_terminal_snr: bool
+    points: Annotated[list[Any], Field(max_length=4 * POINTS_MAX)] | None
+    betas: Annotated[str, Field(max_length=12 * T_MAX)] | None
+
+
+class AskedSchedule(TypedDict):
+    """A schedule, and the network that is to run under it."""
+
+    settings: Settings
+    network: Name
+
+
+class AskedAim(TypedDict):
+    """A schedule, and the SNR that it is to leave at T, as it was typed."""
+
+    settings: Settings
+    snr_db: Any
+
+
+class AskedFile(TypedDict):
+    """A schedule, and the kind of file that it is to be."""
+
+    settings: Settings
+    form: Literal["csv", "json", "diffusers"]
 
 
 def default_settings() -> Settings:
@@ -81,7 +122,8 @@ def read_schedule(settings: Settings) -> Schedule:
 
 
 def _number(field: str, value: Any, symbol: str | None = None) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # A whole number may be too large to be a float.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST or math.isnan(value):
         raise ScheduleError(field, f"{symbol or field} must be a number.")
     return value
 
@@ -131,7 +173,7 @@ def trained_for(network: str) -> Trained | None:
     return Trained(card.title, card.training_schedule())
 
 
-def bend_schedule(asked: dict[str, Any]) -> dict[str, Any]:
+def bend_schedule(asked: AskedSchedule) -> dict[str, Any]:
     """What the browser needs to draw a schedule, or {"error": {"field", "message"}}.
 
     ``asked``: {"settings", "network": the name of the one that is to run under it}. ``columns``: float64 by
@@ -183,7 +225,7 @@ def _refusal(error: ScheduleError) -> dict[str, Any]:
     return {"error": {"field": error.field, "message": str(error)}}
 
 
-def aim_schedule(asked: dict[str, Any]) -> dict[str, Any]:
+def aim_schedule(asked: AskedAim) -> dict[str, Any]:
     """The parameters that leave the SNR "snr_db" at T under "settings": {"params"}, or {"error"}."""
     settings = asked["settings"]
     try:
@@ -210,10 +252,12 @@ def take_up(settings: Settings) -> dict[str, Any]:
     return {"points": [[u, round(float(log_snr), 4)] for u, log_snr in zip(POINTS_AT, falling, strict=True)]}
 
 
-def read_upload(content: str) -> dict[str, Any]:
+def read_upload(content: Annotated[str, Field(max_length=4 * CSV_BYTES // 3 + 8)]) -> dict[str, Any]:
     """A CSV file of betas, in base64, as {"settings"}, or {"error"} with the row that is wrong."""
     try:
         schedule = read_betas(base64.b64decode(content))
+    except binascii.Error:
+        return _refusal(ScheduleError("csv", "This file did not arrive whole; choose it again."))
     except ScheduleError as error:
         return _refusal(ScheduleError("csv", str(error)))
     betas = base64.b64encode(schedule.beta[1:].astype("<f8").tobytes()).decode()
@@ -221,7 +265,7 @@ def read_upload(content: str) -> dict[str, Any]:
     return {"settings": default_settings() | given}
 
 
-def export_schedule(asked: dict[str, Any]) -> dict[str, str]:
+def export_schedule(asked: AskedFile) -> dict[str, str]:
     """The schedule of "settings" as a file: {"name", "text"}; "form" is "csv", "json" or "diffusers"."""
     schedule = read_schedule(asked["settings"])
     stem = f"{schedule.family}-T{schedule.T}"
@@ -235,7 +279,6 @@ def export_schedule(asked: dict[str, Any]) -> dict[str, str]:
             arrays = {name: getattr(schedule, name).tolist() for name in ("beta", "alpha_bar")}
             content = {"settings": settings, "summary": asdict(summarize(schedule))} | arrays
             return {"name": f"{stem}.json", "text": json.dumps(content, indent=1) + "\n"}
-    raise ValueError(f"no such form: {asked['form']}")
 
 
 def thin(columns: dict[str, Array]) -> Columns:

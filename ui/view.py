@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
 import plotly
-from gradio.utils import get_upload_folder
 
-ASSETS = Path(__file__).parent.parent / "assets"
+from ui.asked import checked
+from ui.files import ASSETS
+
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
@@ -51,7 +50,7 @@ def _imported(module: str) -> str:
 
 class View(gr.HTML):
     """An element that ``assets/js/MODULE.js`` fills: its ``mount(element, {props, watch, server})`` is called once, and
-    gets later values through ``watch``.
+    gets later values through ``watch``. Its ``server_functions`` take one value each, of the type that they say.
 
     The template is static on purpose: with placeholders, Gradio would rebuild what the module drew.
     """
@@ -60,7 +59,7 @@ class View(gr.HTML):
         self,
         module: str,
         *,
-        value: dict[str, Any] | None = None,
+        value: Mapping[str, Any] | None = None,
         elem_id: str,
         server_functions: list[Callable[..., Any]] | None = None,
         **props: Any,
@@ -75,7 +74,7 @@ class View(gr.HTML):
                 "{props, watch, server: typeof server === 'undefined' ? null : server}))"
             ),
             apply_default_css=False,
-            server_functions=server_functions,
+            server_functions=[checked(function) for function in server_functions or ()],
             **props,
         )
 
@@ -84,23 +83,3 @@ class View(gr.HTML):
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object"}
-
-
-def browser_path(suffix: str) -> Path:
-    """A new, empty file where the browser can fetch it; Gradio clears it away with its own temporary files."""
-    folder = get_upload_folder()
-    os.makedirs(folder, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=suffix, delete=False) as file:
-        return Path(file.name)
-
-
-def for_browser(path: Path) -> dict[str, Any]:
-    """Such a file as part of a component's value: the browser gets its ``url``."""
-    return gr.FileData(path=str(path)).model_dump()
-
-
-def browser_file(data: bytes, suffix: str) -> dict[str, Any]:
-    """Keep bytes where the browser can fetch them by ``url``."""
-    path = browser_path(suffix)
-    path.write_bytes(data)
-    return for_browser(path)

@@ -25,6 +25,7 @@ from diffusion.sampler import (
     resampled,
     timesteps,
 )
+from ui.asked import read_whole
 from ui.background import in_background
 from ui.models import Source, StopFlag
 from ui.sampling import ALL_CLASSES, Controls, labels_of, noisy, options_of, read_seed
@@ -230,8 +231,12 @@ def read_numbers(text: str, what: str) -> list[int]:
         SamplingError: anything else.
     """
     parts = [part.strip() for part in str(text).replace(";", ",").split(",") if part.strip()]
-    if not parts or not all(part.isdecimal() for part in parts):
+    try:
+        numbers = [read_whole(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if not numbers:
         raise SamplingError(what, f"Write the {what} as whole numbers with commas between them, as in 10, 20, 50.")
     if len(parts) > MOST_NUMBERS:
         raise SamplingError(what, f"{len(parts)} {what} are too many rows; write at most {MOST_NUMBERS}.")
-    return [int(part) for part in dict.fromkeys(parts)]
+    return list(dict.fromkeys(numbers))

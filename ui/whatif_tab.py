@@ -7,19 +7,23 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import gradio as gr
 import torch
 from gradio.events import Dependency
+from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
 from diffusion.recipe import Recipe
 from diffusion.sampler import SAMPLERS, SamplingError
+from diffusion.schedule import T_MAX
 from ui.forward_tab import Picture
-from ui.models import AT_NETWORK, OWN, Source, StopFlag, bundled_picture, find_source, stop
-from ui.sampling import Controls, read_recipe
+from ui.job import Values, run_job
+from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.sampling import Controls, controls_of, read_recipe
 from ui.sidebar import Settings
 from ui.view import View
 from ui.whatif import (
@@ -53,23 +57,19 @@ class LastRun:
     recipe: Recipe
 
 
-Answer = tuple[Any, str, dict[str, Any], dict[str, Any]]
 Plan = tuple[Source, list[Row]]
 
 
-def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Answer]:
+def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Values]:
     """Any of the questions, answered: (view, message, its button, Stop). ``plan`` says what is to be sampled."""
-    idle = gr.update(interactive=True), gr.update(interactive=False)
-    busy = gr.update(interactive=False), gr.update(interactive=True)
-    flag.up = False
-    yield gr.skip(), "", *busy
-    try:
+
+    def work() -> Iterator[tuple[Values, bool]]:
+        yield (gr.skip(), ""), False
         source, rows = plan()
-    except (SamplingError, ImageError) as error:
-        yield gr.skip(), str(error), *idle
-        return
-    for value in run_rows(source, rows, flag):
-        yield value, "", *(idle if value["state"] == "done" else busy)
+        for value in run_rows(source, rows, flag):
+            yield (value, ""), value["state"] == "done"
+
+    yield from run_job(flag, work(), lambda error: (gr.skip(), str(error)))
 
 
 def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Controls, Recipe]:
@@ -78,27 +78,37 @@ def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Control
     Raises:
         SamplingError, ImageError: as ``read_recipe`` and ``find_source``.
     """
-    controls = replace(Controls(*values), count=ACROSS)
+    controls = replace(controls_of(values), count=ACROSS)
     source = find_source(controls.network, controls.own or ())
     return source, controls, read_recipe(source, settings, controls)
 
 
-def ask_branches(shown: dict[str, Any], flag: StopFlag, last: LastRun | None, moments: str) -> Iterator[Answer]:
-    """``shown``: {"t": of the frame that is shown, "sample": the enlarged one}."""
+class Shown(TypedDict):
+    """The t of the frame that is shown of a run, and which sample is the enlarged one."""
 
+    t: Annotated[int, Field(ge=0, le=T_MAX)]
+    sample: Annotated[int, Field(ge=0, le=10_000)]
+
+
+class Painted(TypedDict, total=False):
+    """The view that is painted on: a digit a pixel in "mask", 1 where it is painted."""
+
+    mask: Annotated[str, Field(max_length=10**6)]
+
+
+def ask_branches(shown: Shown, flag: StopFlag, last: LastRun | None, moments: str) -> Iterator[Values]:
     def plan() -> Plan:
-        if last is None:
-            raise SamplingError("run", "Wait until the first run is there.")
-        source = find_source(last.network, last.own)
-        t = int(shown["t"]) if moments == FRAME else None
-        return source, branches(source, last.recipe, int(shown["sample"]), t, flag)
+        run = known(last)
+        source = find_source(run.network, run.own)
+        t = shown["t"] if moments == FRAME else None
+        return source, branches(source, run.recipe, shown["sample"], t, flag)
 
     yield from answer(flag, plan)
 
 
 def ask_comparison(
     settings: Settings, flag: StopFlag, samplers: list[str], counts: str, *values: Any
-) -> Iterator[Answer]:
+) -> Iterator[Values]:
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
         return source, comparison(recipe, controls, samplers, read_numbers(counts, "steps"))
@@ -106,7 +116,7 @@ def ask_comparison(
     yield from answer(flag, plan)
 
 
-def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: str, *values: Any) -> Iterator[Answer]:
+def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: str, *values: Any) -> Iterator[Values]:
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
         return source, interpolation(source, recipe, controls, first, second)
@@ -116,7 +126,7 @@ def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: st
 
 def ask_denoised(
     settings: Settings, flag: StopFlag, which: str, upload: str | None, shown: str, shares: str, *values: Any
-) -> Iterator[Answer]:
+) -> Iterator[Values]:
     """``which``, ``upload`` and ``shown``: see ``choose_picture``."""
 
     def plan() -> Plan:
@@ -128,11 +138,9 @@ def ask_denoised(
 
 
 def ask_filled(
-    settings: Settings, flag: StopFlag, which: str, upload: str | None, shown: str, painted: dict[str, Any] | None,
+    settings: Settings, flag: StopFlag, which: str, upload: str | None, shown: str, painted: Painted | None,
     rounds: float, *values: Any,
-) -> Iterator[Answer]:  # fmt: skip
-    """``painted``: the value of the view that is painted on, with a digit a pixel in "mask", 1 where it is painted."""
-
+) -> Iterator[Values]:  # fmt: skip
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
         picture = choose_picture(which, upload, shown, source)
@@ -189,7 +197,7 @@ class Question:
     view: View
     tab: gr.Tab
 
-    def wire(self, ask: Callable[..., Iterator[Answer]], inputs: list[Any], **event: Any) -> None:
+    def wire(self, ask: Callable[..., Iterator[Values]], inputs: list[Any], **event: Any) -> None:
         """``ask`` is called with ``inputs`` when the button is pressed."""
         self.start.click(
             ask, inputs, [self.view, self.message, self.start, self.halt], show_progress="minimal",
@@ -217,13 +225,27 @@ def question(
     return Question(flag, message, waiting, start, halt, view, tab), built
 
 
-@cache
-def opening_answer(last: LastRun) -> dict[str, Any]:
+def opening_answer(last: LastRun | None) -> dict[str, Any]:
     """The branches of the run that the page opens with; the view shows them only where there is no answer yet."""
+    return _branches_of(known(last)) | {"opening": True}
+
+
+@cache
+def _branches_of(last: LastRun) -> dict[str, Any]:
     source = find_source(last.network, last.own)
-    rows = branches(source, last.recipe, 0, None, StopFlag())
-    *_, value = run_rows(source, rows, StopFlag())
-    return value | {"opening": True}
+    *_, value = run_rows(source, branches(source, last.recipe, 0, None, StopFlag()), StopFlag())
+    return value
+
+
+def known(last: LastRun | None) -> LastRun:
+    """The run that is shown.
+
+    Raises:
+        SamplingError: there is none yet.
+    """
+    if last is None:
+        raise SamplingError("run", "Wait until the first run is there.")
+    return last
 
 
 def whatif_tabs(
@@ -252,7 +274,7 @@ def whatif_tabs(
             "Branch",
             lambda: [gr.Radio([FIVE, FRAME], value=FIVE, label="from")],
         )
-        opened.then(opening_answer, last, branch.view, **AT_NETWORK, **QUIET)
+        opened.then(opening_answer, last, branch.view, **AT_OPENING, **QUIET)
         branch.wire(ask_branches, [branch.view, branch.flag, last, *own], js=SHOWN_FRAME)
         compare, own = question(
             "Compare",

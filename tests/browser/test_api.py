@@ -27,7 +27,7 @@ def client(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
 
 def test_only_what_is_meant_for_others_has_a_name(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/generate", "/schedule"}
+    assert set(endpoints) == {"/generate", "/noise", "/schedule", "/loss"}
     assert all(endpoint["description"] for endpoint in endpoints.values())
     assert get_args(get_type_hints(api.generate)["sampler"]) == tuple(SAMPLERS)
 
