@@ -26,6 +26,8 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from diffusion.checks import is_number, shown
+
 Array = NDArray[np.float64]
 Variance = Literal["beta", "between", "posterior"]
 # sigma^2 = beta^v beta~^(1-v): what the reverse step adds.
@@ -310,18 +312,25 @@ def make_schedule(
         ScheduleError: unknown family or parameter, T outside 2 ... 4000 or no whole number, a parameter out of range,
             a start that is not below its end, or betas so large that nothing is left of the image long before T.
     """
-    if family not in FAMILIES:
-        raise ScheduleError("family", f"There is no schedule family {family!r}; choose one of {', '.join(FAMILIES)}.")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise ScheduleError("family", f"There is no schedule family {shown(family)}; choose one of "
+                                      f"{', '.join(FAMILIES)}.")  # fmt: skip
     T = _whole_T(T)
     known = FAMILIES[family].parameters
     for name in params:
         if name not in known:
-            raise ScheduleError(name, f"The {family} schedule has no parameter {name!r}; it has {', '.join(known)}.")
-    values = {name: float(params.get(name, parameter.default)) for name, parameter in known.items()}
-    for name, value in values.items():
+            raise ScheduleError(name, f"The {family} schedule has no parameter {shown(name)}; it has "
+                                      f"{', '.join(known)}.")  # fmt: skip
+    given = {name: params.get(name, parameter.default) for name, parameter in known.items()}
+    for name, value in given.items():
         low, high = known[name].minimum, known[name].maximum
-        if not low <= value <= high:
-            raise ScheduleError(name, f"{known[name].symbol} must lie between {low:g} and {high:g}, not {value:g}.")
+        if not is_number(value) or not low <= value <= high:
+            raise ScheduleError(name, f"{known[name].symbol} must lie between {low:g} and {high:g}, not "
+                                      f"{shown(value)}.")  # fmt: skip
+    values = {name: float(value) for name, value in given.items()}
+    if zero_terminal_snr not in (False, True):
+        raise ScheduleError("zero_terminal_snr", f"Zero terminal SNR is either true or false, not "
+                                                 f"{shown(zero_terminal_snr)}.")  # fmt: skip
     for low_name, high_name in (("beta_start", "beta_end"), ("start", "end")):
         if low_name in values and values[low_name] >= values[high_name]:
             raise ScheduleError(
@@ -332,7 +341,7 @@ def make_schedule(
     beta = FAMILIES[family].betas(T, **values)
     remembered = tuple(values.items())
     if keep_shape_of is not None and family in PER_STEP:
-        meant_for = _whole_T(keep_shape_of)
+        meant_for = _whole_T(keep_shape_of, "The T whose shape is kept")
         if meant_for != T:
             beta = np.minimum(beta * meant_for / T, BETA_CAP)
             remembered += (("keep_shape_of", float(meant_for)),)
@@ -340,9 +349,9 @@ def make_schedule(
     return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
 
 
-def _whole_T(T: float) -> int:
-    if isinstance(T, bool) or not T_MIN <= T <= T_MAX or T != int(T):  # the range first: int(nan) fails
-        raise ScheduleError("T", f"T must be a whole number from {T_MIN} to {T_MAX}, not {T:g}.")
+def _whole_T(T: float, name: str = "T") -> int:
+    if not is_number(T) or not T_MIN <= T <= T_MAX or T != int(T):
+        raise ScheduleError("T", f"{name} must be a whole number from {T_MIN} to {T_MAX}, not {shown(T)}.")
     return int(T)
 
 
@@ -436,8 +445,13 @@ def schedule_of_betas(betas: Sequence[float] | Array, T: int | None = None) -> S
         ScheduleError: T outside 2 ... 4000, a beta outside (0, 1), or betas so large that nothing is left of the image
             long before T.
     """
-    if not T_MIN <= len(betas) <= T_MAX:
-        raise ScheduleError("beta", f"There must be {T_MIN} to {T_MAX} betas, not {len(betas)}.")
+    if not isinstance(betas, Sequence | np.ndarray) or not T_MIN <= len(betas) <= T_MAX:
+        count = len(betas) if isinstance(betas, Sequence | np.ndarray) else shown(betas)
+        raise ScheduleError("beta", f"There must be {T_MIN} to {T_MAX} betas, not {count}.")
+    if not isinstance(betas, np.ndarray):
+        for t, beta in enumerate(betas, 1):
+            if not is_number(beta):
+                raise ScheduleError("beta", f"beta_{t} must be a number between 0 and 1, not {shown(beta)}.")
     schedule = _usable(Schedule(np.concatenate(([0.0], np.asarray(betas, dtype=np.float64)))), "beta")
     if T is None or _whole_T(T) == schedule.T:
         return schedule

@@ -2,8 +2,9 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -133,11 +134,68 @@ def test_an_unknown_spacing_is_refused() -> None:
     assert refusal.value.field == "spacing"
 
 
-@pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan])
-def test_an_eta_outside_0_and_1_is_refused(eta: float) -> None:
+@pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan, True, "0.5", None, [0.5]])
+def test_an_eta_outside_0_and_1_is_refused(eta: Any) -> None:
     with pytest.raises(SamplingError, match="between 0 and 1") as refusal:
         DDIM(eta)
     assert refusal.value.field == "eta"
+
+
+@pytest.mark.parametrize("name", ["off", "x", "", None, 3, ["static"]])
+def test_no_choice_is_taken_that_is_not_there(name: Any) -> None:
+    """Least of all for another one: what is not "static" or "none" was once dynamic thresholding."""
+    for field, choose in (
+        ("clip", lambda: limit(torch.zeros(1, *SHAPE), name)),
+        ("clip", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0], clip=name))),
+        ("spacing", lambda: timesteps(SCHEDULE, 3, name)),
+        ("sampler", lambda: make_update(name)),
+    ):
+        with pytest.raises(SamplingError, match=f"There is no {field} .*; choose one of ") as refusal:
+            choose()
+        assert refusal.value.field == field
+
+
+@pytest.mark.parametrize("value", [1.5, 3.0, "3", None, True, math.nan])
+def test_whole_numbers_have_no_fraction_and_are_no_text(value: Any) -> None:
+    for field, ask in (
+        ("steps", lambda: timesteps(SCHEDULE, value)),
+        ("start", lambda: timesteps(SCHEDULE, 1, start=value)),
+        ("jump", lambda: resampled([5, 4, 3], value)),
+        ("repeats", lambda: resampled([5, 4, 3], 1, value)),
+        ("steps", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9, value], seeds=[0]))),
+        ("seed", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0, value]))),
+    ):
+        if field == "start" and value is None:  # there it means T
+            continue
+        with pytest.raises(SamplingError) as refusal:
+            ask()
+        assert refusal.value.field == field
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], [2**63], range(2**63 - 1, 2**63 + 1)])
+def test_seeds_that_no_generator_takes_are_refused(seeds: Sequence[int]) -> None:
+    with pytest.raises(SamplingError) as refusal:
+        next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=seeds))
+    assert refusal.value.field == "seed"
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("label", {"labels": torch.zeros(3, dtype=torch.int64)}),
+        ("start", {"start": torch.zeros(1, 1, 8, 9)}),
+        ("start", {"start": torch.zeros(3, 1, 8, 8)}),
+        ("start", {"start": torch.zeros(1, 8, 8)}),
+        ("known", {"known": Known(torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8))}),
+        ("known", {"known": Known(torch.zeros(1, 8, 8), torch.ones(1, 1, 8, 8))}),
+        ("mask", {"known": Known(torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 4, 8))}),
+        ("mask", {"known": Known(torch.zeros(1, 1, 8, 8), torch.ones(8, 8))}),
+    ],
+)
+def test_what_is_given_has_to_fit_the_images(field: str, given: dict[str, Any]) -> None:
+    with pytest.raises(SamplingError) as refusal:
+        next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0, 1], **given))
+    assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("steps", [[], [0], [-1], [1001], [5, 5], [3, 4], [9, 5, 0], [9, 5, 7], [5, -2]])

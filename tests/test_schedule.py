@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,6 +202,12 @@ def test_the_schedule_remembers_what_made_it(family: str) -> None:
         ("linear", math.nan, {}, "T", "not nan"),
         ("linear", math.inf, {}, "T", "not inf"),
         ("linear", True, {}, "T", "whole number"),
+        ("linear", "1000", {}, "T", "whole number"),
+        (["linear"], 10, {}, "family", "no schedule family"),
+        ("linear", 10, {"beta_end": "0.02"}, "beta_end", "not '0.02'"),
+        ("linear", 10, {"beta_end": None}, "beta_end", "not None"),
+        ("linear", 10, {"keep_shape_of": "9"}, "T", "whose shape is kept must be a whole number"),
+        ("linear", 10, {"zero_terminal_snr": "no"}, "zero_terminal_snr", "true or false"),
         ("wavy", 10, {}, "family", "no schedule family 'wavy'; choose one of linear, constant, scaled_linear, cosine"),
         ("sigmoid", 10, {"start": 2.0, "end": 1.0}, "start", "start must be smaller than end, but 2 is not"),
         ("constant", 4000, {"beta": 0.5}, "beta", "lower β or T"),
@@ -221,7 +228,7 @@ def test_the_schedule_remembers_what_made_it(family: str) -> None:
     ],
 )
 def test_a_schedule_that_cannot_be_made_names_the_field_to_change(
-    family: str, T: int, params: dict[str, float], field: str, message: str
+    family: Any, T: Any, params: dict[str, Any], field: str, message: str
 ) -> None:
     with pytest.raises(ScheduleError, match=message) as refusal:
         make_schedule(family, T, **params)
