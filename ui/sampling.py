@@ -87,7 +87,7 @@ def controls_from_link(link: dict[str, str]) -> Controls:
             value = float(link[name])
         except (KeyError, ValueError):
             continue
-        if low <= value <= high:
+        if low <= value <= high and (classes or name != "guidance"):  # which needs a class to guide to
             given[name] = int(value) if name in ("images", "steps") else value
     if link.get("seed", "").isdecimal():
         given["seed"] = link["seed"]
