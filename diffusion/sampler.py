@@ -31,6 +31,8 @@ Spacing = Literal["trailing", "linspace", "leading", "quadratic", "log_snr"]
 Clip = Literal["static", "dynamic", "none"]
 # How many steps back the samplers look.
 PAST = 2
+# As a part of a step, how short the one before may be for the samplers to look back over it.
+SHORTEST = 1e-4
 # "a certain percentile absolute pixel value": the one that diffusers takes too.
 DYNAMIC_PERCENTILE = 0.995
 MAX_SEED = 2**63 - 1
@@ -273,7 +275,8 @@ class DPMSolver2M(DDIM):
 
     lambda = ln(alpha_bar / (1 - alpha_bar)) / 2: the line through this x_0 and x_0', the one predicted a step before at
     t', followed to the middle of the step. One call of the network a step, and the error falls with its square. The
-    first step, which has none before it, and the last, for which lambda_0 is infinite, are DDIM's.
+    first step, which has none before it, and the last, for which lambda_0 is infinite, are DDIM's; so is one behind a
+    step so short that the line through both would be of rounding.
 
     eta = 0 solves the ODE; eta = 1 is SDE-DPM-Solver++(2M), the SDE.
     """
@@ -283,8 +286,10 @@ class DPMSolver2M(DDIM):
     ) -> Tensor:
         if past and alpha_bar_s < 1:
             lambda_s, lambda_t, lambda_before = map(_log_snr, (alpha_bar_s, alpha_bar_t, past[0].alpha_bar))
-            x_0 = x_0 + (lambda_s - lambda_t) / (2 * (lambda_t - lambda_before)) * (x_0 - past[0].x_0)
-            eps = process.eps_from_x0(x_t, x_0, alpha_bar_t)
+            h, before = lambda_s - lambda_t, lambda_t - lambda_before
+            if before > SHORTEST * h:
+                x_0 = x_0 + h / (2 * before) * (x_0 - past[0].x_0)
+                eps = process.eps_from_x0(x_t, x_0, alpha_bar_t)
         return super().mean(x_t, x_0, eps, alpha_bar_t, alpha_bar_s)
 
 
@@ -315,16 +320,26 @@ class UniPC(Update):
         before = past[0]
         lambda_t, lambda_before = _log_snr(alpha_bar_t) / 2, _log_snr(before.alpha_bar) / 2
         h = lambda_t - lambda_before
-        if len(past) == 1:
+        earlier = lambda_before - _log_snr(past[1].alpha_bar) / 2 if len(past) > 1 else 0.0
+        if h <= 0:  # two levels that float64 cannot tell apart: the step led nowhere
+            return x_t
+        if earlier <= SHORTEST * h:
             data = (before.x_0 + x_0) / 2
         else:
-            r = (_log_snr(past[1].alpha_bar) / 2 - lambda_before) / h
-            b_1 = -1 / math.expm1(-h) - 1 / h
-            b_2 = -1 / math.expm1(-h) - 2 * b_1 / h
+            r = -earlier / h
+            b_1, b_2 = _unipc_b(h)
             rho_1 = (b_1 - b_2) / (1 - r)
             data = before.x_0 + rho_1 / r * (past[1].x_0 - before.x_0) + (b_1 - rho_1) * (x_0 - before.x_0)
         eps = process.eps_from_x0(before.x_t, data, before.alpha_bar)
         return DDIM().mean(before.x_t, data, eps, before.alpha_bar, alpha_bar_t)
+
+
+def _unipc_b(h: float) -> tuple[float, float]:
+    """b_1 and b_2 of ``UniPC``; for small h by their series, as the formulas are differences of large numbers there."""
+    if h < 0.01:
+        return 1 / 2 + h / 12 - h**3 / 720, 1 / 3 + h / 12 + h**2 / 360 - h**3 / 720
+    b_1 = -1 / math.expm1(-h) - 1 / h
+    return b_1, -1 / math.expm1(-h) - 2 * b_1 / h
 
 
 def _log_snr(alpha_bar: float) -> float:

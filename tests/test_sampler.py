@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +32,7 @@ from diffusion.sampler import (
     Step,
     UniPC,
     Update,
+    _unipc_b,
     between,
     first_noise,
     limit,
@@ -40,7 +42,7 @@ from diffusion.sampler import (
     sample,
     timesteps,
 )
-from diffusion.schedule import FAMILIES, make_schedule
+from diffusion.schedule import BETA_MIN, FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
 from diffusion.unet import UNet, UNetConfig
 
 SCHEDULE = make_schedule("linear", 1000)
@@ -437,6 +439,43 @@ def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: st
     schedule = make_schedule(family, 1000, **params)
     *_, last = sample(bent, schedule, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=[0], update=update)
     assert last.x_s.isfinite().all()
+
+
+UNEVEN = [
+    schedule_of_betas([BETA_MIN] * 5),
+    schedule_of_betas([0.1, BETA_MIN, BETA_MIN, 0.2, 1 - 1e-6]),
+    schedule_of_betas([0.5, 1e-9, 1e-14, 0.9, BETA_MIN, 0.5]),
+    drawn_schedule(9, [(0, 20), (0.5, 20 - 1e-14), (1, -20)]),
+    drawn_schedule(9, [(0, 20), (0.01, -20 + 1e-14), (1, -20)]),
+    make_schedule("sigmoid", 9, start=-10.0, end=10.0, tau=0.1),
+    make_schedule("linear", 4000, beta_start=1e-6, beta_end=0.06, zero_terminal_snr=True),
+    make_schedule("cosine", 4000, s=0.0, max_beta=0.9999),
+]
+
+
+@pytest.mark.parametrize("schedule", UNEVEN, ids=lambda s: f"{s.family}-{s.T}")
+@every_update
+def test_every_sampler_works_on_every_schedule_that_can_be_made(update: Update, schedule: Schedule) -> None:
+    """Where levels are next to one another, or to one, or nothing is left, too: finite, and near the image."""
+    image = torch.full((1, *SHAPE), 0.5)
+    for spacing in SPACINGS:
+        for steps in (timesteps(schedule, min(schedule.T, 9), spacing), [schedule.T], [2, 1]):
+            for clip in CLIPS:
+                *_, last = sample(bent, schedule, SHAPE, steps=steps, seeds=[0], update=update, clip=clip)
+                assert last.x_s.isfinite().all()
+            *_, last = sample(ExactDenoiser(image), schedule, SHAPE, steps=steps, seeds=[0], update=update)
+            if schedule.alpha_bar[steps[-1]] > 0.01:  # in less, float32 has too little of the image
+                torch.testing.assert_close(last.x_s, image)
+
+
+@pytest.mark.parametrize("h", [1e-9, 1e-3, 0.00999, 0.01001, 0.1, 3.0])
+def test_unipc_s_weights_are_those_of_its_formulas(h: float) -> None:
+    with localcontext(prec=60):
+        exact = Decimal(h)
+        share = 1 / (1 - (-exact).exp())
+        b_1 = share - 1 / exact
+        expected = float(b_1), float(share - 2 * b_1 / exact)
+    assert _unipc_b(h) == pytest.approx(expected, rel=1e-11)
 
 
 # Starting elsewhere
