@@ -272,8 +272,9 @@ def _classifier(args: argparse.Namespace) -> None:
     train = load_data(args.data, "train", args.image_size)
     channels = train.images.shape[1]
     test = load_data(args.data, "test", args.image_size, channels)
+    classes = 1 + max(int(data.labels.max()) for data in (train, test))
     card = make_classifier(
-        args.out, train, test, ClassifierConfig(channels, int(train.labels.max()) + 1),
+        args.out, train, test, ClassifierConfig(channels, classes),
         ClassifierTraining(images=args.images, mirror=args.mirror, seed=args.seed), about_data=args.about_data,
         command=_command(args),
     )  # fmt: skip
@@ -472,7 +473,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True)
 
     train = commands.add_parser("train", help="train a network; run again to go on with a stopped run")
-    data_help = "digits, emoji, an .npz with x_train, y_train (uint8), or a folder or zip of images"
+    data_help = "digits, emoji, an .npz with x_train, y_train (or images, labels), or a folder or zip of images"
     train.add_argument("--data", required=True, help=data_help)
     train.add_argument("--hold-out", metavar="DATA", help="data whose test images are left out of --data")
     train.add_argument("--run", type=Path, required=True, help="folder for checkpoints, samples and the log")

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import lzma
+import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 # What the readers of zipfile and numpy raise on bytes that are not what they say.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, lzma.LZMAError,
-              zipfile.BadZipFile)  # fmt: skip
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, OverflowError, struct.error, zlib.error,
+              lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
+MOST_BYTES = 2**36  # of an array of a data set
+MOST_CLASSES = 100_000
 
 
 class DataError(ValueError):
@@ -56,10 +63,52 @@ class ImageSet:
         return self[torch.tensor(keep, dtype=torch.int64)]
 
 
-def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
-    """Arrays x_{split} (N, H, W) or (N, H, W, C) uint8 and y_{split} (N,), padded evenly with zeros to image_size.
+def read_arrays(opened: BinaryIO, names: Sequence[str], limit: int = MOST_BYTES) -> dict[str, NDArray[Any]]:
+    """Those of the named arrays that an .npz has, each of at most ``limit`` bytes, which is seen to before any is read.
 
-    It may also have group_{split} (N,) and classes (K,), the names of labels 0 ... K - 1.
+    Raises:
+        ValueError: no .npz, an array of objects or of too many bytes, or not of as many as it says.
+        UNREADABLE: whatever else its readers raise.
+    """
+    with zipfile.ZipFile(opened) as archive:
+        entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+        found = {name: entries[name] for name in names if name in entries}
+        for name, entry in found.items():
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{name} is compressed in a way that NumPy does not write")
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                if version not in _READ_HEADER:
+                    raise ValueError(f"{name} is an array of an unknown version")
+                shape, _, dtype = _READ_HEADER[version](file)
+                size = file.tell() + math.prod(shape) * dtype.itemsize
+            if dtype.hasobject or not all(0 <= side <= limit for side in shape):
+                raise ValueError(f"{name} is not an array of numbers or text")
+            if size != entry.file_size:
+                raise ValueError(f"{name} is not as large as it says")
+            if size > limit:
+                raise ValueError(f"{name} takes {size:,} bytes, more than the {limit:,} that are read")
+        arrays = {}
+        for name, entry in found.items():
+            with archive.open(entry) as file:
+                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+        return arrays
+
+
+# NumPy writes the first unless a header is long.
+_READ_HEADER: dict[tuple[int, int], Callable[[Any], Any]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
+    """Images x_{split} and labels y_{split}, or, all for training, images and labels or arr_0 and arr_1 (as ``sample``
+    and as guided-diffusion write them), padded evenly with zeros to image_size.
+
+    Images are uint8, or floats in 0 ... 1 or -1 ... 1; (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3. Labels
+    are whole numbers, (N,) or (N, 1), and 0 where there are none. There may also be group_{split} (N,) and classes
+    (K,), the names of labels 0 ... K - 1.
 
     Raises:
         DataError: missing or damaged file, missing arrays, wrong type or length, labels that are not among the
@@ -67,30 +116,36 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     """
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
-    names = (f"x_{split}", f"y_{split}")
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            found, arrays = file.files, [file[name] for name in names if name in file]
-            groups = file.get(f"group_{split}")
-            classes = file.get("classes")
+        with path.open("rb") as opened:
+            if opened.read(6) == b"\x93NUMPY":
+                raise DataError(f"{path} is a single array, an .npy by another name; np.savez writes an .npz.")
+            with zipfile.ZipFile(opened) as archive:
+                there = [name.removesuffix(".npy") for name in archive.namelist()]
+            names = _layout(path, there, split)
+            arrays = read_arrays(opened, (*names, f"group_{split}", "classes"))
     except (*UNREADABLE, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path} is not an .npz file that can be read: {error}.") from error
-    if len(arrays) < len(names):
-        raise DataError(f"{path} has {', '.join(found)}, but {' and '.join(names)} are needed.")
-    images, labels = arrays
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise DataError(f"{path}: {names[0]} must be uint8 of shape (N, H, W) or (N, H, W, C).")
+    images = _as_bytes(path, names[0], _channels_last(path, names[0], arrays[names[0]]))
+    labels, groups, classes = (arrays.get(name) for name in (names[1], f"group_{split}", "classes"))
+    if labels is None or (labels.shape == (0,) and names[1] == "labels"):  # as ``sample`` writes them if it knows none
+        labels = np.zeros(len(images), np.int64)
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"{path}: {names[1]} must be whole numbers of shape (N,).")
     if len(images) != len(labels) or len(images) == 0:
         raise DataError(f"{path} has {len(images)} images but {len(labels)} labels in {split}.")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < MOST_CLASSES:
+        raise DataError(f"{path}: {names[1]} has {labels.min()} to {labels.max()}, but classes are numbered from 0 and "
+                        f"below {MOST_CLASSES:,}.")  # fmt: skip
     if groups is not None and (groups.shape != labels.shape or groups.dtype.kind not in "iu"):
         raise DataError(f"{path}: group_{split} must be whole numbers of shape (N,), one for each image.")
     if classes is not None and (classes.ndim != 1 or classes.dtype.kind != "U"):
         raise DataError(f"{path}: classes must be names of shape (K,).")
-    if classes is not None and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+    if classes is not None and int(labels.max()) >= len(classes):
         raise DataError(f"{path} names {len(classes)} classes, but {names[1]} has {labels.min()} to {labels.max()}.")
-    images = images[..., None] if images.ndim == 3 else images
     height, width = images.shape[1:3]
     if max(height, width) > image_size:
         raise DataError(f"{path} has images of {width} x {height}, larger than the network's {image_size}.")
@@ -100,3 +155,56 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     return ImageSet(padded, torch.from_numpy(labels.astype(np.int64)),
                     None if groups is None else torch.from_numpy(groups.astype(np.int64)),
                     () if classes is None else tuple(map(str, classes)))  # fmt: skip
+
+
+def _layout(path: Path, there: Sequence[str], split: str) -> tuple[str, str]:
+    """The names of images and labels in an .npz that has arrays of the names ``there``.
+
+    Raises:
+        DataError: neither of the layouts, or parts of two.
+    """
+    splits = [(f"x_{name}", f"y_{name}") for name in ("train", "test")]
+    usual = (f"x_{split}", f"y_{split}")
+    if usual[0] in there:
+        return usual
+    if not set(chain(*splits)) & set(there):
+        for names in (("images", "labels"), ("arr_0", "arr_1")):
+            if names[0] in there and split == "train":
+                return names
+            if names[0] in there:
+                raise DataError(f"{path} has {names[0]}, all for training, but no images to test with: {usual[0]} and "
+                                f"{usual[1]}.")  # fmt: skip
+    raise DataError(f"{path} has {', '.join(there) or 'no arrays'}, but {usual[0]} and {usual[1]} are needed"
+                    f"{', or images and labels, or arr_0 and arr_1' if split == 'train' else ''}.")  # fmt: skip
+
+
+def _channels_last(path: Path, name: str, images: NDArray[Any]) -> NDArray[Any]:
+    """Images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, H, W, C), C 1 or 3; what can be the third is the second.
+
+    Raises:
+        DataError: none of these.
+    """
+    if images.ndim == 3:
+        images = images[..., None]
+    elif images.ndim == 4 and images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
+        images = images.transpose(0, 2, 3, 1)
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape[1:]:
+        raise DataError(f"{path}: {name} must be uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W), C 1 or 3, not "
+                        f"of shape {images.shape}.")  # fmt: skip
+    return images
+
+
+def _as_bytes(path: Path, name: str, images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Images as uint8; floats of 0 ... 1 or, where any is negative, of -1 ... 1 become 0 ... 255.
+
+    Raises:
+        DataError: of another type, or floats beyond these.
+    """
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind == "f" and images.size:
+        low, high = float(images.min()), float(images.max())
+        if -1 <= low <= high <= 1:  # false for nan
+            scale, shift = (127.5, 127.5) if low < 0 else (255.0, 0.0)
+            return np.stack([np.rint(image * scale + shift).astype(np.uint8) for image in images])
+    raise DataError(f"{path}: {name} must be uint8, or floats within 0 ... 1 or -1 ... 1.")

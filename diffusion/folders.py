@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from diffusion.data import MOST_CLASSES, DataError, ImageSet, load_npz
 from diffusion.data import UNREADABLE as NO_ARCHIVE
-from diffusion.data import DataError, ImageSet, load_npz
 from diffusion.images import MAX_PIXELS, as_grey_or_rgb, middle
 from diffusion.images import UNREADABLE as NO_PICTURE
 
@@ -170,7 +170,7 @@ def _read_labels(source: Path, content: bytes, files: list[str]) -> list[int]:
         return [0] * len(files)
     there = set(files)
     for problems in (
-        [f"{name} has {label!r}" for name, label in pairs if type(label) is not int or not 0 <= label < 2**63],
+        [f"{name} has {label!r}" for name, label in pairs if type(label) is not int or not 0 <= label < MOST_CLASSES],
         [f"{name} is listed, but not there" for name in found if name not in there],
         [f"{name} is listed more than once" for name, times in Counter(name for name, _ in pairs).items() if times > 1],
         [f"{name} is not listed" for name in files if name not in found],

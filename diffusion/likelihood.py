@@ -34,7 +34,7 @@ def loss_weight(schedule: Schedule, variance: Variance = "beta") -> Array:
     """
     sigma2 = schedule.reverse_variance(variance)[1:]
     with np.errstate(divide="ignore"):
-        weight = schedule.beta[1:] ** 2 / (2 * sigma2 * schedule.alpha[1:] * (1 - schedule.alpha_bar[1:]))
+        weight = schedule.beta[1:] ** 2 / (2 * sigma2 * schedule.alpha[1:] * schedule.noise_power[1:])
     return np.concatenate(([np.nan], weight))
 
 

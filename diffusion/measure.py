@@ -76,7 +76,7 @@ class ErrorCurve:
 
     def decoder_on(self, schedule: Schedule, variance: Variance) -> float:
         """L_0 in nats a dimension; nan outside what was measured."""
-        ratio = schedule.decoder_variance(variance) / (1 - float(schedule.alpha_bar[1]))
+        ratio = schedule.decoder_variance(variance) / float(schedule.noise_power[1])
         x = 1 - 2 * math.log(ratio) / DECODER_LOG_RATIO
         known = np.isfinite(self.decoder[:, 0])
         if abs(x) > 1 + 1e-9:

@@ -13,12 +13,12 @@ The file is an .npz with the images, the recipe and, where they were kept, the f
 
 from __future__ import annotations
 
-import io
 import json
+import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -30,19 +30,43 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import diffusion
-from diffusion.checkpoint import Model, load_model
-from diffusion.data import UNREADABLE
+from diffusion.checkpoint import Card, Model, load_model
+from diffusion.checks import is_number, is_whole, shown
+from diffusion.data import UNREADABLE, read_arrays
 from diffusion.denoiser import Denoiser, ExactDenoiser, Guided
 from diffusion.generate import generate
 from diffusion.images import to_bytes, to_unit
-from diffusion.sampler import Clip, Known, Spacing, Step, make_update, sample, timesteps
-from diffusion.schedule import FAMILIES, Schedule, make_schedule, schedule_of_betas
+from diffusion.sampler import (
+    CLIPS,
+    SPACINGS,
+    Clip,
+    Known,
+    SamplingError,
+    Spacing,
+    Step,
+    check_choice,
+    check_given,
+    check_seeds,
+    check_steps,
+    make_update,
+    sample,
+    timesteps,
+)
+from diffusion.schedule import FAMILIES, Schedule, ScheduleError, make_schedule, schedule_of_betas
 
 Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, int, int]
 PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Of a recipe, beside its JSON.
+ARRAYS = {"start": np.float32, "examples": np.uint8, "known": np.float32, "mask": np.float32}
 # What frames may take in memory, and on disk: noise does not compress.
 FRAME_BYTES = 200_000_000
+# More than anybody draws; less than fills a machine, for a recipe may come from anywhere.
+MOST_IMAGES, MOST_STEPS, MOST_AT_ONCE = 1_000_000, 1_000_000, 4096
+MOST_GUIDANCE = 1000
+MOST_VALUES = 2**28  # of the pixels drawn at a time, a gigabyte in float32
+MOST_DRAWN = 2**33  # of the pixels of all images
+MOST_BYTES = 2**29  # of an array in the file of a recipe
 
 
 class RecipeError(ValueError):
@@ -51,7 +75,7 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """All that decides which images are drawn.
+    """All that decides which images are drawn, checked as far as it can be without the network.
 
     Args:
         schedule, steps, seeds, clip, start, known: as in ``sampler.sample``.
@@ -82,6 +106,84 @@ class Recipe:
     known: Known | None = None
     batch: int = 64
 
+    def __post_init__(self) -> None:
+        """Raises SamplingError: a field that is not as above, too many images or steps, or a mask without an effect."""
+        _check_count("steps", "steps", self.steps, MOST_STEPS)
+        check_steps(self.steps, self.schedule, rising=self.known is not None)
+        _check_count("seed", "seeds", self.seeds, MOST_IMAGES)
+        check_seeds(self.seeds)
+        for name, text, most in (("model", self.model, 4096), ("sha256", self.sha256, 64)):
+            if not isinstance(text, str) or len(text) > most:
+                raise SamplingError(name, f"The {name} must be a text of at most {most} letters, not {shown(text)}.")
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("clip", self.clip, CLIPS)
+        if self.spacing is not None:
+            check_choice("spacing", self.spacing, SPACINGS)
+        if not isinstance(self.options, Mapping):
+            raise SamplingError("options", f"The options of a sampler are numbers by name, not {shown(self.options)}.")
+        make_update(self.sampler, **self.options)
+        if not is_number(self.guidance) or abs(self.guidance) > MOST_GUIDANCE:
+            raise SamplingError("guidance", f"Guidance must be a number from -{MOST_GUIDANCE} to {MOST_GUIDANCE}, not "
+                                            f"{shown(self.guidance)}.")  # fmt: skip
+        if not is_whole(self.batch) or not 1 <= self.batch <= MOST_AT_ONCE:
+            raise SamplingError("batch", f"A batch must be a whole number of images from 1 to {MOST_AT_ONCE}, not "
+                                         f"{shown(self.batch)}.")  # fmt: skip
+        labels = self.labels
+        if labels is not None:
+            _check_count("label", "classes", labels, MOST_IMAGES)
+            if not all(is_whole(label) and 0 <= label < 2**31 for label in labels):
+                raise SamplingError("label", "Classes must be whole numbers from 0.")
+        if self.examples is not None:
+            _check_array("examples", self.examples, torch.uint8)
+            if labels is not None:
+                raise SamplingError("label", "The exact denoiser of images knows no classes; leave the class out.")
+            if self.guidance != 1:
+                raise SamplingError("guidance", "The exact denoiser of images has no classes to guide it to; leave "
+                                                "guidance at 1.")  # fmt: skip
+        if self.start is not None:
+            _check_array("start", self.start, torch.float32, 1e6)
+        if self.known is not None:
+            _check_array("known", self.known.image, torch.float32, 1)
+            _check_array("mask", self.known.mask, torch.float32, 1)
+            if self.known.mask.min() < 0:
+                raise SamplingError("mask", "The mask must lie between 0 (made up) and 1 (kept).")
+            if self.known.mask.min() == 1:
+                raise SamplingError("mask", "The mask keeps all of the picture, and nothing is left to be made up.")
+            if self.known.mask.max() == 0:
+                raise SamplingError("mask", "The mask keeps nothing of the picture, and so would change nothing.")
+        given = (self.examples, self.start, None if self.known is None else self.known.image)
+        shape = next((x.shape[1:] for x in given if x is not None), None)
+        if shape is not None:
+            self._check_fit((shape[0], shape[1], shape[2]))
+        elif labels is not None:
+            self._check_fit((1, 1, 1))
+
+    def _check_fit(self, shape: Shape) -> None:
+        """Raises SamplingError: images of ``shape`` (C, H, W) are not what is given, or too many at that size."""
+        labels = None if self.labels is None else len(self.labels)
+        check_given(len(self.seeds), shape, labels, self.start, self.known)
+        pixels = math.prod(shape)
+        if min(len(self.seeds), self.batch) * pixels > MOST_VALUES or len(self.seeds) * pixels > MOST_DRAWN:
+            raise SamplingError("seed", f"{len(self.seeds)} images of {shape[1]} x {shape[2]} are too many at a time.")
+
+
+def _check_count(field: str, what: str, values: Any, most: int) -> None:
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+        raise SamplingError(field, f"The {what} must be a list, not {shown(values)}.")
+    if len(values) > most:
+        raise SamplingError(field, f"There can be at most {most:,} {what}, not {len(values):,}.")
+
+
+def _check_array(name: str, x: Tensor, dtype: torch.dtype, most: float | None = None) -> None:
+    """An array of images, (N, C, H, W); ``most``: how large its values may be, either way."""
+    if x.ndim != 4 or x.dtype != dtype or x.numel() == 0:
+        kind = str(dtype).removeprefix("torch.")
+        raise SamplingError(name, f"The array {name} must be {kind} of shape (N, C, H, W), and not empty.")
+    if x.shape[1] not in (1, 2, 3):
+        raise SamplingError(name, f"The array {name} has images of {x.shape[1]} channels, not of 1 to 3.")
+    if most is not None and not (x.abs() <= most).all():  # so nan is refused too
+        raise SamplingError(name, f"The array {name} has values beyond {most:g}.")
+
 
 def load_model_of(recipe: Recipe, device: torch.device | str, *, compiled: bool = False) -> Model | None:
     """The network of a recipe; None if it has images instead. ``compiled`` as in ``load_model``.
@@ -104,12 +206,28 @@ def denoiser_of(recipe: Recipe, model: Model | None, device: torch.device | str 
     Args:
         model: of the recipe; None where it has images.
         device: where the images are put; a network is where it was loaded.
+
+    Raises:
+        SamplingError: images, classes or guidance that the network does not have.
     """
     if model is None:
         assert recipe.examples is not None, "a recipe has a network or images"
         channels, height, width = recipe.examples.shape[1:]
         return ExactDenoiser(to_unit(recipe.examples).to(device)), (channels, height, width)
+    recipe._check_fit(model.image_shape)
+    _check_classes(recipe, model.card)
     return Guided(model.denoiser, recipe.guidance, empty=len(model.card.classes)), model.image_shape
+
+
+def _check_classes(recipe: Recipe, card: Card) -> None:
+    """Raises SamplingError: classes that a network does not have, or guidance of one that has none."""
+    count = len(card.classes)
+    if not count and (recipe.labels is not None or recipe.guidance != 1):
+        name = "label" if recipe.labels is not None else "guidance"
+        raise SamplingError(name, f"{card.title} has no classes; leave class and guidance out.")
+    if recipe.labels is not None and max(recipe.labels) > count:  # count itself is the empty class
+        raise SamplingError("label", f"{card.title} has {count} classes, 0 to {count - 1}, and none of number "
+                                     f"{max(recipe.labels)}.")  # fmt: skip
 
 
 def run(recipe: Recipe, denoiser: Denoiser, shape: Shape, device: torch.device | str) -> Iterator[Step]:
@@ -215,32 +333,56 @@ def _to_json(recipe: Recipe) -> dict[str, Any]:
         "schedule": schedule_settings(recipe.schedule),
         **{name: getattr(recipe, name) for name in names},
         "options": dict(recipe.options),
-        "steps": list(recipe.steps), "seeds": list(recipe.seeds),
-        "labels": None if recipe.labels is None else list(recipe.labels),
+        "steps": [*map(int, recipe.steps)], "seeds": [*map(int, recipe.seeds)],
+        "labels": None if recipe.labels is None else [*map(int, recipe.labels)],
         "versions": {"ddpm-lab": diffusion.__version__, "python": platform.python_version(),
                      **{package: version(package) for package in ("torch", "numpy")}},
     }  # fmt: skip
 
 
 def read(path: Path) -> Recipe:
-    """The recipe in a file that ``save`` wrote.
+    """The recipe in a file that ``save`` wrote; every field of it is checked, for it may come from anywhere.
 
     Raises:
-        RecipeError: a file that cannot be read, or has no recipe.
+        RecipeError: a file that cannot be read, or has no recipe, or one that nothing can be drawn from.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            content = json.loads(str(file["recipe"]))
-            given = [name for name in ("start", "examples", "known", "mask") if name in file]
-            tensors: dict[str, Any] = {name: torch.from_numpy(file[name]) for name in given}
-        del content["versions"]
+        with path.open("rb") as opened:
+            arrays = read_arrays(opened, ("recipe", *ARRAYS), MOST_BYTES)
+        text = arrays.pop("recipe")
+        if text.shape or text.dtype.kind != "U":
+            raise ValueError("its recipe is no text")
+        content = json.loads(str(text))
+        if not isinstance(content, dict):
+            raise ValueError("its recipe is not an object of JSON")
+        content.pop("versions", None)
+        unknown = content.keys() - {field.name for field in fields(Recipe)} | content.keys() & {*ARRAYS}
+        if unknown:
+            raise ValueError(f"its recipe has an unknown field {shown(min(unknown))}")
+        schedule = schedule_from(content.pop("schedule"))
+        missing = {"steps", "seeds"} - content.keys()
+        if missing:
+            raise KeyError(min(missing))
+        for name, array in arrays.items():
+            if array.dtype != ARRAYS[name]:
+                raise ValueError(f"its array {name} is {array.dtype}, not {np.dtype(ARRAYS[name])}")
+        tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         image, mask = tensors.pop("known", None), tensors.pop("mask", None)
+        if (image is None) != (mask is None):
+            raise KeyError("known" if image is None else "mask")
         known = None if image is None or mask is None else Known(image, mask)
-        return Recipe(schedule_from(content.pop("schedule")), known=known, **tensors, **content)
+        recipe = Recipe(schedule, known=known, **tensors, **content)
+        if recipe.examples is None and not recipe.model:
+            raise KeyError("model")
+        return recipe
+    except FileNotFoundError as error:
+        raise RecipeError(f"There is no file {path}.") from error
     except KeyError as error:
         raise RecipeError(f"{path.name} does not say how its images were drawn ({error} is missing).") from error
-    except (*UNREADABLE, TypeError, AttributeError) as error:
-        raise RecipeError(f"{path.name} is not a file of drawn images that can be read.") from error
+    except (SamplingError, ScheduleError) as error:
+        raise RecipeError(f"{path.name} is not a file of drawn images that can be used: {error}") from error
+    except (*UNREADABLE, TypeError) as error:
+        raise RecipeError(f"{path.name} is not a file of drawn images that can be read: {error}.") from error
 
 
 def schedule_settings(schedule: Schedule) -> dict[str, Any]:
@@ -252,8 +394,22 @@ def schedule_settings(schedule: Schedule) -> dict[str, Any]:
 
 
 def schedule_from(settings: dict[str, Any]) -> Schedule:
-    """The schedule that ``schedule_settings`` described."""
-    return schedule_of_betas(settings["betas"]) if "betas" in settings else make_schedule(**settings)
+    """The schedule that ``schedule_settings`` described.
+
+    Raises:
+        ScheduleError: as ``make_schedule`` and ``schedule_of_betas``, or settings that are neither's.
+        KeyError: family or T missing.
+    """
+    if not isinstance(settings, dict):
+        raise ScheduleError("family", f"A schedule is described by its settings by name, not {shown(settings)}.")
+    if "betas" in settings:
+        if len(settings) > 1:
+            raise ScheduleError("beta", "A schedule of betas has no other settings.")
+        return schedule_of_betas(settings["betas"])
+    for name in ("family", "T"):
+        if name not in settings:
+            raise KeyError(name)
+    return make_schedule(**settings)
 
 
 def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "trajectory.npz") -> str:

@@ -12,7 +12,7 @@ alpha_{t|s} = alpha_bar_t / alpha_bar_s in place of alpha_t (see process.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, Protocol
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffusion import process
+from diffusion.checks import is_number, is_whole, shown
 from diffusion.denoiser import Denoiser
 from diffusion.schedule import LOG_SNR_END, Parameter, Schedule
 
@@ -30,8 +31,11 @@ Spacing = Literal["trailing", "linspace", "leading", "quadratic", "log_snr"]
 Clip = Literal["static", "dynamic", "none"]
 # How many steps back the samplers look.
 PAST = 2
+# As a part of a step, how short the one before may be for the samplers to look back over it.
+SHORTEST = 1e-4
 # "a certain percentile absolute pixel value": the one that diffusers takes too.
 DYNAMIC_PERCENTILE = 0.995
+MAX_SEED = 2**63 - 1
 
 
 class SamplingError(ValueError):
@@ -40,6 +44,12 @@ class SamplingError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+def check_choice(field: str, value: Any, known: Collection[str]) -> None:
+    """Raises SamplingError: ``value`` is none of the names that are known; ``field`` is what they name."""
+    if not isinstance(value, str) or value not in known:
+        raise SamplingError(field, f"There is no {field} {shown(value)}; choose one of {', '.join(known)}.")
 
 
 @dataclass(frozen=True)
@@ -104,12 +114,15 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", sta
     Raises:
         SamplingError: count or start outside 1 ... T, or an unknown spacing.
     """
+    check_choice("spacing", spacing, SPACINGS)
     T = schedule.T if start is None else start
-    if not 1 <= T <= schedule.T:
-        raise SamplingError("start", f"The step to begin at must lie between 1 and T = {schedule.T}, not {T}.")
+    if not is_whole(T) or not 1 <= T <= schedule.T:
+        raise SamplingError("start", f"The step to begin at must lie between 1 and T = {schedule.T}, not {shown(T)}.")
+    if not is_whole(count):
+        raise SamplingError("steps", f"The number of steps must be a whole number, not {shown(count)}.")
     if not 1 <= count <= T:
         name = "T" if start is None else "where they begin, t"
-        raise SamplingError("steps", f"Steps must lie between 1 and {name} = {T}, not {count}.")
+        raise SamplingError("steps", f"Steps must lie between 1 and {name} = {T}, not {shown(count)}.")
     steps: NDArray[Any]
     match spacing:
         case "leading":
@@ -128,8 +141,6 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", sta
             # np.interp wants rising levels, which run from T down to 1.
             steps = np.interp(np.linspace(first, last, count), log_snr[::-1], np.arange(T, 0, -1))
             steps = _apart(np.concatenate((steps[:-1], [T])), T)
-        case _:
-            raise SamplingError("spacing", f"There is no spacing {spacing!r}; choose one of {', '.join(SPACINGS)}.")
     return [int(t) for t in steps[::-1]]
 
 
@@ -164,7 +175,11 @@ def limit(x_0: Tensor, clip: Clip) -> Tensor:
     dynamic: clipped to [-s, s] and divided by s, the 99.5th percentile of |x_0| in each image, if that is above 1
              (Saharia et al. 2022, arXiv 2205.11487, section 2.3).
     none:    left as it is.
+
+    Raises:
+        SamplingError: any other.
     """
+    check_choice("clip", clip, CLIPS)
     if clip == "none":
         return x_0
     if clip == "static":
@@ -260,7 +275,8 @@ class DPMSolver2M(DDIM):
 
     lambda = ln(alpha_bar / (1 - alpha_bar)) / 2: the line through this x_0 and x_0', the one predicted a step before at
     t', followed to the middle of the step. One call of the network a step, and the error falls with its square. The
-    first step, which has none before it, and the last, for which lambda_0 is infinite, are DDIM's.
+    first step, which has none before it, and the last, for which lambda_0 is infinite, are DDIM's; so is one behind a
+    step so short that the line through both would be of rounding.
 
     eta = 0 solves the ODE; eta = 1 is SDE-DPM-Solver++(2M), the SDE.
     """
@@ -270,8 +286,10 @@ class DPMSolver2M(DDIM):
     ) -> Tensor:
         if past and alpha_bar_s < 1:
             lambda_s, lambda_t, lambda_before = map(_log_snr, (alpha_bar_s, alpha_bar_t, past[0].alpha_bar))
-            x_0 = x_0 + (lambda_s - lambda_t) / (2 * (lambda_t - lambda_before)) * (x_0 - past[0].x_0)
-            eps = process.eps_from_x0(x_t, x_0, alpha_bar_t)
+            h, before = lambda_s - lambda_t, lambda_t - lambda_before
+            if before > SHORTEST * h:
+                x_0 = x_0 + h / (2 * before) * (x_0 - past[0].x_0)
+                eps = process.eps_from_x0(x_t, x_0, alpha_bar_t)
         return super().mean(x_t, x_0, eps, alpha_bar_t, alpha_bar_s)
 
 
@@ -302,16 +320,26 @@ class UniPC(Update):
         before = past[0]
         lambda_t, lambda_before = _log_snr(alpha_bar_t) / 2, _log_snr(before.alpha_bar) / 2
         h = lambda_t - lambda_before
-        if len(past) == 1:
+        earlier = lambda_before - _log_snr(past[1].alpha_bar) / 2 if len(past) > 1 else 0.0
+        if h <= 0:  # two levels that float64 cannot tell apart: the step led nowhere
+            return x_t
+        if earlier <= SHORTEST * h:
             data = (before.x_0 + x_0) / 2
         else:
-            r = (_log_snr(past[1].alpha_bar) / 2 - lambda_before) / h
-            b_1 = -1 / math.expm1(-h) - 1 / h
-            b_2 = -1 / math.expm1(-h) - 2 * b_1 / h
+            r = -earlier / h
+            b_1, b_2 = _unipc_b(h)
             rho_1 = (b_1 - b_2) / (1 - r)
             data = before.x_0 + rho_1 / r * (past[1].x_0 - before.x_0) + (b_1 - rho_1) * (x_0 - before.x_0)
         eps = process.eps_from_x0(before.x_t, data, before.alpha_bar)
         return DDIM().mean(before.x_t, data, eps, before.alpha_bar, alpha_bar_t)
+
+
+def _unipc_b(h: float) -> tuple[float, float]:
+    """b_1 and b_2 of ``UniPC``; for small h by their series, as the formulas are differences of large numbers there."""
+    if h < 0.01:
+        return 1 / 2 + h / 12 - h**3 / 720, 1 / 3 + h / 12 + h**2 / 360 - h**3 / 720
+    b_1 = -1 / math.expm1(-h) - 1 / h
+    return b_1, -1 / math.expm1(-h) - 2 * b_1 / h
 
 
 def _log_snr(alpha_bar: float) -> float:
@@ -319,8 +347,8 @@ def _log_snr(alpha_bar: float) -> float:
 
 
 def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise SamplingError(name, f"{name} must lie between 0 and 1, not {value:g}.")
+    if not is_number(value) or not 0 <= value <= 1:
+        raise SamplingError(name, f"{name} must lie between 0 and 1, not {shown(value)}.")
 
 
 @dataclass(frozen=True)
@@ -378,17 +406,16 @@ def all_options(name: str, options: Mapping[str, float]) -> dict[str, float]:
     Raises:
         SamplingError: an unknown name or option.
     """
-    if name not in SAMPLERS:
-        raise SamplingError("sampler", f"There is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}.")
+    check_choice("sampler", name, SAMPLERS)
     known = SAMPLERS[name].parameters
     for option in options:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise SamplingError(option, f"{SAMPLERS[name].title} has no option {option!r}; {has}.")
+            raise SamplingError(str(option), f"{SAMPLERS[name].title} has no option {shown(option)}; {has}.")
     return {option: parameter.default for option, parameter in known.items()} | dict(options)
 
 
-def make_update(name: str, **options: float) -> Update:
+def make_update(name: str, /, **options: float) -> Update:
     """The sampler of that name; options left out take its defaults.
 
     Raises:
@@ -506,8 +533,9 @@ def resampled(steps: Sequence[int], jump: int = 10, repeats: int = 10) -> list[i
     Raises:
         SamplingError: jump or repeats below 1.
     """
-    if jump < 1 or repeats < 1:
-        raise SamplingError("repeats", "Jumps and repeats must be at least 1.")
+    for name, value in (("jump", jump), ("repeats", repeats)):
+        if not is_whole(value) or value < 1:
+            raise SamplingError(name, f"{name} must be a whole number of at least 1, not {shown(value)}.")
     rising, path = steps[::-1], []
     left = dict.fromkeys(range(0, len(steps) - jump, jump), repeats - 1)
     i = len(steps)
@@ -524,6 +552,51 @@ def resampled(steps: Sequence[int], jump: int = 10, repeats: int = 10) -> list[i
 def calls(steps: Sequence[int]) -> int:
     """How many of the steps go down, each with one call of the denoiser; all but those that ``resampled`` rises by."""
     return sum(s < t for t, s in pairwise([*steps, 0]))
+
+
+def check_steps(steps: Sequence[int], schedule: Schedule, *, rising: bool = False) -> None:
+    """Raises SamplingError: steps that do not descend within 1 ... T; ``rising`` ones may rise in between."""
+    whole = len(steps) > 0 and all(is_whole(t) and 1 <= t <= schedule.T for t in steps)
+    if not whole or any(s == t or (s > t and not rising) for t, s in pairwise(steps)):
+        raise SamplingError("steps", f"Steps must descend from at most T = {schedule.T} to at least 1.")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raises SamplingError: none, or one that is no whole number from 0 to 2^63 - 1."""
+    if not len(seeds):
+        raise SamplingError("seed", "There must be at least one seed.")
+    ends = (seeds[0], seeds[-1]) if isinstance(seeds, range) else seeds
+    for seed in ends:
+        if not is_whole(seed) or not 0 <= seed <= MAX_SEED:
+            raise SamplingError("seed", f"A seed must be a whole number from 0 to 2^63 - 1, not {shown(seed)}.")
+
+
+def check_given(
+    count: int, shape: tuple[int, int, int], labels: int | None, start: Tensor | None, known: Known | None
+) -> None:
+    """Raises SamplingError: what is given besides the seeds does not fit ``count`` images of ``shape`` (C, H, W).
+
+    Args:
+        labels: how many there are.
+    """
+    if labels is not None and labels != count:
+        raise SamplingError("label", f"There must be a class for each of the {count} images, not {labels}.")
+    if start is not None and (start.ndim != 4 or start.shape[0] not in (1, count) or start.shape[1:] != shape):
+        raise SamplingError("start", f"x_t to start from must be 1 or {count} images of {_size(shape)}, not of "
+                                     f"{_size(start.shape[1:])}.")  # fmt: skip
+    if known is not None:
+        full = (count, *shape)
+        image, mask = known.image.shape, known.mask.shape
+        if len(image) != 4 or image[0] not in (1, count) or image[1:] != shape:
+            raise SamplingError("known", f"Known parts must be of 1 or {count} images of {_size(shape)}, not of "
+                                         f"{_size(image[1:])}.")  # fmt: skip
+        if len(mask) != 4 or any(side not in (1, all_of_it) for side, all_of_it in zip(mask, full, strict=True)):
+            raise SamplingError("mask", f"The mask must be of {_size(shape)} as the images are, not of "
+                                        f"{_size(mask[1:])}.")  # fmt: skip
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 @torch.inference_mode()
@@ -560,12 +633,14 @@ def sample(
             drawn there (RePaint, Lugmayr et al. 2022, arXiv 2201.09865, eq. 8).
 
     Raises:
-        SamplingError: steps that do not descend within 1 ... T.
+        SamplingError: steps that do not descend within 1 ... T, no seeds or some that are none, or labels, a start or
+            known parts that do not fit.
     """
+    check_steps(steps, schedule, rising=known is not None)
+    check_seeds(seeds)
+    check_given(len(seeds), shape, None if labels is None else len(labels), start, known)
+    check_choice("clip", clip, CLIPS)
     moves = list(pairwise([*steps, 0]))
-    in_range = all(1 <= t <= schedule.T for t in steps)
-    if not steps or not in_range or any(s == t or (s > t and known is None) for t, s in moves):
-        raise SamplingError("steps", f"Steps must descend from at most T = {schedule.T} to at least 1.")
     device = torch.device(device)
     labels = None if labels is None else labels.to(device)
     noise = NoiseSource(seeds, shape, device)

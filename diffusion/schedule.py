@@ -26,6 +26,8 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from diffusion.checks import is_number, shown
+
 Array = NDArray[np.float64]
 Variance = Literal["beta", "between", "posterior"]
 # sigma^2 = beta^v beta~^(1-v): what the reverse step adds.
@@ -34,6 +36,8 @@ EXPONENTS: dict[Variance, float] = {"beta": 1.0, "between": 0.5, "posterior": 0.
 T_MIN, T_MAX = 2, 4000
 # x_0 is x_t / sqrt(alpha_bar_t) at some point of every formula, and must stay within float32.
 ALPHA_BAR_MIN = 1e-60
+# Multiplied by one minus this, any float64 becomes a smaller one: with it, but not with less, alpha_bar surely falls.
+BETA_MIN = 2.0**-52
 # Where betas are scaled up to fewer steps they end here, and not at one, beyond which there is nothing.
 BETA_CAP = 0.999
 # "Zero" terminal SNR: exactly zero would put an infinity into whatever divides by it. The smallest float16, -72 dB.
@@ -41,6 +45,7 @@ ALPHA_BAR_ZERO = 2.0**-24
 LOG_SNR_END = 12.0  # beyond, an image is all signal or all noise
 POINTS_MIN, POINTS_MAX = 2, 16
 POINT_LOG_SNR = 20.0  # a drawn curve runs within -20 ... 20
+POINT_GAP = 1e-6  # of t/T between two of its points; there are at most 4,000 steps
 
 
 class ScheduleError(ValueError):
@@ -66,7 +71,8 @@ class Schedule:
         params: the parameters that made it.
 
     Raises:
-        ScheduleError: a beta outside (0, 1).
+        ScheduleError: a beta outside (0, 1) or below 2^-52, which alpha_bar would not feel, or an alpha_bar_T so small
+            that nothing is left of the image.
     """
 
     beta: Array
@@ -81,7 +87,16 @@ class Schedule:
         if len(wrong):
             t = int(wrong[0])
             raise ScheduleError("beta", f"beta_{t} = {beta[t]:.6g} is outside (0, 1).")
+        lost = np.flatnonzero(beta[1:] < BETA_MIN) + 1
+        if len(lost):
+            t = int(lost[0])
+            raise ScheduleError("beta", f"beta_{t} = {beta[t]:.6g} is so small that 1 - beta_{t} is lost in rounding; "
+                                        f"it must be at least {BETA_MIN:.2g}.")  # fmt: skip
         object.__setattr__(self, "beta", _frozen(beta))
+        if self.alpha_bar[-1] < ALPHA_BAR_MIN:
+            raise ScheduleError(
+                "beta", f"So much noise in {self.T} steps leaves ᾱ_T below {ALPHA_BAR_MIN:g}; lower β or T."
+            )
 
     @property
     def T(self) -> int:
@@ -99,6 +114,11 @@ class Schedule:
         return _frozen(np.cumprod(self.alpha, dtype=np.float64))
 
     @cached_property
+    def noise_power(self) -> Array:
+        """1 - alpha_bar_t = -expm1(sum_{s=1}^{t} log1p(-beta_s)), no digit of it lost where alpha_bar_t is near one."""
+        return _frozen(-np.expm1(np.cumsum(np.log1p(-self.beta))))
+
+    @cached_property
     def signal(self) -> Array:
         """sqrt(alpha_bar_t), what multiplies x_0 in x_t."""
         return _frozen(np.sqrt(self.alpha_bar))
@@ -106,11 +126,13 @@ class Schedule:
     @cached_property
     def noise(self) -> Array:
         """sqrt(1 - alpha_bar_t), what multiplies eps in x_t."""
-        return _frozen(np.sqrt(1.0 - self.alpha_bar))
+        return _frozen(np.sqrt(self.noise_power))
 
     @cached_property
     def log_snr(self) -> Array:
-        """ln(alpha_bar_t / (1 - alpha_bar_t)), natural; +inf at t = 0."""
+        """ln(alpha_bar_t / (1 - alpha_bar_t)), natural, of alpha_bar_t as it is stored, by which denoisers are asked;
+        +inf at t = 0.
+        """
         with np.errstate(divide="ignore"):
             return _frozen(np.log(self.alpha_bar) - np.log1p(-self.alpha_bar))
 
@@ -123,7 +145,7 @@ class Schedule:
     def posterior_variance(self) -> Array:
         """beta~_t = (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t (eq. 7); zero at t = 0 and t = 1."""
         out = np.zeros_like(self.beta)
-        out[1:] = (1.0 - self.alpha_bar[:-1]) / (1.0 - self.alpha_bar[1:]) * self.beta[1:]
+        out[1:] = self.noise_power[:-1] / self.noise_power[1:] * self.beta[1:]
         return _frozen(out)
 
     def reverse_variance(self, variance: Variance) -> Array:
@@ -146,9 +168,16 @@ def _betas_of(alpha_bar: Array) -> Array:
     return np.concatenate(([0.0], 1.0 - alpha_bar[1:] / alpha_bar[:-1]))
 
 
+def _felt(beta: Array) -> Array:
+    """Betas, beta_0 = 0 first, that alpha_bar feels: what falls by less than float64 resolves falls by that, and what
+    falls to nothing by next to all there is.
+    """
+    return np.concatenate(([0.0], np.clip(beta[1:], BETA_MIN, 1 - BETA_MIN)))
+
+
 def _from_alpha_bar(alpha_bar: Callable[[Array], Array], T: int, max_beta: float) -> Array:
     """The betas of alpha_bar(t/T), each at most max_beta."""
-    return np.minimum(_betas_of(alpha_bar(np.arange(T + 1) / T)), max_beta)
+    return np.minimum(_felt(_betas_of(alpha_bar(np.arange(T + 1) / T))), max_beta)
 
 
 def linear(T: int, beta_start: float, beta_end: float) -> Array:
@@ -179,8 +208,13 @@ def sigmoid(T: int, start: float, end: float, tau: float, max_beta: float) -> Ar
 
     Jabri et al. 2022, arXiv 2212.11972; Chen 2023, arXiv 2301.10972, algorithm 1. Betas capped.
     """
-    low, high = expit(start / tau), expit(end / tau)
-    return _from_alpha_bar(lambda u: (high - expit((start + u * (end - start)) / tau)) / (high - low), T, max_beta)
+
+    def alpha_bar(u: Array) -> Array:
+        low, here, high = start / tau, (start + u * (end - start)) / tau, end / tau
+        # S(y) - S(x) = S(y) S(-x) (1 - exp(x - y)), in which no digits are lost where both are next to zero or one.
+        return np.asarray(expit(-here) * np.expm1(here - high) / (expit(-low) * np.expm1(low - high)))
+
+    return _from_alpha_bar(alpha_bar, T, max_beta)
 
 
 def laplace(T: int, mu: float, b: float, max_beta: float) -> Array:
@@ -310,18 +344,25 @@ def make_schedule(
         ScheduleError: unknown family or parameter, T outside 2 ... 4000 or no whole number, a parameter out of range,
             a start that is not below its end, or betas so large that nothing is left of the image long before T.
     """
-    if family not in FAMILIES:
-        raise ScheduleError("family", f"There is no schedule family {family!r}; choose one of {', '.join(FAMILIES)}.")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise ScheduleError("family", f"There is no schedule family {shown(family)}; choose one of "
+                                      f"{', '.join(FAMILIES)}.")  # fmt: skip
     T = _whole_T(T)
     known = FAMILIES[family].parameters
     for name in params:
         if name not in known:
-            raise ScheduleError(name, f"The {family} schedule has no parameter {name!r}; it has {', '.join(known)}.")
-    values = {name: float(params.get(name, parameter.default)) for name, parameter in known.items()}
-    for name, value in values.items():
+            raise ScheduleError(name, f"The {family} schedule has no parameter {shown(name)}; it has "
+                                      f"{', '.join(known)}.")  # fmt: skip
+    given = {name: params.get(name, parameter.default) for name, parameter in known.items()}
+    for name, value in given.items():
         low, high = known[name].minimum, known[name].maximum
-        if not low <= value <= high:
-            raise ScheduleError(name, f"{known[name].symbol} must lie between {low:g} and {high:g}, not {value:g}.")
+        if not is_number(value) or not low <= value <= high:
+            raise ScheduleError(name, f"{known[name].symbol} must lie between {low:g} and {high:g}, not "
+                                      f"{shown(value)}.")  # fmt: skip
+    values = {name: float(value) for name, value in given.items()}
+    if zero_terminal_snr not in (False, True):
+        raise ScheduleError("zero_terminal_snr", f"Zero terminal SNR is either true or false, not "
+                                                 f"{shown(zero_terminal_snr)}.")  # fmt: skip
     for low_name, high_name in (("beta_start", "beta_end"), ("start", "end")):
         if low_name in values and values[low_name] >= values[high_name]:
             raise ScheduleError(
@@ -332,17 +373,20 @@ def make_schedule(
     beta = FAMILIES[family].betas(T, **values)
     remembered = tuple(values.items())
     if keep_shape_of is not None and family in PER_STEP:
-        meant_for = _whole_T(keep_shape_of)
+        meant_for = _whole_T(keep_shape_of, "The T whose shape is kept")
         if meant_for != T:
             beta = np.minimum(beta * meant_for / T, BETA_CAP)
             remembered += (("keep_shape_of", float(meant_for)),)
-    schedule = _usable(Schedule(beta, family, remembered), last_beta(family) or "T")
+    try:
+        schedule = Schedule(beta, family, remembered)
+    except ScheduleError as error:
+        raise ScheduleError(last_beta(family) or "T", str(error)) from error
     return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
 
 
-def _whole_T(T: float) -> int:
-    if isinstance(T, bool) or not T_MIN <= T <= T_MAX or T != int(T):  # the range first: int(nan) fails
-        raise ScheduleError("T", f"T must be a whole number from {T_MIN} to {T_MAX}, not {T:g}.")
+def _whole_T(T: float, name: str = "T") -> int:
+    if not is_number(T) or not T_MIN <= T <= T_MAX or T != int(T):
+        raise ScheduleError("T", f"{name} must be a whole number from {T_MIN} to {T_MAX}, not {shown(T)}.")
     return int(T)
 
 
@@ -356,10 +400,14 @@ def to_zero_terminal_snr(schedule: Schedule) -> Schedule:
     """  # noqa: E501
     if schedule.alpha_bar[-1] <= ALPHA_BAR_ZERO:
         return schedule
-    first, last = schedule.signal[1], schedule.signal[-1]
-    alpha_bar = ((schedule.signal - last) * first / (first - last)) ** 2
+    # sqrt(alpha_bar_t) - sqrt(alpha_bar_T) over sqrt(alpha_bar_T), with all its digits where both are next to one.
+    above = np.expm1(-np.cumsum(np.log1p(-schedule.beta[::-1]))[::-1] / 2)
+    above = np.concatenate((above[1:], [0.0]))  # log alpha_bar_t - log alpha_bar_T is a sum over t + 1 ... T
+    alpha_bar = schedule.alpha_bar[1] * (above / above[1]) ** 2
     alpha_bar[0], alpha_bar[-1] = 1.0, min(ALPHA_BAR_ZERO, alpha_bar[-2] / 2)
-    return Schedule(_betas_of(alpha_bar), schedule.family, (*schedule.params, ("zero_terminal_snr", 1.0)))
+    beta = _felt(_betas_of(alpha_bar))
+    beta[1] = schedule.beta[1]
+    return Schedule(beta, schedule.family, (*schedule.params, ("zero_terminal_snr", 1.0)))
 
 
 def beta_for_terminal_snr(family: str, T: int, snr_db: float, **settings: Any) -> dict[str, float]:
@@ -416,14 +464,19 @@ def drawn_schedule(T: int, points: Sequence[tuple[float, float]]) -> Schedule:
     T = _whole_T(T)
     if not POINTS_MIN <= len(points) <= POINTS_MAX:
         raise ScheduleError("points", f"A drawn curve has {POINTS_MIN} to {POINTS_MAX} points, not {len(points)}.")
+    if not all(len(point) == 2 and all(map(is_number, point)) for point in points):
+        raise ScheduleError("points", "A drawn curve must fall from point to point, each a pair of numbers.")
     u, log_snr = np.asarray(points, dtype=np.float64).T
     if not (u[0] == 0 and u[-1] == 1 and (np.diff(u) > 0).all()):
         raise ScheduleError("points", "The points of a drawn curve must run from t/T = 0 to t/T = 1.")
+    if (np.diff(u) < POINT_GAP).any():
+        raise ScheduleError("points", f"Points of a drawn curve must lie at least {POINT_GAP:g} apart in t/T.")
     if not ((np.diff(log_snr) < 0).all() and (np.abs(log_snr) <= POINT_LOG_SNR).all()):
         limit = f"{POINT_LOG_SNR:g}"
         raise ScheduleError("points", f"A drawn curve must fall, and its log SNR lie between −{limit} and {limit}.")
-    alpha_bar = expit(PchipInterpolator(u, log_snr)(np.arange(1, T + 1) / T))
-    return Schedule(_betas_of(np.concatenate(([1.0], alpha_bar))), "drawn")
+    with np.errstate(all="ignore"):  # a fall of next to nothing has a slope with no finite inverse
+        curve = PchipInterpolator(u, log_snr)(np.arange(1, T + 1) / T)
+    return Schedule(_felt(_betas_of(np.concatenate(([1.0], expit(curve))))), "drawn")
 
 
 def schedule_of_betas(betas: Sequence[float] | Array, T: int | None = None) -> Schedule:
@@ -436,19 +489,25 @@ def schedule_of_betas(betas: Sequence[float] | Array, T: int | None = None) -> S
         ScheduleError: T outside 2 ... 4000, a beta outside (0, 1), or betas so large that nothing is left of the image
             long before T.
     """
-    if not T_MIN <= len(betas) <= T_MAX:
-        raise ScheduleError("beta", f"There must be {T_MIN} to {T_MAX} betas, not {len(betas)}.")
-    schedule = _usable(Schedule(np.concatenate(([0.0], np.asarray(betas, dtype=np.float64)))), "beta")
+    if not isinstance(betas, Sequence | np.ndarray) or not T_MIN <= len(betas) <= T_MAX:
+        count = len(betas) if isinstance(betas, Sequence | np.ndarray) else shown(betas)
+        raise ScheduleError("beta", f"There must be {T_MIN} to {T_MAX} betas, not {count}.")
+    if not isinstance(betas, np.ndarray):
+        for t, beta in enumerate(betas, 1):
+            if not is_number(beta):
+                raise ScheduleError("beta", f"beta_{t} must be a number between 0 and 1, not {shown(beta)}.")
+    schedule = Schedule(np.concatenate(([0.0], np.asarray(betas, dtype=np.float64))))
     if T is None or _whole_T(T) == schedule.T:
         return schedule
     u = np.linspace(0, 1, schedule.T + 1)
     log_alpha_bar = np.interp(np.linspace(0, 1, int(T) + 1), u, np.cumsum(np.log1p(-schedule.beta)))
-    return Schedule(np.concatenate(([0.0], -np.expm1(np.diff(log_alpha_bar)))))
+    return Schedule(_felt(np.concatenate(([0.0], -np.expm1(np.diff(log_alpha_bar))))))
 
 
-def _usable(schedule: Schedule, field: str) -> Schedule:
-    if schedule.alpha_bar[-1] < ALPHA_BAR_MIN:
-        raise ScheduleError(
-            field, f"So much noise in {schedule.T} steps leaves ᾱ_T below {ALPHA_BAR_MIN:g}; lower β or T."
-        )
-    return schedule
+def schedule_of_alpha_bars(alpha_bars: Sequence[float] | Array) -> Schedule:
+    """The schedule with these alpha_bar_1 ... alpha_bar_T.
+
+    Raises:
+        ScheduleError: as ``schedule_of_betas``, of the betas that follow.
+    """
+    return schedule_of_betas(_betas_of(np.concatenate(([1.0], np.asarray(alpha_bars, dtype=np.float64))))[1:])

@@ -307,7 +307,7 @@ def test_a_dash_writes_the_csv_to_the_terminal(capsys: pytest.CaptureFixture[str
         (["--family", "linear", "--s", "0.1"], "The linear schedule has no parameter 's'"),
         (["--beta-end", "nan"], "must lie between"),
         (["--terminal-snr", "-900"], "can bring the SNR at T to between"),
-        (["--keep-shape-of", "1"], "T must be a whole number"),
+        (["--keep-shape-of", "1"], "The T whose shape is kept must be a whole number from 2 to 4000, not 1."),
     ],
 )
 def test_schedule_refuses(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:

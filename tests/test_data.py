@@ -52,8 +52,28 @@ def test_small_images_are_padded_evenly_with_zeros(
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x_train": some(2, 4, 4)}, "has x_train, but x_train and y_train are needed"),
+        ({"x_test": some(2, 4, 4)}, "has x_test, but x_train and y_train are needed, or images and labels, or arr_0"),
+        ({"y_train": np.arange(2)}, "has y_train, but"),
+        ({}, "has no arrays, but"),
         ({"images": some(2, 4, 4), "y_train": np.arange(2)}, "has images, y_train, but"),
+        ({"arr_0": some(2, 4, 4), "arr_1": np.arange(3)}, "2 images but 3 labels"),
+        ({"x_train": some(2, 4, 4, 4), "y_train": np.arange(2)}, r"C 1 or 3, not of shape \(2, 4, 4, 4\)"),
+        ({"x_train": some(2, 2, 4, 4), "y_train": np.arange(2)}, r"C 1 or 3, not of shape \(2, 2, 4, 4\)"),
+        ({"x_train": some(2, 4, 0), "y_train": np.arange(2)}, r"C 1 or 3, not of shape \(2, 4, 0, 1\)"),
+        ({"x_train": some(2, 4, 4, 3, 1), "y_train": np.arange(2)}, r"not of shape \(2, 4, 4, 3, 1\)"),
+        ({"x_train": some(2, 4, 4) / 100, "y_train": np.arange(2)}, "uint8, or floats within 0 ... 1 or -1 ... 1"),
+        ({"x_train": np.full((2, 4, 4), np.nan), "y_train": np.arange(2)}, "uint8, or floats within"),
+        ({"x_train": np.full((2, 4, 4), np.inf), "y_train": np.arange(2)}, "uint8, or floats within"),
+        ({"x_train": some(2, 4, 4).astype(str), "y_train": np.arange(2)}, "uint8, or floats within"),
+        (
+            {"x_train": some(2, 4, 4), "y_train": np.array([0, -1])},
+            "y_train has -1 to 0, but classes are numbered from 0",
+        ),
+        (
+            {"x_train": some(2, 4, 4), "y_train": np.array([0, 2**64 - 1], np.uint64)},
+            "18446744073709551615, but classes",
+        ),
+        ({"x_train": some(2, 4, 4), "y_train": np.array([0, 10**9])}, "has 0 to 1000000000, but classes"),
         ({"x_train": some(2, 4, 4).astype(float), "y_train": np.arange(2)}, "x_train must be uint8"),
         ({"x_train": some(2, 16), "y_train": np.arange(2)}, "x_train must be uint8 of shape"),
         ({"x_train": some(2, 4, 4), "y_train": np.arange(3)}, "2 images but 3 labels in train"),
@@ -74,14 +94,11 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load_npz(tmp_path / "none.npz", "train", 8)
 
 
-@pytest.mark.parametrize("content", ["", "text", "array", "cut", "pickle"])
+@pytest.mark.parametrize("content", ["", "text", "cut", "pickle"])
 def test_a_file_of_another_kind_or_a_damaged_one_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.npz"
     write(path, x_train=some(9, 8, 8), y_train=np.arange(9))
     match content:
-        case "array":
-            with path.open("wb") as file:
-                np.save(file, np.arange(3))
         case "cut":
             path.write_bytes(path.read_bytes()[:300])
         case "pickle":
@@ -90,6 +107,62 @@ def test_a_file_of_another_kind_or_a_damaged_one_is_refused(tmp_path: Path, cont
             path.write_text(content)
     with pytest.raises(DataError, match=r"a.npz is not an .npz file that can be read"):
         load_npz(path, "train", 8)
+
+
+def test_a_single_array_by_the_name_of_many_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.arange(3))
+    with pytest.raises(DataError, match=r"a\.npz is a single array, an \.npy by another name; np\.savez writes"):
+        load_npz(tmp_path / "a.npz", "train", 8)
+
+
+def test_an_array_that_promises_more_than_there_is_takes_no_memory(tmp_path: Path) -> None:
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (9000000, 1000, 1000), }".ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(DataError, match="x_train is not as large as it says"):
+        load_npz(tmp_path / "a.npz", "train", 8)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_come_first_where_they_cannot_come_last(tmp_path: Path, channels: int) -> None:
+    images = some(4, channels, 6, 5)
+    data = load_npz(write(tmp_path / "a.npz", x_train=images, y_train=np.arange(4)), "train", 8)
+    np.testing.assert_array_equal(data.images[:, :, 1:7, 1:6].numpy(), images)
+    both = some(4, 3, 6, 3)  # three channels at either end: the usual order
+    data = load_npz(write(tmp_path / "b.npz", x_train=both, y_train=np.arange(4)), "train", 6)
+    np.testing.assert_array_equal(data.images[:, :, 1:4].numpy(), both.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "expected"),
+    [
+        (("images", "labels"), np.array([2, 0, 1]), [2, 0, 1]),
+        (("images", "labels"), np.array([], np.int64), [0, 0, 0]),  # as sample writes them of a network without classes
+        (("images", "labels"), None, [0, 0, 0]),
+        (("arr_0", "arr_1"), np.array([[2], [0], [1]]), [2, 0, 1]),
+        (("arr_0", "arr_1"), None, [0, 0, 0]),
+        (("x_train", "y_train"), np.array([[2], [0], [1]], np.uint8), [2, 0, 1]),
+        (("x_train", "y_train"), None, [0, 0, 0]),
+    ],
+)
+def test_the_layouts_that_people_have_are_read(
+    tmp_path: Path, names: tuple[str, str], labels: np.ndarray | None, expected: list[int]
+) -> None:
+    arrays = {names[0]: some(3, 8, 8, 3)} | ({} if labels is None else {names[1]: labels})
+    data = load_npz(write(tmp_path / "a.npz", **arrays), "train", 8)
+    np.testing.assert_array_equal(data.images.numpy(), arrays[names[0]].transpose(0, 3, 1, 2))
+    assert data.labels.tolist() == expected and data.labels.dtype == torch.int64
+    with pytest.raises(DataError, match="x_test and y_test"):
+        load_npz(tmp_path / "a.npz", "test", 8)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_become_the_bytes_they_were_made_of(tmp_path: Path, dtype: type) -> None:
+    images = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
+    for name, floats in (("unit", images / 255), ("signed", images / 127.5 - 1)):
+        data = load_npz(write(tmp_path / f"{name}.npz", images=floats.astype(dtype)), "train", 8)
+        np.testing.assert_array_equal(data.images[:, 0].numpy(), images)
 
 
 def test_a_set_is_indexed_with_its_labels() -> None:

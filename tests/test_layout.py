@@ -11,21 +11,22 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.stem for path in (ROOT / "diffusion").glob("[!_]*.py"))
 # What each module of the core may take from its neighbours; the others may take anything but the command line.
 MAY_IMPORT = {
-    "schedule": set(),
-    "unet": set(),
+    "checks": set(),
+    "schedule": {"checks"},
+    "unet": {"checks"},
     "images": set(),
     "animation": {"images"},
-    "data": set(),
+    "data": {"checks"},
     "device": set(),
     "process": set(),
     "fast": {"unet"},
     "denoiser": {"process", "unet", "fast", "images"},
-    "sampler": {"process", "denoiser", "schedule"},
+    "sampler": {"checks", "process", "denoiser", "schedule"},
     "likelihood": {"process", "denoiser", "schedule"},
     "weights": {"likelihood", "schedule", "unet"},
     "measure": {"process", "denoiser", "likelihood", "schedule"},
     "rate": {"likelihood", "measure", "schedule", "weights"},
-    "exchange": {"schedule"},
+    "exchange": {"checks", "schedule"},
     "checkpoint": {"denoiser", "fast", "schedule", "unet"},
 }
 

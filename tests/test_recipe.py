@@ -1,7 +1,9 @@
 """Recipes: the same images from the file, and from the Python it is said in."""
 
 import json
+import math
 import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,18 @@ import diffusion
 from diffusion.generate import generate
 from diffusion.images import to_bytes
 from diffusion.recipe import Frames, Recipe, RecipeError, denoiser_of, draw, load_model_of, read, run, save, snippet
-from diffusion.sampler import CLIPS, DDIM, SAMPLERS, SPACINGS, Known, noised, resampled, sample, timesteps
+from diffusion.sampler import (
+    CLIPS,
+    DDIM,
+    SAMPLERS,
+    SPACINGS,
+    Known,
+    SamplingError,
+    noised,
+    resampled,
+    sample,
+    timesteps,
+)
 from diffusion.schedule import drawn_schedule, make_schedule, schedule_of_betas
 from tests.tiny import save_tiny
 
@@ -150,8 +163,10 @@ def test_a_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
         ({"images": np.zeros(3)}, "does not say how its images were drawn"),
         ({"recipe": np.array("{}")}, "does not say"),
         ({"recipe": np.array("[]")}, "not a file of drawn images"),
-        ({"recipe": np.array('{"versions": {}, "schedule": {"betas": [0.1, 2]}}')}, "not a file of drawn images"),
-        ({"recipe": np.array('{"versions": {}, "schedule": {"betas": [0.1, 0.2]}, "odd": 1}')}, "not a file of drawn"),
+        ({"recipe": np.array("[" * 100_000)}, "not a file of drawn images"),
+        ({"recipe": np.array(["{}", "{}"])}, "not a file of drawn images"),
+        ({"recipe": np.zeros(3)}, "not a file of drawn images"),
+        ({"recipe": np.array({}, dtype=object)}, "not a file of drawn images"),
     ],
 )
 def test_a_file_without_a_recipe_is_refused(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
@@ -159,6 +174,174 @@ def test_a_file_without_a_recipe_is_refused(arrays: dict[str, np.ndarray], messa
     np.savez(path, **arrays)
     with pytest.raises(RecipeError, match=message):
         read(path)
+
+
+# A recipe as a file has it, with all there can be; and what is none in each of its fields.
+JSON: dict[str, Any] = {
+    "schedule": {"family": "linear", "T": 1000, "beta_start": 1e-4, "beta_end": 0.02}, "model": "digits", "sha256": "",
+    "precision": "float32", "guidance": 2.0, "sampler": "ddim", "spacing": "trailing", "clip": "static", "batch": 64,
+    "options": {"eta": 0.5}, "steps": [1000, 500, 700, 3], "seeds": [7, 8], "labels": [3, 4],
+    "versions": {"ddpm-lab": "0.1.0"},
+}  # fmt: skip
+PLAIN = {"start": IMAGE.numpy(), "known": IMAGE.numpy(), "mask": MASK.numpy()}
+NOTHING: list[Any] = [None, "abc", "", [], {}, [[]], math.nan, math.inf, -1, 1.5, 10**30, True, "x); print(1"]
+WRONG: dict[str, list[Any]] = {
+    "schedule": [
+        *NOTHING, {"family": "linear"}, {"T": 10}, {"family": ["linear"], "T": 10}, {"family": "linear", "T": "10"},
+        {"family": "linear", "T": 10**9}, {"family": "linear", "T": 10, "beta_start=1), print(": 0.1},
+        {"family": "linear", "T": 10, "beta_end": "0.02"}, {"family": "linear", "T": 10, "zero_terminal_snr": "x"},
+        {"family": "linear", "T": 10, "keep_shape_of": 1e99}, {"betas": "0.1"}, {"betas": 7}, {"betas": [0.1, "0.2"]},
+        {"betas": [0.1, 2]}, {"betas": [0.1, math.nan]}, {"betas": [0.001] * 5000}, {"betas": [0.1, 0.2], "T": 2},
+        {"family": "linear", "T": 10, "self": 1},
+    ],
+    "steps": [*NOTHING, [500.5], [500.0], ["500"], [True], [0], [1001], [-3], [5, 5], {"5": 1}, [9] * 2_000_000],
+    "seeds": [*NOTHING, [-1, 0], [2**63, 0], [0.5, 1], ["0", "1"], [None, None], [True, False], {"1": 2}],
+    "labels": ["abc", {}, math.nan, 3, True, [3], [3, 4, 5], [-1, 0], [0.5, 1], ["3", "4"], [2**70, 0], [None, None]],
+    "model": [None, 3, [], {}, ["digits"], "a" * 5000, ""],
+    "sha256": [None, 3, [], "a" * 65],
+    "precision": [*NOTHING, "float16", "Tensor", "float32, exit()"],
+    "guidance": [x for x in NOTHING if x not in (-1, 1.5)] + ["2", -1e9],
+    "sampler": [*NOTHING, "euler", ["ddim"]],
+    "spacing": [x for x in NOTHING if x is not None] + ["even"],
+    "clip": [*NOTHING, "off", "x"],
+    "batch": [*NOTHING, 0, 10**9, 64.0],
+    "options": [
+        x for x in NOTHING if x != {}
+    ] + [{"v": 1.0}, {"eta": "0.5"}, {"eta": True}, {"eta": 2}, {"eta": math.nan}, {"eta=0), print(": 0.5},
+         {"name": "ddim"}, {"self": 1}, {"": 1}],
+    "odd": [1], "known": [[1]], "start": [[1]], "known_image": [None],
+}  # fmt: skip
+WRONG_ARRAYS: dict[str, list[np.ndarray]] = {
+    name: [
+        x[0],
+        x.astype(np.float64),
+        x.astype(">f4"),
+        np.full_like(x, np.nan),
+        np.full_like(x, np.inf),
+        x[..., :5],
+        x.repeat(5, axis=1),
+        x.repeat(5, axis=0),
+        x[:0],
+        np.full_like(x, 1e9),
+        np.array("text"),
+        np.zeros(3),
+    ]
+    for name, x in PLAIN.items()
+} | {"examples": [np.zeros((2, 1, 8, 8), np.float32), np.zeros((2, 8, 8), np.uint8), np.zeros((0, 1, 8, 8), np.uint8)]}
+WRONG_ARRAYS["mask"] += [np.ones_like(PLAIN["mask"]), np.zeros_like(PLAIN["mask"]), -PLAIN["mask"]]
+
+
+def written(path: Path, changed: dict[str, Any] | None = None, **arrays: np.ndarray) -> Path:
+    content = {name: value for name, value in (JSON | (changed or {})).items() if value is not KeyError}
+    np.savez(path, recipe=np.array(json.dumps(content)), **(PLAIN | arrays))
+    return path
+
+
+def refused(path: Path) -> str:
+    """The one sentence, or two, that a file is refused with."""
+    with pytest.raises(RecipeError) as refusal:
+        read(path)
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 300
+    return str(refusal.value)
+
+
+def test_a_whole_recipe_is_read_and_one_from_before_there_were_all_fields(tmp_path: Path) -> None:
+    recipe = read(written(tmp_path / "a.npz"))
+    for name in JSON.keys() - {"schedule", "versions"}:
+        assert getattr(recipe, name) == JSON[name]
+    assert recipe.known is not None and recipe.start is not None
+    fields = dict.fromkeys(JSON.keys() - {"schedule", "steps", "seeds", "model"}, KeyError)
+    old = read(written(tmp_path / "b.npz", fields))
+    assert (old.model, old.labels, old.sampler, old.clip, old.spacing) == ("digits", None, "ddpm", "static", None)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_field_of_a_recipe_is_checked(name: str, tmp_path: Path) -> None:
+    for value in WRONG[name]:
+        message = refused(written(tmp_path / "a.npz", {name: value}))
+        assert message.startswith("a.npz "), (value, message)
+
+
+@pytest.mark.parametrize("name", ["schedule", "steps", "seeds", "model"])
+def test_what_a_recipe_cannot_be_without_is_named(name: str, tmp_path: Path) -> None:
+    assert f"('{name}' is missing)" in refused(written(tmp_path / "a.npz", {name: KeyError}))
+
+
+@pytest.mark.parametrize("name", WRONG_ARRAYS)
+def test_every_array_of_a_recipe_is_checked(name: str, tmp_path: Path) -> None:
+    for array in WRONG_ARRAYS[name]:
+        refused(written(tmp_path / "a.npz", **{name: array}))
+
+
+def test_steps_rise_only_where_parts_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, recipe=np.array(json.dumps(JSON)))
+    assert "Steps must descend" in refused(path)
+
+
+def header(shape: str, dtype: str = "<f4") -> bytes:
+    """The beginning of an .npy."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize("shape", ["(1, 1, 100000, 100000)", f"({10**30},)", "(-1, 1, 8, 8)", f"(0, {10**30})", "()"])
+def test_an_array_that_promises_more_than_there_is_takes_no_memory(shape: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("recipe.npy", header(shape, "<U9") + bytes(8))
+    assert "recipe is not" in refused(path)
+
+
+def test_an_array_of_too_many_bytes_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "a.npz", start=np.zeros((2, 1, 100, 100), np.float32))
+    monkeypatch.setattr("diffusion.recipe.MOST_BYTES", 50_000)
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_args, **_options: pytest.fail("it was read"))
+    assert "start takes 80,128 bytes, more than the 50,000 that are read" in refused(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seeds": range(2**20 + 1)},
+        {"steps": [9] * 2_000_000},
+        {"examples": torch.zeros((1, 1, 4096, 4096), dtype=torch.uint8), "seeds": range(64)},
+        {"examples": torch.zeros((1, 1, 1024, 1024), dtype=torch.uint8), "seeds": range(100_000), "batch": 8},
+    ],
+)
+def test_a_recipe_asks_for_no_more_than_a_machine_holds(change: dict[str, Any]) -> None:
+    with pytest.raises(SamplingError, match=r"at most|too many"):
+        Recipe(**({"schedule": LINEAR, "steps": [9], "seeds": [0]} | change))
+
+
+def test_choices_are_checked_for_whoever_makes_a_recipe() -> None:
+    for field, value in (("clip", "off"), ("precision", "float16"), ("spacing", "even"), ("sampler", "euler")):
+        with pytest.raises(SamplingError, match=f"There is no {field} '{value}'; choose one of ") as refusal:
+            Recipe(LINEAR, [9], [0], "digits", **{field: value})  # type: ignore[arg-type]
+        assert refusal.value.field == field
+
+
+def test_what_a_network_does_not_have_is_refused(model: tuple[str, str], tmp_path: Path) -> None:
+    def ask(**given: Any) -> None:
+        recipe = Recipe(LINEAR, [9], [0], **({"model": model[0]} | given))
+        denoiser_of(recipe, load_model_of(recipe, "cpu"))
+
+    ask(labels=[2], guidance=3.0)  # of two classes, the empty one
+    save_tiny(tmp_path / "plain.safetensors", [])
+    for field, given in (
+        ("label", {"labels": [3]}),
+        ("label", {"labels": [0], "model": str(tmp_path / "plain.safetensors")}),
+        ("guidance", {"guidance": 2.0, "model": str(tmp_path / "plain.safetensors")}),
+        ("guidance", {"guidance": 2.0, "examples": torch.zeros((1, 1, 8, 8), dtype=torch.uint8)}),
+        ("label", {"labels": [0], "examples": torch.zeros((1, 1, 8, 8), dtype=torch.uint8)}),
+        ("start", {"start": torch.zeros(1, 1, 4, 4)}),
+        ("known", {"known": Known(IMAGE.repeat(1, 3, 1, 1), MASK)}),
+    ):
+        with pytest.raises(SamplingError) as refusal:
+            ask(**given)
+        assert refusal.value.field == field
 
 
 def test_batches_share_what_is_one_for_all_and_split_the_rest() -> None:

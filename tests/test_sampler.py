@@ -2,8 +2,10 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from decimal import Decimal, localcontext
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -30,6 +32,7 @@ from diffusion.sampler import (
     Step,
     UniPC,
     Update,
+    _unipc_b,
     between,
     first_noise,
     limit,
@@ -39,7 +42,7 @@ from diffusion.sampler import (
     sample,
     timesteps,
 )
-from diffusion.schedule import FAMILIES, make_schedule
+from diffusion.schedule import BETA_MIN, FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
 from diffusion.unet import UNet, UNetConfig
 
 SCHEDULE = make_schedule("linear", 1000)
@@ -133,11 +136,68 @@ def test_an_unknown_spacing_is_refused() -> None:
     assert refusal.value.field == "spacing"
 
 
-@pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan])
-def test_an_eta_outside_0_and_1_is_refused(eta: float) -> None:
+@pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan, True, "0.5", None, [0.5]])
+def test_an_eta_outside_0_and_1_is_refused(eta: Any) -> None:
     with pytest.raises(SamplingError, match="between 0 and 1") as refusal:
         DDIM(eta)
     assert refusal.value.field == "eta"
+
+
+@pytest.mark.parametrize("name", ["off", "x", "", None, 3, ["static"]])
+def test_no_choice_is_taken_that_is_not_there(name: Any) -> None:
+    """Least of all for another one: what is not "static" or "none" was once dynamic thresholding."""
+    for field, choose in (
+        ("clip", lambda: limit(torch.zeros(1, *SHAPE), name)),
+        ("clip", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0], clip=name))),
+        ("spacing", lambda: timesteps(SCHEDULE, 3, name)),
+        ("sampler", lambda: make_update(name)),
+    ):
+        with pytest.raises(SamplingError, match=f"There is no {field} .*; choose one of ") as refusal:
+            choose()
+        assert refusal.value.field == field
+
+
+@pytest.mark.parametrize("value", [1.5, 3.0, "3", None, True, math.nan])
+def test_whole_numbers_have_no_fraction_and_are_no_text(value: Any) -> None:
+    for field, ask in (
+        ("steps", lambda: timesteps(SCHEDULE, value)),
+        ("start", lambda: timesteps(SCHEDULE, 1, start=value)),
+        ("jump", lambda: resampled([5, 4, 3], value)),
+        ("repeats", lambda: resampled([5, 4, 3], 1, value)),
+        ("steps", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9, value], seeds=[0]))),
+        ("seed", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0, value]))),
+    ):
+        if field == "start" and value is None:  # there it means T
+            continue
+        with pytest.raises(SamplingError) as refusal:
+            ask()
+        assert refusal.value.field == field
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], [2**63], range(2**63 - 1, 2**63 + 1)])
+def test_seeds_that_no_generator_takes_are_refused(seeds: Sequence[int]) -> None:
+    with pytest.raises(SamplingError) as refusal:
+        next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=seeds))
+    assert refusal.value.field == "seed"
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("label", {"labels": torch.zeros(3, dtype=torch.int64)}),
+        ("start", {"start": torch.zeros(1, 1, 8, 9)}),
+        ("start", {"start": torch.zeros(3, 1, 8, 8)}),
+        ("start", {"start": torch.zeros(1, 8, 8)}),
+        ("known", {"known": Known(torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8))}),
+        ("known", {"known": Known(torch.zeros(1, 8, 8), torch.ones(1, 1, 8, 8))}),
+        ("mask", {"known": Known(torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 4, 8))}),
+        ("mask", {"known": Known(torch.zeros(1, 1, 8, 8), torch.ones(8, 8))}),
+    ],
+)
+def test_what_is_given_has_to_fit_the_images(field: str, given: dict[str, Any]) -> None:
+    with pytest.raises(SamplingError) as refusal:
+        next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0, 1], **given))
+    assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("steps", [[], [0], [-1], [1001], [5, 5], [3, 4], [9, 5, 0], [9, 5, 7], [5, -2]])
@@ -379,6 +439,43 @@ def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: st
     schedule = make_schedule(family, 1000, **params)
     *_, last = sample(bent, schedule, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=[0], update=update)
     assert last.x_s.isfinite().all()
+
+
+UNEVEN = [
+    schedule_of_betas([BETA_MIN] * 5),
+    schedule_of_betas([0.1, BETA_MIN, BETA_MIN, 0.2, 1 - 1e-6]),
+    schedule_of_betas([0.5, 1e-9, 1e-14, 0.9, BETA_MIN, 0.5]),
+    drawn_schedule(9, [(0, 20), (0.5, 20 - 1e-14), (1, -20)]),
+    drawn_schedule(9, [(0, 20), (0.01, -20 + 1e-14), (1, -20)]),
+    make_schedule("sigmoid", 9, start=-10.0, end=10.0, tau=0.1),
+    make_schedule("linear", 4000, beta_start=1e-6, beta_end=0.06, zero_terminal_snr=True),
+    make_schedule("cosine", 4000, s=0.0, max_beta=0.9999),
+]
+
+
+@pytest.mark.parametrize("schedule", UNEVEN, ids=lambda s: f"{s.family}-{s.T}")
+@every_update
+def test_every_sampler_works_on_every_schedule_that_can_be_made(update: Update, schedule: Schedule) -> None:
+    """Where levels are next to one another, or to one, or nothing is left, too: finite, and near the image."""
+    image = torch.full((1, *SHAPE), 0.5)
+    for spacing in SPACINGS:
+        for steps in (timesteps(schedule, min(schedule.T, 9), spacing), [schedule.T], [2, 1]):
+            for clip in CLIPS:
+                *_, last = sample(bent, schedule, SHAPE, steps=steps, seeds=[0], update=update, clip=clip)
+                assert last.x_s.isfinite().all()
+            *_, last = sample(ExactDenoiser(image), schedule, SHAPE, steps=steps, seeds=[0], update=update)
+            if schedule.alpha_bar[steps[-1]] > 0.01:  # in less, float32 has too little of the image
+                torch.testing.assert_close(last.x_s, image)
+
+
+@pytest.mark.parametrize("h", [1e-9, 1e-3, 0.00999, 0.01001, 0.1, 3.0])
+def test_unipc_s_weights_are_those_of_its_formulas(h: float) -> None:
+    with localcontext(prec=60):
+        exact = Decimal(h)
+        share = 1 / (1 - (-exact).exp())
+        b_1 = share - 1 / exact
+        expected = float(b_1), float(share - 2 * b_1 / exact)
+    assert _unipc_b(h) == pytest.approx(expected, rel=1e-11)
 
 
 # Starting elsewhere

@@ -1,7 +1,10 @@
 """Schedules: the design's target numbers, identities over every family, parity with diffusers, and every refusal."""
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from scipy.special import expit
 
 from diffusion.schedule import (
     BETA_CAP,
+    BETA_MIN,
     FAMILIES,
     PER_STEP,
     T_MAX,
@@ -116,6 +120,67 @@ def test_log_snr_is_the_logit_of_alpha_bar(schedule: Schedule) -> None:
     np.testing.assert_allclose(schedule.snr_db[1:], 10 * np.log10(ratio), rtol=1e-12, atol=1e-9)
 
 
+def exact_log_alpha_bar(beta: np.ndarray) -> np.ndarray:
+    """ln alpha_bar_t with the digits of a long double."""
+    return np.cumsum(np.log1p(-beta.astype(np.longdouble)))
+
+
+def most_of_what_can_be_made() -> Iterator[Schedule]:
+    """Every family at the ends of its parameters, whatever is derived from it, and curves with flat parts."""
+    for name, family in FAMILIES.items():
+        ends = [(p.minimum, p.default, p.maximum) for p in family.parameters.values()]
+        for T, values in itertools.product((T_MIN, 3, 40, T_MAX), itertools.product(*ends)):
+            for more in ({}, {"zero_terminal_snr": True}, {"keep_shape_of": T_MAX}):
+                try:
+                    yield make_schedule(name, T, **dict(zip(family.parameters, values, strict=True)), **more)
+                except ScheduleError as error:
+                    if "smaller than" not in str(error) and "So much noise" not in str(error):
+                        raise
+    for betas in ([BETA_MIN] * 5, [0.1, BETA_MIN, BETA_MIN, 0.2, 1 - BETA_MIN], [1e-12] * 9, [0.9] * 40):
+        given = schedule_of_betas(betas)
+        yield from (given, to_zero_terminal_snr(given), schedule_of_betas(betas, 2), schedule_of_betas(betas, T_MAX))
+    for points in FLAT:
+        for T in (T_MIN, 3, 40, T_MAX):
+            yield from (drawn_schedule(T, points), to_zero_terminal_snr(drawn_schedule(T, points)))
+
+
+FLAT = [
+    [(0, 20), (0.5, 20 - 1e-14), (1, -20)],
+    [(0, 20), (0.5, 19.999999999), (0.500001, -20 + 1e-14), (1, -20)],
+    [(0, 20), (1, 20 - 1e-14)],
+    [(0, -20 + 1e-14), (1, -20)],
+    [(0, 5e-324), (0.5, 0), (1, -5e-324)],
+]
+
+
+def test_whatever_can_be_made_falls_and_all_that_follows_from_it_is_finite_and_exact() -> None:
+    schedules = list(most_of_what_can_be_made())
+    assert len(schedules) > 1000
+    for schedule in schedules:
+        assert (np.diff(schedule.alpha_bar) < 0).all()
+        for array in (schedule.log_snr[1:], schedule.snr_db[1:], schedule.signal, schedule.posterior_variance):
+            assert np.isfinite(array).all()
+        noise = -np.expm1(exact_log_alpha_bar(schedule.beta))
+        np.testing.assert_allclose(schedule.noise**2, noise.astype(float), rtol=1e-12)
+        exact = (noise[:-1] / noise[1:] * schedule.beta[1:]).astype(float)
+        np.testing.assert_allclose(schedule.posterior_variance[1:], exact, rtol=1e-12)
+
+
+@pytest.mark.parametrize("points", FLAT)
+def test_a_drawn_curve_with_flat_parts_is_the_curve(points: list[tuple[float, float]]) -> None:
+    T = 1000
+    drawn = scipy.interpolate.pchip_interpolate(*zip(*[(u, round(y, 9)) for u, y in points], strict=True),
+                                                np.arange(1, T + 1) / T)  # fmt: skip
+    np.testing.assert_allclose(drawn_schedule(T, points).log_snr[1:], drawn, atol=5e-4)
+
+
+@pytest.mark.parametrize(("betas", "t"), [([1e-17, 0.1], 1), ([0.1, 1e-17, 0.1], 2), ([0.1, 5e-324], 2)])
+def test_a_beta_that_rounding_loses_is_refused(betas: list[float], t: int) -> None:
+    with pytest.raises(ScheduleError, match=f"beta_{t} = .* is so small that 1 - beta_{t} is lost"):
+        schedule_of_betas(betas)
+    assert schedule_of_betas(np.maximum(betas, BETA_MIN)).alpha_bar[-1] < 1
+
+
 @pytest.mark.parametrize(
     ("family", "name", "params"),
     [
@@ -201,6 +266,12 @@ def test_the_schedule_remembers_what_made_it(family: str) -> None:
         ("linear", math.nan, {}, "T", "not nan"),
         ("linear", math.inf, {}, "T", "not inf"),
         ("linear", True, {}, "T", "whole number"),
+        ("linear", "1000", {}, "T", "whole number"),
+        (["linear"], 10, {}, "family", "no schedule family"),
+        ("linear", 10, {"beta_end": "0.02"}, "beta_end", "not '0.02'"),
+        ("linear", 10, {"beta_end": None}, "beta_end", "not None"),
+        ("linear", 10, {"keep_shape_of": "9"}, "T", "whose shape is kept must be a whole number"),
+        ("linear", 10, {"zero_terminal_snr": "no"}, "zero_terminal_snr", "true or false"),
         ("wavy", 10, {}, "family", "no schedule family 'wavy'; choose one of linear, constant, scaled_linear, cosine"),
         ("sigmoid", 10, {"start": 2.0, "end": 1.0}, "start", "start must be smaller than end, but 2 is not"),
         ("constant", 4000, {"beta": 0.5}, "beta", "lower β or T"),
@@ -221,7 +292,7 @@ def test_the_schedule_remembers_what_made_it(family: str) -> None:
     ],
 )
 def test_a_schedule_that_cannot_be_made_names_the_field_to_change(
-    family: str, T: int, params: dict[str, float], field: str, message: str
+    family: Any, T: Any, params: dict[str, Any], field: str, message: str
 ) -> None:
     with pytest.raises(ScheduleError, match=message) as refusal:
         make_schedule(family, T, **params)
@@ -344,6 +415,9 @@ def test_drawn_curve_runs_through_its_points_as_scipy_s_does(T: int) -> None:
         ([(0, 9), (0.5, 9), (1, -9)], "must fall"),
         ([(0, 9), (0.5, float("nan")), (1, -9)], "must fall"),
         ([(0, 21), (1, -9)], "between −20 and 20"),
+        ([(0, 9), (1e-320, 3), (1, -9)], "at least 1e-06 apart"),
+        ([(0, 9), (1, "x")], "must fall"),
+        ([(0, 9), (1,)], "must fall"),
     ],
 )
 def test_points_that_are_no_curve_are_refused(points: list[tuple[float, float]], message: str) -> None:

@@ -153,7 +153,7 @@ def choose_network(name: str) -> tuple[Any, ...]:
     classes = [] if name.startswith(EXACT) else shared_model(name).card.classes
     return (
         gr.update(choices=[ALL_CLASSES, *classes], value=ALL_CLASSES, visible=bool(classes)),
-        gr.update(visible=bool(classes)),
+        gr.update(visible=True) if classes else gr.update(visible=False, value=1.0),
         gr.update(visible=name == OWN),
         EXACT_LINE if name.startswith(EXACT) else describe_model(shared_model(name)),
         EXACT_CARD if name.startswith(EXACT) else about(shared_model(name)),

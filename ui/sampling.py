@@ -97,7 +97,7 @@ def controls_from_link(link: dict[str, str]) -> Controls:
             value = float(link[name])
         except (KeyError, ValueError):
             continue
-        if low <= value <= high:
+        if low <= value <= high and (classes or name != "guidance"):  # which needs a class to guide to
             given[name] = int(value) if name in ("images", "steps") else value
     with suppress(ValueError):
         given["seed"] = str(read_whole(link.get("seed", "")))
