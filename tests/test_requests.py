@@ -31,7 +31,6 @@ MINE, OTHER = "mine", "other"  # cookies
 
 @pytest.fixture(scope="module")
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Gradio makes one of its own where there is none, and never closes it."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield loop
@@ -43,7 +42,11 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def demo(loop: asyncio.AbstractEventLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabBlocks]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("files")))
-        yield build_demo()
+
+        async def build() -> LabBlocks:
+            return build_demo()  # Gradio makes loops of its own where none runs, and never closes them
+
+        yield loop.run_until_complete(build())
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +56,11 @@ def quick_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def client(demo: LabBlocks) -> TestClient:
-    app = App.create_app(demo, app_kwargs=guarded(Site()))
-    return TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False)
+def client(loop: asyncio.AbstractEventLoop, demo: LabBlocks) -> TestClient:
+    async def make() -> App:
+        return App.create_app(demo, app_kwargs=guarded(Site()))
+
+    return TestClient(loop.run_until_complete(make()), base_url="http://127.0.0.1:7860", raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +94,24 @@ def no_secret_is_opened(secrets: dict[str, str]) -> Iterator[None]:
     listening = True
     yield
     listening = False
-    assert not set(opened) & set(secrets.values())
+    assert not set(opened) & {*secrets.values(), "/etc/passwd", "../app.py"}
 
 
-def wild(secrets: dict[str, str]) -> list[Any]:
-    """Values of every kind; some of them are right somewhere."""
+# Values of every kind; some of them are right somewhere.
+WILD: list[Any] = [
+    None, True, -1, 1.5, 10**400, float("nan"), float("inf"), "", "x" * 5000, "9" * 5000, [], [[None]], {}, "a\0b",
+    {"mask": "2" * 1024}, {"t": 10**9, "sample": -1}, {"family": "linear"}, {"family": [], "T": {}, "params": []},
+    {"family": "drawn", "T": 10, "params": {}, "points": [["a"]]},
+    {"family": "drawn", "T": 10, "params": {}, "points": [[0, 5], [1e-320, 4], [1, -5]]},
+    {"family": "given", "T": 10, "params": {}, "betas": "AAAA"},
+]  # fmt: skip
+
+
+def files_of_others(secrets: dict[str, str]) -> list[Any]:
+    """Files that this visitor may not have opened, in every way to say it."""
     paths = [*secrets.values(), "file:///etc/passwd", "http://127.0.0.1:1/a.png", "/etc/passwd", "../app.py", "a\0b"]
-    return [
-        None, True, -1, 1.5, 10**400, float("nan"), float("inf"), "", "x" * 5000, "9" * 5000, [], [None], [[[]]], {},
-        {"mask": "2" * 1024}, {"t": 10**9, "sample": -1}, {"family": "linear"}, {"path": None}, {"path": [1]},
-        {"family": "drawn", "T": 10, "params": {}, "points": [["a"]]},
-        {"family": "drawn", "T": 10, "params": {}, "points": [[0, 5], [1e-320, 4], [1, -5]]},
-        {"family": "given", "T": 10, "params": {}, "betas": "AAAA"}, {"family": [], "T": {}, "params": []},
-        *paths, *({"path": path} for path in paths), *([{"path": path, "meta": META}] for path in paths),
-    ]  # fmt: skip
+    values = [*paths, {"path": None}, {"path": [1]}, *({"path": path} for path in paths)]
+    return [*values, *([{"path": path, "meta": META}] for path in paths)]
 
 
 class Browser:
@@ -112,11 +121,11 @@ class Browser:
         self.cookies, self.headers, self.query_params = {files.COOKIE: cookie}, {}, {}
 
 
-def call(loop: asyncio.AbstractEventLoop, demo: LabBlocks, fn: Any, inputs: list[Any]) -> str:
+def call(loop: asyncio.AbstractEventLoop, demo: LabBlocks, fn: Any, inputs: list[Any], state: SessionState) -> str:
     """What an event answers with: "" for values, else the sentence."""
     request = gr.Request(Browser(MINE), session_hash="mine")
     try:
-        loop.run_until_complete(demo.process_api(fn, inputs, SessionState(demo), request=request))
+        loop.run_until_complete(demo.process_api(fn, inputs, state, request=request))
     except gr.Error as error:
         return str(error.message)
     return ""
@@ -136,16 +145,21 @@ def test_wild_values_of_events_are_refused_in_a_sentence(
 ) -> None:
     handlers = [fn for fn in demo.fns.values() if fn.fn is not None and fn.inputs]
     assert len(handlers) > 15
+    state = SessionState(demo)
     for fn in handlers:
         usual = first_values(fn)
-        for value in wild(secrets):
-            for place, block in enumerate(fn.inputs):
-                if not block.stateful:
-                    said = call(loop, demo, fn, [*usual[:place], value, *usual[place + 1 :]])
-                    where = f"{fn.api_name}, input {place}: {value!r:.80}"
-                    assert said != BROKEN and "Traceback" not in capfd.readouterr().err, where
+        places = [place for place, block in enumerate(fn.inputs) if not block.stateful]
+        asked = [(place, value) for place in places for value in WILD]
+        asked += [(places[0], value) for value in files_of_others(secrets)] if places else []
+        for place in places:
+            if isinstance(fn.inputs[place], gr.Image | gr.File):
+                asked += [(place, value) for value in files_of_others(secrets)]
+        for place, value in asked:
+            said = call(loop, demo, fn, [*usual[:place], value, *usual[place + 1 :]], state)
+            where = f"{fn.api_name}, input {place}: {value!r:.80}"
+            assert said != BROKEN and "Traceback" not in capfd.readouterr().err, where
         for inputs in ([], [None], [*usual, None]):
-            assert call(loop, demo, fn, inputs) != BROKEN
+            assert call(loop, demo, fn, inputs, state) != BROKEN
 
 
 def server_functions(demo: LabBlocks) -> list[tuple[int, str]]:
@@ -159,14 +173,16 @@ def test_wild_values_of_server_functions_are_refused_in_a_sentence(
 ) -> None:
     found = server_functions(demo)
     assert len(found) >= 11
+    values = [*WILD, *files_of_others(secrets)]
+    within: dict[str, Any] = {"form": "png", "format": "gif", "index": 1, "counts": [1] * 256, "alpha_bar_t": 0.5,
+                              "edges": [0, 1], "references": {}}  # fmt: skip
+    names = ("settings", "network", "file", "curve", "snr_db")
     for component, name in found:
-        for data in [*wild(secrets), *({"settings": value, "network": value, "file": value, "curve": value,
-                                        "form": "png", "format": "gif", "index": 1, "counts": [1] * 256,
-                                        "alpha_bar_t": 0.5, "edges": [0, 1], "snr_db": value, "references": {}}
-                                       for value in wild(secrets))]:  # fmt: skip
+        for data in [*values, *(within | dict.fromkeys(names, value) for value in values)]:
             body = {"data": data, "component_id": component, "fn_name": name, "session_hash": "mine"}
-            answer = client.post("/gradio_api/component_server", content=json.dumps(body),
-                                 headers={"content-type": "application/json"})  # fmt: skip
+            answer = client.post(
+                "/gradio_api/component_server", content=json.dumps(body), headers={"content-type": "application/json"}
+            )
             assert answer.status_code in (200, 400), (name, data, answer.text)
             if answer.status_code == 400:
                 assert answer.json()["detail"].endswith("."), (name, data, answer.text)
