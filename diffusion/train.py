@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from diffusion import process
 from diffusion.checkpoint import Card, save_model, write_atomically
+from diffusion.checks import is_number, is_whole, shown
 from diffusion.data import ImageSet
 from diffusion.denoiser import ExactDenoiser, NetworkDenoiser
 from diffusion.generate import generate
@@ -47,6 +48,10 @@ Decay = Literal["cosine", "constant"]
 
 class TrainError(ValueError):
     """A run that cannot begin or go on, said in one sentence."""
+
+
+class DivergenceError(TrainError, RuntimeError):
+    """A run whose gradient is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,22 @@ class TrainConfig:
     preview_every: int = 32_000
 
     def __post_init__(self) -> None:
-        bounds = {"batch": (1, 2**20), "images": (self.batch, 2**53), "lr": (1e-12, 1e3), "warmup": (1, 2**31),
+        bounds: dict[str, tuple[float, float]] = {
+                  "batch": (1, 2**20), "images": (self.batch, 10**15), "lr": (1e-12, 1e3), "warmup": (1, 2**31),
                   "weight_decay": (0, 1e3), "beta2": (0, 0.9999999), "drop_label": (0, 1), "ema": (0, 0.9999999),
-                  "clip": (1e-12, 1e12), "seed": (0, 2**20), "save_every": (0, 1e12), "log_every": (1, 2**53),
-                  "preview_every": (1, 2**53)}  # fmt: skip
+                  "clip": (1e-12, 1e12), "seed": (0, 2**20), "save_every": (0, 1e12), "log_every": (1, 10**15),
+                  "preview_every": (1, 10**15)}  # fmt: skip
         for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                option = "--" + name.replace("_", "-")
-                raise TrainError(f"{option} must lie between {low:g} and {high:g}, not {getattr(self, name)}.")
+            value, option = getattr(self, name), "--" + name.replace("_", "-")
+            if isinstance(getattr(TrainConfig, name), int) and not is_whole(value):
+                raise TrainError(f"{option} must be a whole number, not {shown(value)}.")
+            if not is_number(value) or not low <= value <= high:
+                low_text, high_text = (f"{x:,}" if isinstance(x, int) else f"{x:g}" for x in (low, high))
+                raise TrainError(f"{option} must lie between {low_text} and {high_text}, not {shown(value)}.")
+        for name, kind in (("decay", Decay), ("t", TimeSampling), ("weighting", Weighting), ("target", Target)):
+            if getattr(self, name) not in get_args(kind):
+                raise TrainError(f"--{name} must be one of {', '.join(get_args(kind))}, not "
+                                 f"{shown(getattr(self, name))}.")  # fmt: skip
         if self.target == "mean" and self.flip:
             raise TrainError("--target mean and --flip cannot be had together: mirrored images are not compared.")
 
@@ -383,7 +396,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
 
     Raises:
         TrainError: a batch that the processes cannot share evenly, or a run that was begun with other settings.
-        RuntimeError: the gradient is no longer finite.
+        DivergenceError: the gradient is no longer finite.
     """
     processes, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
     if config.batch % processes:
@@ -422,7 +435,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
         norm = accelerator.clip_grad_norm_(network.parameters(), config.clip).item()
         # A scaler expects infinities now and then: it leaves the step out and lowers its scale.
         if accelerator.scaler is None and not np.isfinite(norm):
-            raise RuntimeError(f"The gradient at step {run.step} is non-finite; lower the learning rate.")
+            raise DivergenceError(f"The gradient at step {run.step} is non-finite; lower the learning rate.")
         return float(norm)
 
     if main:
