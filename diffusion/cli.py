@@ -660,7 +660,7 @@ def parser() -> argparse.ArgumentParser:
     choose("--count", "number of images", type=int)
     choose("--sampler", "ddpm, ddim, dpmpp or unipc")
     choose("--steps", "steps to take, at most T", type=int)
-    choose("--spacing", "trailing, linspace, leading, quadratic or log_snr")
+    choose("--spacing", "trailing, linspace, leading, quadratic, log_snr or karras")
     choose("--variance", "noise that a ddpm step adds: beta, posterior, or a number between 0 (posterior) and 1 (beta)")
     choose("--eta", "noise of ddim and dpmpp: 0 is none, 1 the posterior variance", type=float)
     choose("--clip", "how the predicted x_0 is kept in [-1, 1]", choices=("static", "dynamic", "none"))
