@@ -151,7 +151,8 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", sta
             if spacing == "log_snr":
                 levels = np.linspace(first, last, count)
             else:
-                levels = -2 * RHO * np.log(np.linspace(*np.exp([-first / 2 / RHO, -last / 2 / RHO]), count))
+                largest, smallest = np.exp(-first / 2 / RHO), np.exp(-last / 2 / RHO)  # sigma^(1/7)
+                levels = -2 * RHO * np.log(np.linspace(largest, smallest, count))
             # np.interp wants rising levels, which run from T down to 1.
             steps = np.interp(levels, log_snr[::-1], np.arange(T, 0, -1))
             steps = _apart(np.concatenate((steps[:-1], [T])), T)
