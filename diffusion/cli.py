@@ -59,6 +59,9 @@ RANGES: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
+LONGEST = 500  # of a message: what it quotes may be longer
+
+
 class CommandError(ValueError):
     """A command that cannot be carried out, said in one sentence."""
 
@@ -74,7 +77,7 @@ def _train(args: argparse.Namespace) -> None:
     from diffusion.train import RECIPES, TrainConfig, train
     from diffusion.unet import grow
 
-    name = args.config or (args.data if args.data in RECIPES else "emoji")
+    name = (args.data if args.data in RECIPES else "emoji") if args.config is None else args.config
     if name not in RECIPES:
         raise CommandError(f"There is no configuration {name!r}; choose one of {', '.join(RECIPES)}.")
     recipe = RECIPES[name]
@@ -84,18 +87,18 @@ def _train(args: argparse.Namespace) -> None:
         return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
 
     config = replace(recipe.train, **given(TrainConfig))
-    schedule = {"family": args.schedule or recipe.schedule["family"], "T": _T(args)}
+    schedule = {"family": recipe.schedule["family"] if args.schedule is None else args.schedule, "T": _T(args)}
     schedule |= _schedule_settings(args, schedule["family"])
     make_schedule(**schedule)  # refuses what cannot be, before the data are read
     conditional = recipe.network.num_classes > 0
     if not conditional:
         _check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
-    if not args.name or Path(args.name).name != args.name:
+    if not args.name or Path(args.name).name != args.name or len(args.name) > 100:
         raise CommandError(f"--name is what the files of the network are called, and cannot be {args.name!r}.")
     if args.run.exists() and not args.run.is_dir():
         raise CommandError(f"{args.run} is a file; --run names a folder.")
     start = None if args.init is None else load_model(args.init)
-    usual = recipe.network if start is None or args.config else start.card.network
+    usual = start.card.network if start is not None and args.config is None else recipe.network
     network = replace(usual, **given(type(usual)))  # refuses what cannot be
     size = network.image_size
     data = load_data(args.data, "train", size)
@@ -289,8 +292,9 @@ def _evaluate(args: argparse.Namespace) -> None:
     for _, steps, _, _, spacing in runs:
         timesteps(model.card.training_schedule(), steps, spacing)  # refuses too many
     train = load_data(args.data, "train", network.image_size, network.channels)
-    held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
-    for source, data in ((args.data, train), (args.test or args.data, held_out)):
+    test = args.data if args.test is None else args.test
+    held_out = load_data(test, "test", network.image_size, network.channels)
+    for source, data in ((args.data, train), (test, held_out)):
         _check_labels(source, data, model.card)
     if args.test is None:
         held_out = held_out.without(train)  # data sets have duplicates
@@ -405,7 +409,7 @@ def _loss(args: argparse.Namespace) -> None:
     from diffusion.reference import measure_references, other_images
 
     model = load_model(args.model, _device(args.device))
-    images = args.images or (model.card.name if model.card.name in BUNDLED else "digits")
+    images = args.images if args.images is not None else (model.card.name if model.card.name in BUNDLED else "digits")
     data = load_data(images, "test", model.card.network.image_size)
     if data.images.shape[1] != model.card.network.channels:
         wanted, found = model.card.network.channels, data.images.shape[1]
@@ -530,7 +534,7 @@ def _device(name: str) -> torch.device:
 def _schedule_of(args: argparse.Namespace, family: str | None) -> Schedule:
     """The schedule that the options describe; those left out take the family's defaults."""
     if args.betas is None:
-        family = family or "linear"
+        family = "linear" if family is None else family
         return make_schedule(family, _T(args), **_schedule_settings(args, family))
     others = (name for name in SCHEDULE_OPTIONS if name != "zero_terminal_snr")
     _check_unused(args, "--betas has all there is to a schedule; leave its other options out: {}.", *others)
@@ -736,7 +740,10 @@ def main(arguments: list[str] | None = None) -> int:
         _check_numbers(args)
         args.run_command(args)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, OSError) and error.strerror and error.filename:  # without its number
+            text = f"{error.strerror}: {error.filename}"
+        print(f"error: {text if len(text) <= LONGEST else text[:LONGEST] + '…'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)

@@ -73,6 +73,8 @@ def load_data(source: str | Path, split: str, image_size: int, channels: int | N
     Warns:
         DataWarning: images that cannot be read, and files of other kinds, which are left out.
     """
+    if not str(source):  # which would be the folder one is in
+        raise DataError("Data are named by a file or folder, and not by nothing.")
     path = BUNDLED.get(str(source), Path(source))
     if path.suffix.lower() == ".npz":
         data = load_npz(path, split, image_size)

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from diffusion.cli import main
+from diffusion.cli import main, parser
 from diffusion.likelihood import loss_weight, schedule_csv
 from diffusion.measure import ErrorCurve, measuring_levels
 from diffusion.schedule import beta_for_terminal_snr, make_schedule
@@ -357,6 +357,58 @@ def test_sample_refuses_what_does_not_go_together(
     capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     assert message in refused(capsys, "sample", *options)
+
+
+EXTREMES = ["0", "-1", "nan", "inf", "-inf", "1e999", "1.5", "9" * 30, "9" * 5000, "", "x", "2147483648", "true", "."]
+
+
+def options() -> list[tuple[str, str]]:
+    """Every option of every command that takes a value, but for where a run is written."""
+    (commands,) = (action for action in parser()._actions if isinstance(action.choices, dict))
+    return [(command, action.option_strings[0]) for command, of_command in (commands.choices or {}).items()
+            for action in of_command._actions if action.option_strings and action.nargs != 0
+            and action.dest not in ("help", "run", "device")]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::diffusion.folders.DataWarning")
+@pytest.mark.parametrize(("command", "option"), options())
+def test_no_value_of_any_option_ends_in_a_traceback(
+    command: str, option: str, model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Whatever is not refused would begin, which is as far as it goes here."""
+    data = tmp_path / "p.npz"
+    with np.load(pictures) as file:
+        images, labels = file["x_test"], file["y_test"]
+    np.savez(data, x_train=images, y_train=labels, x_test=images[::-1] // 2, y_test=labels)
+    network, out = ["--model", model, "--device", "cpu"], ["--out", str(tmp_path / "out")]
+    usual = {
+        "train": ["--data", str(data), "--run", "run", "--name", "x", "--image-size", "8", "--widths", "12"],
+        "sample": [*network, "--python"],
+        "schedule": ["--csv", str(tmp_path / "a.csv")],
+        "loss": [*network, "--images", str(data), "--count", "3", *out],
+        "evaluate": [*network, "--data", str(data), "--runs"],
+        "classifier": ["--data", str(data), "--image-size", "8", "--out", str(tmp_path / "c.safetensors")],
+    }[command]  # fmt: skip
+
+    class BegunError(ValueError):
+        pass
+
+    def begin(*_args: object, **_options: object) -> None:
+        raise BegunError("it would have begun")
+
+    for function in ("train.train", "classifier.make_classifier", "evaluate.evaluate_likelihood",
+                     "reference.other_images"):  # fmt: skip
+        monkeypatch.setattr(f"diffusion.{function}", begin)
+    monkeypatch.chdir(tmp_path)
+    for value in EXTREMES:
+        try:
+            status = main([command, *usual, f"{option}={value}"])
+        except SystemExit as stopped:  # which argparse does
+            status = stopped.code
+        error = capsys.readouterr().err
+        assert status in (0, 1, 2)
+        assert status != 1 or (error.startswith("error: ") and error.count("\n") == 1 and len(error) < 600)
 
 
 @pytest.mark.parametrize("command", ["sample", "loss"])
