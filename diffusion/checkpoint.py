@@ -179,7 +179,7 @@ def read_card_as(path: Path, card: Callable[..., C], config: type[DataclassInsta
 def find_weights(name: str, folder: Path) -> Path | None:
     """The weights of that name in a folder, or at that path; None if there are none."""
     paths = (folder / f"{name}.safetensors", Path(name))
-    return next((path for path in paths if path.suffix == ".safetensors" and path.is_file()), None)
+    return next((path for path in paths if path.suffix.lower() == ".safetensors" and path.is_file()), None)
 
 
 def find_model(name: str) -> Path:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffusion.exchange import read_betas, to_diffusers
-from diffusion.schedule import FAMILIES, Schedule, beta_for_terminal_snr, make_schedule, to_zero_terminal_snr
+from diffusion.schedule import (
+    FAMILIES,
+    T_MAX,
+    Schedule,
+    beta_for_terminal_snr,
+    last_beta,
+    make_schedule,
+    to_zero_terminal_snr,
+)
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     import torch
@@ -19,7 +28,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
 
     from diffusion.checkpoint import Card
     from diffusion.data import ImageSet
-    from diffusion.recipe import Recipe
+    from diffusion.recipe import Precision, Recipe
     from diffusion.sampler import Spacing
 
 BATCH = 64
@@ -32,6 +41,25 @@ DRAWINGS = [
         *(("dpmpp:eta=1", "dpmpp:spacing=log_snr", "dpmpp:eta=1:spacing=log_snr", "unipc") if steps <= 20 else ()),
     )
 ]  # fmt: skip
+
+
+# Every parameter of every family, and what it does.
+PARAMETERS = {name: p.about for family in FAMILIES.values() for name, p in family.parameters.items()}
+SCHEDULE_OPTIONS = ("schedule", "family", "T", *PARAMETERS, "terminal_snr", "keep_shape_of", "zero_terminal_snr")
+# Of `sample`, for what is not given: whether an option was given matters where it would do nothing.
+DEFAULTS: dict[str, Any] = {
+    "count": 16, "seed": 0, "sampler": "ddim", "steps": 50, "spacing": "trailing", "variance": "beta", "eta": 0.0,
+    "clip": "static", "guidance": 1.0, "jump": 10, "repeats": 10, "precision": "float32", "size": 32,
+}  # fmt: skip
+# What numbers the options take, of any command that has them; more is refused by what they are for.
+RANGES: dict[str, tuple[float, float]] = {
+    "count": (1, 1_000_000), "guidance": (-1000, 1000), "size": (1, 1024), "jump": (1, T_MAX),
+    "repeats": (1, 1000), "levels": (2, 100_000), "noises": (1, 10_000), "draws": (1, 100_000), "image_size": (1, 1024),
+    "terminal_snr": (-1000, 1000), "images": (1, 10**12),
+}  # fmt: skip
+
+
+LONGEST = 500  # of a message: what it quotes may be longer
 
 
 class CommandError(ValueError):
@@ -49,7 +77,7 @@ def _train(args: argparse.Namespace) -> None:
     from diffusion.train import RECIPES, TrainConfig, train
     from diffusion.unet import grow
 
-    name = args.config or (args.data if args.data in RECIPES else "emoji")
+    name = (args.data if args.data in RECIPES else "emoji") if args.config is None else args.config
     if name not in RECIPES:
         raise CommandError(f"There is no configuration {name!r}; choose one of {', '.join(RECIPES)}.")
     recipe = RECIPES[name]
@@ -59,24 +87,39 @@ def _train(args: argparse.Namespace) -> None:
         return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
 
     config = replace(recipe.train, **given(TrainConfig))
-    schedule = {"family": args.schedule or recipe.schedule["family"], "T": args.T}
+    schedule = {"family": recipe.schedule["family"] if args.schedule is None else args.schedule, "T": _T(args)}
     schedule |= _schedule_settings(args, schedule["family"])
     make_schedule(**schedule)  # refuses what cannot be, before the data are read
-    size = args.image_size or recipe.network.image_size
+    conditional = recipe.network.num_classes > 0
+    if not conditional:
+        _check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
+    if not args.name or Path(args.name).name != args.name or len(args.name) > 100:
+        raise CommandError(f"--name is what the files of the network are called, and cannot be {args.name!r}.")
+    if args.run.exists() and not args.run.is_dir():
+        raise CommandError(f"{args.run} is a file; --run names a folder.")
+    start = None if args.init is None else load_model(args.init)
+    usual = start.card.network if start is not None and args.config is None else recipe.network
+    network = replace(usual, **given(type(usual)))  # refuses what cannot be
+    size = network.image_size
     data = load_data(args.data, "train", size)
     if args.hold_out is not None:
+        whole = len(data)
         data = data.without(load_data(args.hold_out, "test", size, data.images.shape[1]))
-    conditional = recipe.network.num_classes > 0
+        print(f"{whole - len(data)} of the {whole} images are among those that --hold-out leaves out.")
+        if not len(data):
+            raise CommandError(f"All images of {args.data} are among those that --hold-out leaves out.")
     classes = list(data.classes or map(str, range(int(data.labels.max()) + 1))) if conditional else []
-    network = replace(
-        recipe.network, **given(type(recipe.network)), channels=data.images.shape[1], num_classes=len(classes),
-    )  # fmt: skip
-    start = None if args.init is None else load_model(args.init)
+    network = replace(network, channels=data.images.shape[1], num_classes=len(classes))
     grown = None
     if start is not None:
-        _check_labels(args.data, data, start.card)
+        before = start.card.classes
+        if not data.classes and len(classes) == len(before):
+            classes = before  # they have no names of their own
+        if classes != before:
+            print(f"The classes of {args.data} ({', '.join(classes) or 'none'}) are not those of {start.card.name} "
+                  f"({', '.join(before) or 'none'}): what depends on them begins anew, the rest is kept.")  # fmt: skip
         try:
-            grown = grow(start.denoiser.network, network)
+            grown = grow(start.denoiser.network, network, same_classes=classes == before)
         except ValueError as error:
             raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with. "
                                f"{error}") from error  # fmt: skip
@@ -98,19 +141,26 @@ def _train(args: argparse.Namespace) -> None:
 def _sample(args: argparse.Namespace) -> None:
     if args.out is None and not args.python:
         raise CommandError("Say where to write the images: --out FILE.")
+    suffix = "" if args.out is None else args.out.suffix.lower()
     if args.out is not None:
-        if args.out.suffix not in (".png", ".npz"):
+        if suffix not in (".png", ".npz"):
             raise CommandError(f"--out must end in .png or .npz, not {args.out.suffix or args.out.name!r}.")
-        _check_folder(args.out)
-    if args.frames and (args.out is None or args.out.suffix != ".npz"):
+        _check_place(args.out)
+    if args.frames and suffix != ".npz":
         raise CommandError("Frames need an --out that ends in .npz.")
+    if args.like is not None:
+        _check_file(args.like)
+        _check_unused(args, "--like has all that decides which images are drawn; leave {} out.", *DEFAULTS, "model",
+                      "examples", "label", "image", "at", "mask", "betas", *SCHEDULE_OPTIONS)  # fmt: skip
 
     from diffusion import recipe as recipes
     from diffusion.checkpoint import write_atomically
     from diffusion.images import encode, grid, to_bytes, to_pil
     from diffusion.sampler import calls
 
-    recipe = recipes.read(args.like) if args.like else _recipe(args)
+    recipe = _recipe(args) if args.like is None else recipes.read(args.like)
+    if args.compile and recipe.examples is not None:
+        raise CommandError("There is no network to compile for --examples; leave --compile out.")
     if args.frames and len(recipe.seeds) > recipe.batch:
         raise CommandError(f"Frames are kept of at most {recipe.batch} images.")
     if args.python:
@@ -132,7 +182,7 @@ def _sample(args: argparse.Namespace) -> None:
     else:
         made = recipes.draw(recipe, denoiser, shape, device, processes=processes, progress=True)
     if processes.is_main_process:
-        if args.out.suffix == ".png":
+        if suffix == ".png":
             write_atomically(args.out, encode(to_pil(grid(made)), "PNG"))
         else:
             recipes.save(args.out, recipe, made, frames)
@@ -141,27 +191,45 @@ def _sample(args: argparse.Namespace) -> None:
 
 def _recipe(args: argparse.Namespace) -> Recipe:
     """What the options of ``sample`` describe."""
-    _check_count(args.count)
-    _check_seed(args.seed, args.count)
-    if not math.isfinite(args.guidance):
-        raise CommandError(f"--guidance must be a finite number, not {args.guidance}.")
-    if (args.model is None) == (args.examples is None):
-        raise CommandError("Say what to draw from: --model NAME or --examples DATA.")
-    if (args.image is None) != (args.at is None and args.mask is None) or (args.at and args.mask):
-        raise CommandError("--image needs --at T, to noise it to, or --mask FILE, of what to keep; and those need it.")
-    schedule = _schedule_of(args, args.schedule)
-
     from diffusion.checkpoint import find_model, read_card
     from diffusion.folders import load_data
     from diffusion.images import picture_for
-    from diffusion.recipe import Recipe
-    from diffusion.sampler import SAMPLERS, Known, make_update, noised, resampled, timesteps
+    from diffusion.recipe import Recipe, known_part
+    from diffusion.sampler import SAMPLERS, make_update, noised, resampled, timesteps
 
+    if (args.model is None) == (args.examples is None):
+        raise CommandError("Say what to draw from: --model NAME or --examples DATA.")
+    if (args.image is None) != (args.at is None and args.mask is None) or None not in (args.at, args.mask):
+        raise CommandError("--image needs --at T, to noise it to, or --mask FILE, of what to keep; and those need it.")
+    if args.examples is None:
+        _check_unused(args, "A network has a size of its own; leave {} out.", "size")
+    else:
+        _check_unused(args, "The exact denoiser computes in float32; leave {} out.", "precision")
+    if args.mask is None:
+        _check_unused(args, "Nothing is repeated without --mask; leave {} out.", "jump", "repeats")
+    elif (args.jump, args.repeats) != (None, None) and (args.jump or DEFAULTS["jump"]) >= (
+        args.steps or DEFAULTS["steps"]
+    ):
+        raise CommandError("--jump must be smaller than --steps, or nothing is repeated.")
+    name = args.sampler or DEFAULTS["sampler"]
+    options: dict[str, float] = {}
+    make_update(name)  # refuses what is not there
+    for option, parameter in (("variance", "v"), ("eta", "eta")):
+        if parameter in SAMPLERS[name].parameters:
+            value = getattr(args, option) if getattr(args, option) is not None else DEFAULTS[option]
+            options[parameter] = _share(value) if option == "variance" else value
+        else:
+            _check_unused(args, f"{{}} does nothing with {SAMPLERS[name].title}; leave it out.", option)
+    make_update(name, **options)  # refuses what is out of range
+    for option, value in DEFAULTS.items():
+        if getattr(args, option) is None:
+            setattr(args, option, value)
+    _check_seed(args.seed, args.count)
+    schedule = _schedule_of(args, args.schedule)
     steps = timesteps(schedule, args.steps, args.spacing, args.at)
-    known_options = SAMPLERS[args.sampler].parameters if args.sampler in SAMPLERS else {}
-    given = {"v": _share(args.variance), "eta": args.eta}
-    options = {name: value for name, value in given.items() if name in known_options}
-    make_update(args.sampler, **options)  # refuses what is not there, and what is out of range
+    for path in (args.image, args.mask):
+        if path is not None:
+            _check_file(path)
     seeds = range(args.seed, args.seed + args.count)
     examples, labels, sha256 = None, None, ""
     if args.examples is not None:
@@ -175,15 +243,15 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         sha256 = card.sha256
         chosen = card.labels(args.count, _class(args.label, card))
         labels = chosen.tolist() if card.classes else None
+        if labels is None and args.guidance != 1:
+            raise CommandError(f"{card.name} has no classes to guide to; leave --guidance out.")
         shape = (card.network.channels, card.network.image_size, card.network.image_size)
     start = known = None
-    if args.image is not None:
-        image = picture_for(args.image, shape)[None]
-        if args.at is not None:
-            start = noised(image, schedule, args.at, seeds)
-        else:
-            known = Known(image, (picture_for(args.mask, (1, *shape[1:])) > 0).float()[None])
-            steps = resampled(steps, args.jump, args.repeats)
+    if args.image is not None and args.at is not None:
+        start = noised(picture_for(args.image, shape)[None], schedule, args.at, seeds)
+    elif args.image is not None:
+        known = known_part(args.image, args.mask, shape)
+        steps = resampled(steps, args.jump, args.repeats)
     return Recipe(
         schedule, steps, seeds, args.model or "", sha256, precision=args.precision, examples=examples, labels=labels,
         guidance=args.guidance, sampler=args.sampler, options=options, spacing=args.spacing, clip=args.clip,
@@ -203,10 +271,10 @@ def _share(text: str) -> float:
 def _evaluate(args: argparse.Namespace) -> None:
     runs = [_drawing(text) for text in args.runs]
     _check_seed(args.seed, max([count for _, _, count, *_ in runs], default=1))
-    if args.draws < 1:
-        raise CommandError(f"--draws must be at least 1, not {args.draws}.")
-    if args.out is not None:
-        _check_folder(args.out)
+    if not runs:
+        _check_unused(args, "--runs draws nothing; leave {} out.", "classifier", "precision")
+    _check_places(args.out)
+    precision: Precision = args.precision or "float32"
 
     from dataclasses import replace
 
@@ -224,8 +292,9 @@ def _evaluate(args: argparse.Namespace) -> None:
     for _, steps, _, _, spacing in runs:
         timesteps(model.card.training_schedule(), steps, spacing)  # refuses too many
     train = load_data(args.data, "train", network.image_size, network.channels)
-    held_out = load_data(args.test or args.data, "test", network.image_size, network.channels)
-    for source, data in ((args.data, train), (args.test or args.data, held_out)):
+    test = args.data if args.test is None else args.test
+    held_out = load_data(test, "test", network.image_size, network.channels)
+    for source, data in ((args.data, train), (test, held_out)):
         _check_labels(source, data, model.card)
     if args.test is None:
         held_out = held_out.without(train)  # data sets have duplicates
@@ -235,9 +304,9 @@ def _evaluate(args: argparse.Namespace) -> None:
     result |= evaluate_likelihood(model, held_out, draws=args.draws, seed=args.seed, batch=BATCH)
     if runs:
         classifier, judge = load_classifier(args.classifier or model.card.name)
-        result["precision"] = args.precision
-        plain = args.precision == "float32"
-        drawing = model if plain else load_model(args.model, model.device, PRECISIONS[args.precision])
+        result["precision"] = precision
+        plain = precision == "float32"
+        drawing = model if plain else load_model(args.model, model.device, PRECISIONS[precision])
         result |= evaluate_samples(
             drawing, classifier, train, held_out, [Run(*run) for run in runs], seed=args.seed, batch=BATCH
         )
@@ -257,14 +326,26 @@ def _drawing(text: str) -> tuple[str, int, int, dict[str, float], Spacing]:
         spacing: Any = given.pop("spacing", "trailing")
         if not sampler or not all(number.isdecimal() and int(number) > 0 for number in (steps, count)):
             raise ValueError
+        high = RANGES["count"][1]
+        if not 2 <= int(count) <= high:
+            raise CommandError(f"{text!r} draws {count} images, but 2 to {high:,} can be measured.")
         return sampler, int(steps), int(count), {name: float(value) for name, value in given.items()}, spacing
+    except CommandError:
+        raise
     except ValueError:
         raise CommandError(f"{text!r} is not SAMPLER:STEPS:COUNT or SAMPLER:OPTION=X:STEPS:COUNT, as in ddim:50:1000 "
                            "or dpmpp:eta=1:spacing=log_snr:20:1000.") from None  # fmt: skip
 
 
 def _classifier(args: argparse.Namespace) -> None:
-    _check_folder(args.out)
+    _check_place(args.out)
+    if args.out.suffix != ".safetensors":
+        raise CommandError(f"--out must end in .safetensors, not {args.out.suffix or args.out.name!r}.")
+    _check_seed(args.seed, 1)
+    if args.image_size % 2:
+        raise CommandError(f"--image-size must be even, not {args.image_size}.")
+    if args.images < BATCH:
+        raise CommandError(f"--images must be at least {BATCH}, a step's, not {args.images}.")
 
     from diffusion.classifier import ClassifierConfig, ClassifierTraining, make_classifier
     from diffusion.folders import load_data
@@ -298,9 +379,9 @@ def _class(wanted: str | None, card: Card) -> int | None:
 def _schedule(args: argparse.Namespace) -> None:
     if args.csv is None and args.diffusers is None:
         raise CommandError("Say what to write: --csv FILE, --diffusers FILE or both.")
-    for path in (args.csv, args.diffusers):
-        if path not in (None, "-"):
-            _check_folder(Path(path))
+    if args.csv == args.diffusers:
+        raise CommandError("--csv and --diffusers cannot both be written to the same place.")
+    _check_places(*(Path(path) for path in (args.csv, args.diffusers) if path not in (None, "-")))
     schedule = _schedule_of(args, args.family)
 
     from diffusion.checkpoint import write_atomically
@@ -315,15 +396,8 @@ def _schedule(args: argparse.Namespace) -> None:
 
 
 def _loss(args: argparse.Namespace) -> None:
-    for path in (args.out, args.csv):
-        if path is not None:
-            _check_folder(path)
-    _check_count(args.count)
+    _check_places(args.out, args.csv)
     _check_seed(args.seed, 1)
-    if args.levels < 2:
-        raise CommandError(f"--levels must be at least 2, not {args.levels}.")
-    if args.noises < 1:
-        raise CommandError(f"--noises must be at least 1, not {args.noises}.")
 
     from tqdm import tqdm
 
@@ -335,7 +409,7 @@ def _loss(args: argparse.Namespace) -> None:
     from diffusion.reference import measure_references, other_images
 
     model = load_model(args.model, _device(args.device))
-    images = args.images or (model.card.name if model.card.name in BUNDLED else "digits")
+    images = args.images if args.images is not None else (model.card.name if model.card.name in BUNDLED else "digits")
     data = load_data(images, "test", model.card.network.image_size)
     if data.images.shape[1] != model.card.network.channels:
         wanted, found = model.card.network.channels, data.images.shape[1]
@@ -381,15 +455,55 @@ def _check_labels(source: str, data: ImageSet, card: Card) -> None:
         raise CommandError(f"{source} has labels outside 0 ... {len(card.classes) - 1}, the classes of {card.name}.")
 
 
-def _check_folder(path: Path) -> None:
-    """Before the work, not after it."""
+def _check_place(path: Path) -> None:
+    """Whether a file can be written there: before the work, not after it."""
     if not path.parent.is_dir():
         raise CommandError(f"There is no folder {path.parent} to write {path.name} in.")
+    if path.is_dir():
+        raise CommandError(f"{path} is a folder; give the name of a file to write.")
+    if not os.access(path.parent, os.W_OK):
+        raise CommandError(f"Nothing can be written in the folder {path.parent}.")
 
 
-def _check_count(count: int) -> None:
-    if count < 1:
-        raise CommandError(f"--count must be at least 1, not {count}.")
+def _check_places(*paths: Path | None) -> None:
+    """``_check_place`` of those that are given; no two are the same, or one would be lost."""
+    given = [path for path in paths if path is not None]
+    for path in given:
+        _check_place(path)
+    if len({path.resolve() for path in given}) < len(given):
+        raise CommandError(f"Two files cannot both be written to {given[0]}.")
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise CommandError(f"{path} is a folder, not a file.")
+    if not path.exists():
+        raise CommandError(f"There is no file {path}.")
+
+
+def _check_unused(args: argparse.Namespace, message: str, *names: str) -> None:
+    """Refuses options that were given and would do nothing; {} in the message becomes their names."""
+    values = {name: getattr(args, name, None) for name in names}
+    given = [_option(name) for name, value in values.items() if value is not None and value is not False]
+    if given:
+        raise CommandError(message.format(" and ".join(given)))
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuses numbers outside ``RANGES``."""
+    for name, (low, high) in RANGES.items():
+        value = getattr(args, name, None)
+        if not isinstance(value, int | float):  # not given; or data, which loss calls --images
+            continue
+        if not math.isfinite(value):
+            raise CommandError(f"{_option(name)} must be a finite number, not {value}.")
+        if not low <= value <= high:
+            most = f"at least {low:,}" if value < low else f"at most {high:,}"
+            raise CommandError(f"{_option(name)} must be {most}, not {value}.")
 
 
 def _check_seed(seed: int, count: int) -> None:
@@ -417,36 +531,42 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _schedule_of(args: argparse.Namespace, family: str) -> Schedule:
+def _schedule_of(args: argparse.Namespace, family: str | None) -> Schedule:
     """The schedule that the options describe; those left out take the family's defaults."""
     if args.betas is None:
-        return make_schedule(family, args.T, **_schedule_settings(args, family))
-    if _schedule_settings(args, family).keys() - {"zero_terminal_snr"}:
-        raise CommandError("--betas has all there is to a schedule; leave its other options out.")
+        family = "linear" if family is None else family
+        return make_schedule(family, _T(args), **_schedule_settings(args, family))
+    others = (name for name in SCHEDULE_OPTIONS if name != "zero_terminal_snr")
+    _check_unused(args, "--betas has all there is to a schedule; leave its other options out: {}.", *others)
+    _check_file(args.betas)
     schedule = read_betas(args.betas.read_bytes())
     return to_zero_terminal_snr(schedule) if args.zero_terminal_snr else schedule
 
 
+def _T(args: argparse.Namespace) -> int:
+    return 1000 if args.T is None else int(args.T)
+
+
 def _schedule_settings(args: argparse.Namespace, family: str) -> dict[str, Any]:
     """What was given for ``make_schedule`` besides the family and T."""
-    given = {name: getattr(args, name) for name in (*_parameters(), "keep_shape_of") if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in (*PARAMETERS, "keep_shape_of") if getattr(args, name) is not None}
+    solved = last_beta(family) if family in FAMILIES else None
+    if family in FAMILIES and solved is None:
+        _check_unused(args, f"The {family} schedule is a function of t/T and keeps its shape in any case; leave {{}} "
+                            "out.", "keep_shape_of")  # fmt: skip
+    if args.terminal_snr is not None:
+        _check_unused(args, "--terminal-snr says what is left at T; leave {} out.", *filter(None, [solved]),
+                      "zero_terminal_snr")  # fmt: skip
+        given |= beta_for_terminal_snr(family, _T(args), args.terminal_snr, **given)
     if args.zero_terminal_snr:
         given["zero_terminal_snr"] = True
-    if args.terminal_snr is not None:
-        given |= beta_for_terminal_snr(family, args.T, args.terminal_snr, **given)
     return given
 
 
-def _parameters() -> dict[str, str]:
-    """Every parameter of every family, and what it does."""
-    return {name: p.about for family in FAMILIES.values() for name, p in family.parameters.items()}
-
-
-def _add_schedule_options(command: argparse.ArgumentParser, name: str, default: str | None = "linear") -> None:
-    about = f"{', '.join(FAMILIES)} (default: {default or 'as --config says'})"
-    command.add_argument(name, default=default, metavar="FAMILY", help=about)
-    command.add_argument("--T", type=int, default=1000, help="number of steps (default: %(default)s)")
-    for parameter, about in _parameters().items():
+def _add_schedule_options(command: argparse.ArgumentParser, name: str, default: str = "linear") -> None:
+    command.add_argument(name, metavar="FAMILY", help=f"{', '.join(FAMILIES)} (default: {default})")
+    command.add_argument("--T", type=int, help="number of steps (default: 1000)")
+    for parameter, about in PARAMETERS.items():
         holders = [family for family in FAMILIES if parameter in FAMILIES[family].parameters]
         command.add_argument(f"--{parameter.replace('_', '-')}", type=float, metavar="X",
                              help=f"{about} ({', '.join(holders)})")  # fmt: skip
@@ -459,13 +579,20 @@ def _add_schedule_options(command: argparse.ArgumentParser, name: str, default: 
 
 def _add_model_options(command: argparse.ArgumentParser, required: bool = True) -> None:
     command.add_argument("--model", required=required, help="name of a shipped network, or path of a .safetensors")
-    command.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
 
 
+def _add_seed(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+
+
+def _add_betas(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--betas", type=Path, metavar="FILE", help="CSV of beta or alpha_bar, or diffusers' "
+                         "scheduler_config.json, instead of a family")  # fmt: skip
+
+
 def _add_precision(command: argparse.ArgumentParser, about: str) -> None:
-    command.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
-                         help=f"{about} (default: %(default)s)")  # fmt: skip
+    command.add_argument("--precision", choices=("float32", "bfloat16"), help=f"{about} (default: float32)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -481,7 +608,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--config", help="digits, emoji, or cifar10, the paper's: sets all that follows "
                                         "(default: that of --data if there is one, else emoji)")  # fmt: skip
     train.add_argument("--init", metavar="MODEL", help="begin with the weights of a network, by name or path; "
-                       "it may have fewer --blocks and no --modulate")  # fmt: skip
+                       "it may have fewer --blocks, no --modulate and other classes, and "
+                       "without --config gives the architecture")  # fmt: skip
     train.add_argument("--title", default="", help="for the card (default: the name)")
     train.add_argument("--about-data", default="", help="where the data is from, for the card")
     train.add_argument("--licence", default="", help="licence of the data, for the card")
@@ -513,51 +641,51 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--precision", choices=("auto", "no", "bf16", "fp16"), default="auto",
                        help="auto: what the device is fast at (default: %(default)s)")  # fmt: skip
     train.add_argument("--device", choices=("auto", "cpu"), default="auto")
-    _add_schedule_options(train, "--schedule", default=None)
+    _add_schedule_options(train, "--schedule", "as --config says")
     train.set_defaults(run_command=_train)
 
     sample = commands.add_parser("sample", help="draw images from a network, with seeds seed, seed + 1, ...")
     _add_model_options(sample, required=False)
+
+    def choose(name: str, about: str, **options: Any) -> None:
+        default = DEFAULTS[name.removeprefix("--")]
+        sample.add_argument(name, help=f"{about} (default: {default})", **options)
+
+    choose("--seed", "of the first image", type=int)
     sample.add_argument("--examples", metavar="DATA", help="draw with the exact denoiser of these images instead of a "
                         "network: " + data_help)  # fmt: skip
-    sample.add_argument("--size", type=int, default=32, help="side of the examples (default: %(default)s)")
+    choose("--size", "side of the examples", type=int)
     sample.add_argument("--out", type=Path, help=".png: a grid; .npz: arrays images and labels, and what drew them")
     sample.add_argument("--frames", action="store_true", help="keep x_t and the predicted x_0 of the steps in the .npz")
-    sample.add_argument("--like", type=Path, metavar="FILE", help=".npz whose images to draw again; its options count, "
-                        "and of those given here only --device, --frames, --out and --python")  # fmt: skip
+    sample.add_argument("--like", type=Path, metavar="FILE", help=".npz whose images to draw again; beside its options "
+                        "only --device, --compile, --frames, --out and --python are taken")  # fmt: skip
     sample.add_argument("--python", action="store_true", help="print Python that draws the same images")
     sample.add_argument("--label", help="class, by name or index (default: all in turn)")
-    sample.add_argument("--count", type=int, default=16, help="number of images (default: %(default)s)")
-    sample.add_argument("--sampler", default="ddim", help="ddpm, ddim, dpmpp or unipc (default: %(default)s)")
-    sample.add_argument("--steps", type=int, default=50, help="steps to take, at most T (default: %(default)s)")
-    sample.add_argument("--spacing", default="trailing", help="trailing, linspace, leading, quadratic or log_snr "
-                        "(default: %(default)s)")  # fmt: skip
-    sample.add_argument("--variance", default="beta", help="noise that a ddpm step adds: beta, posterior, or a number "
-                        "between 0 (posterior) and 1 (beta) (default: %(default)s)")  # fmt: skip
-    sample.add_argument("--eta", type=float, default=0.0, help="noise of ddim and dpmpp: 0 is none, 1 the posterior "
-                        "variance (default: %(default)s)")  # fmt: skip
-    sample.add_argument("--clip", choices=("static", "dynamic", "none"), default="static",
-                        help="how the predicted x_0 is kept in [-1, 1] (default: %(default)s)")  # fmt: skip
-    sample.add_argument("--guidance", type=float, default=1.0, help="1 is plain (default: %(default)s)")
+    choose("--count", "number of images", type=int)
+    choose("--sampler", "ddpm, ddim, dpmpp or unipc")
+    choose("--steps", "steps to take, at most T", type=int)
+    choose("--spacing", "trailing, linspace, leading, quadratic, log_snr or karras")
+    choose("--variance", "noise that a ddpm step adds: beta, posterior, or a number between 0 (posterior) and 1 (beta)")
+    choose("--eta", "noise of ddim and dpmpp: 0 is none, 1 the posterior variance", type=float)
+    choose("--clip", "how the predicted x_0 is kept in [-1, 1]", choices=("static", "dynamic", "none"))
+    choose("--guidance", "1 is plain", type=float)
     sample.add_argument("--image", type=Path, help="picture to begin with: give --at or --mask too")
     sample.add_argument("--at", type=int, metavar="T", help="step to noise the picture to, and to begin at (SDEdit)")
     sample.add_argument("--mask", type=Path, help="picture that is light where --image is kept (RePaint)")
-    sample.add_argument("--jump", type=int, default=10, help="with --mask: steps that are gone back at a time "
-                        "(default: %(default)s)")  # fmt: skip
-    sample.add_argument("--repeats", type=int, default=10, help="with --mask: how often each step is taken "
-                        "(default: %(default)s)")  # fmt: skip
+    choose("--jump", "with --mask: steps that are gone back at a time", type=int)
+    choose("--repeats", "with --mask: how often each step is taken", type=int)
     _add_precision(sample, "what the network computes in")
     sample.add_argument("--compile", action="store_true",
                         help="compile the network first: takes a minute or more, may round differently")  # fmt: skip
     _add_schedule_options(sample, "--schedule")
-    sample.add_argument("--betas", type=Path, metavar="FILE", help="CSV of betas, instead of a family")
+    _add_betas(sample)
     sample.set_defaults(run_command=_sample)
 
     schedule = commands.add_parser(
         "schedule", help="write a schedule, as CSV with a row for each t = 1 ... T or for diffusers"
     )
     _add_schedule_options(schedule, "--family")
-    schedule.add_argument("--betas", type=Path, metavar="FILE", help="CSV of betas, instead of a family")
+    _add_betas(schedule)
     schedule.add_argument("--csv", metavar="FILE", help="where to write a table; - for the terminal")
     schedule.add_argument("--diffusers", metavar="FILE", help="where to write a DDPMScheduler's configuration, JSON")
     schedule.set_defaults(run_command=_schedule)
@@ -566,6 +694,7 @@ def parser() -> argparse.ArgumentParser:
         "loss", help="measure a network's error on images, by noise level, beside that of a perfect memory of them"
     )
     _add_model_options(loss)
+    _add_seed(loss)
     loss.add_argument("--images", metavar="DATA", help=data_help + " (default: the bundled images of its kind)")
     loss.add_argument("--levels", type=int, default=100, help="noise levels, even in log-SNR (default: %(default)s)")
     loss.add_argument("--count", type=int, default=64, help="number of images (default: %(default)s)")
@@ -579,6 +708,7 @@ def parser() -> argparse.ArgumentParser:
         "evaluate", help="measure a network: bits/dim, and what it draws; JSON on the last line"
     )
     _add_model_options(evaluate)
+    _add_seed(evaluate)
     evaluate.add_argument("--data", required=True, help=data_help + "; its test images are the held-out ones")
     evaluate.add_argument("--test", metavar="DATA", help="other data with the held-out images, left out of --data")
     evaluate.add_argument("--draws", type=int, default=10, help="steps drawn for each image (default: %(default)s)")
@@ -598,7 +728,7 @@ def parser() -> argparse.ArgumentParser:
     classifier.add_argument("--images", type=int, default=200_000, help="images seen in all (default: %(default)s)")
     classifier.add_argument("--mirror", action="store_true", help="mirror half of the images")
     classifier.add_argument("--about-data", default="", help="where the data is from, for the card")
-    classifier.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    _add_seed(classifier)
     classifier.set_defaults(run_command=_classifier)
     return top
 
@@ -607,8 +737,15 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     args.arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        _check_numbers(args)
         args.run_command(args)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, OSError) and error.strerror and error.filename:  # without its number
+            text = f"{error.strerror}: {error.filename}"
+        print(f"error: {text if len(text) <= LONGEST else text[:LONGEST] + '…'}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
     return 0

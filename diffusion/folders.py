@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import posixpath
+import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -29,8 +31,21 @@ ASSETS = Path(__file__).parent.parent / "assets"
 BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
 
 SPLITS = ("train", "test")
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
+# By the suffixes of files, and as Pillow calls them: a file of another kind by the name of one of these is not opened.
+SUFFIXES = {
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif",
+    ".avifs", ".jp2", ".j2k", ".jpx", ".ico", ".icns", ".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".psd", ".dds", ".pcx",
+    ".qoi", ".sgi",
+}  # fmt: skip
+FORMATS = (
+    "PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "JPEG2000", "ICO", "ICNS", "TGA", "PPM", "PSD",
+    "DDS", "PCX", "QOI", "SGI",
+)  # fmt: skip
+MOST_BYTES = 2**28  # of a file
 LABELS = "dataset.json"
+ASIDE = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what systems put beside pictures
+WORDS = {".txt", ".md", ".json", ".jsonl", ".csv", ".xml", ".html"}  # about pictures, and not expected to be read
+DRIVE = re.compile(r"^[A-Za-z]:")
 UNREADABLE = (*NO_PICTURE, *NO_ARCHIVE, Image.DecompressionBombError)
 
 
@@ -56,8 +71,10 @@ def load_data(source: str | Path, split: str, image_size: int, channels: int | N
         DataError: nothing there, no such split, no images that can be read, labels or channels that do not fit.
 
     Warns:
-        DataWarning: images that cannot be read, which are left out.
+        DataWarning: images that cannot be read, and files of other kinds, which are left out.
     """
+    if not str(source):  # which would be the folder one is in
+        raise DataError("Data are named by a file or folder, and not by nothing.")
     path = BUNDLED.get(str(source), Path(source))
     if path.suffix.lower() == ".npz":
         data = load_npz(path, split, image_size)
@@ -65,8 +82,8 @@ def load_data(source: str | Path, split: str, image_size: int, channels: int | N
             raise DataError(f"{path} has images of {data.images.shape[1]} channels, not {channels}.")
         return data
     if path.is_dir():
-        names = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
-        return _load_files(path, names, lambda name: (path / name).read_bytes(), split, image_size, channels)
+        sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in path.rglob("*") if file.is_file()}
+        return _load_files(path, sizes, lambda name: (path / name).read_bytes(), split, image_size, channels)
     if not path.is_file():
         raise DataError(f"There is no file or folder {path}.")
     if path.suffix.lower() != ".zip":
@@ -76,16 +93,52 @@ def load_data(source: str | Path, split: str, image_size: int, channels: int | N
     except UNREADABLE as error:
         raise DataError(f"{path} is not a zip file that can be read: {error}.") from error
     with archive:
-        names = {name for name in archive.namelist() if not name.endswith("/")}
-        return _load_files(path, names, archive.read, split, image_size, channels)
+        entries = _entries(archive)
+        sizes = {name: entry.file_size for name, entry in entries.items()}
+        return _load_files(path, sizes, lambda name: archive.read(entries[name]), split, image_size, channels)
 
 
-def _load_files(source: Path, names: set[str], read: Callable[[str], bytes], split: str, image_size: int,
+def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files in a zip by the names they would have below one folder, with / between the parts, wherever they were
+    packed: nothing is ever written under these names.
+
+    Where all are absolute, what the names begin with in common says nothing.
+    """
+    given = {entry.filename: entry for entry in archive.infolist() if entry.filename[-1:] not in ("/", "\\")}
+    absolute = all(name[:1] in ("/", "\\") or DRIVE.match(name) for name in given)
+    names = {name: posixpath.normpath("/" + DRIVE.sub("", name).replace("\\", "/").lstrip("/")) for name in given}
+    start = posixpath.commonpath(map(posixpath.dirname, names.values())) if absolute and names else "/"
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for name, entry in given.items():
+        plain = posixpath.relpath(names[name], start)
+        stem, suffix = posixpath.splitext(plain)
+        while plain in entries:  # two files that were told apart by where they are
+            stem += "_"
+            plain = stem + suffix
+        entries[plain] = entry
+    return entries
+
+
+def _load_files(source: Path, sizes: Mapping[str, int], read_file: Callable[[str], bytes], split: str, image_size: int,
                 channels: int | None) -> ImageSet:  # fmt: skip
-    """The images of a split among the files of a folder or zip, in the order of their names."""
+    """The images of a split among the files of a folder or zip, whose sizes in bytes are given, in the order of their
+    names.
+    """
     if channels not in (None, 1, 3):
         raise DataError(f"Images of {source} can have 1 channel or 3, not {channels}.")
-    root, files, every = _find_split(source, {name for name in names if not _hidden(name)}, split)
+    names = set(sizes)
+    root, files, every, unknown = _find_split(source, {name for name in names if not _hidden(name)}, split)
+    if unknown:
+        kinds = sorted({PurePosixPath(name).suffix.lower() or "no suffix" for name in unknown})
+        more = f" and {len(kinds) - 5} more" if len(kinds) > 5 else ""
+        warnings.warn(f"{len(unknown)} file{'s' if len(unknown) > 1 else ''} in {source} of kinds that are not read "
+                      f"({', '.join(kinds[:5])}{more}) left out.", DataWarning, stacklevel=3)  # fmt: skip
+
+    def read(name: str) -> bytes:
+        if sizes[name] > MOST_BYTES:  # as it says itself, before anything is unpacked
+            raise ValueError(f"it takes more than {MOST_BYTES:,} bytes")
+        return read_file(name)
+
     classes: tuple[str, ...] = ()
     if root + LABELS in names:
         try:
@@ -124,8 +177,10 @@ def _load_files(source: Path, names: set[str], read: Callable[[str], bytes], spl
     return ImageSet(torch.from_numpy(arrays), torch.tensor(chosen), classes=classes)
 
 
-def _find_split(source: Path, names: set[str], split: str) -> tuple[str, list[str], list[str]]:
-    """Where a split is: the start of its files' names, the rest of its images' names, and of those of all splits."""
+def _find_split(source: Path, names: set[str], split: str) -> tuple[str, list[str], list[str], list[str]]:
+    """Where a split is: the start of its files' names, the rest of its images' names, and of those of all splits; and
+    the files in it of a kind that is not read.
+    """
     folders = set(map(_folder, names))
     root = ""
     if source.suffix.lower() == ".zip" and len(folders) == 1 and not folders & {"", *SPLITS}:
@@ -145,11 +200,13 @@ def _find_split(source: Path, names: set[str], split: str) -> tuple[str, list[st
     if not files:
         where = f"in the folder {split}" if found else "in it"
         raise DataError(f"{source} has no images {where} ({', '.join(sorted(SUFFIXES))}).")
-    return (f"{root}{split}/", files, [*chain(*inside.values())]) if found else (root, files, files)
+    here = {name for name in names if not found or _folder(name) == split}
+    unknown = [name for name in here - set(images) if PurePosixPath(name).suffix.lower() not in WORDS]
+    return (f"{root}{split}/", files, [*chain(*inside.values())], unknown) if found else (root, files, files, unknown)
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") or part in ASIDE for part in PurePosixPath(name).parts)
 
 
 def _folder(name: str) -> str:
@@ -162,9 +219,10 @@ def _read_labels(source: Path, content: bytes, files: list[str]) -> list[int]:
     """The label of each file, from the format of the data set tools of StyleGAN and EDM."""
     try:
         listed = json.loads(content)["labels"]
-        pairs: list[tuple[Any, Any]] = [(name, label) for name, label in listed or ()]
+        # A path may have been written on Windows.
+        pairs: list[tuple[Any, Any]] = [(name.replace("\\", "/"), label) for name, label in listed or ()]
         found = dict(pairs)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f'{LABELS} in {source} is not {{"labels": [[path, label], ...]}}.') from error
     if listed is None:
         return [0] * len(files)
@@ -199,7 +257,7 @@ def _labels_of_folders(source: Path, files: list[str], every: list[str]) -> tupl
 
 def _square(content: bytes, side: int) -> NDArray[np.uint8]:
     """The square in the middle of a picture, (side, side, 1 or 3), grey or RGB as it is stored."""
-    with Image.open(io.BytesIO(content)) as opened:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             raise ValueError("too large")
         opened.load()

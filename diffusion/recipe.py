@@ -35,7 +35,7 @@ from diffusion.checks import is_number, is_whole, shown
 from diffusion.data import UNREADABLE, read_arrays
 from diffusion.denoiser import Denoiser, ExactDenoiser, Guided
 from diffusion.generate import generate
-from diffusion.images import to_bytes, to_unit
+from diffusion.images import open_image, picture_for, to_bytes, to_unit
 from diffusion.sampler import (
     CLIPS,
     SPACINGS,
@@ -64,6 +64,7 @@ FRAME_BYTES = 200_000_000
 # More than anybody draws; less than fills a machine, for a recipe may come from anywhere.
 MOST_IMAGES, MOST_STEPS, MOST_AT_ONCE = 1_000_000, 1_000_000, 4096
 MOST_GUIDANCE = 1000
+MASK_SIDE = 4096  # of a picture and its mask, where their shapes are compared
 MOST_VALUES = 2**28  # of the pixels drawn at a time, a gigabyte in float32
 MOST_DRAWN = 2**33  # of the pixels of all images
 MOST_BYTES = 2**29  # of an array in the file of a recipe
@@ -228,6 +229,20 @@ def _check_classes(recipe: Recipe, card: Card) -> None:
     if recipe.labels is not None and max(recipe.labels) > count:  # count itself is the empty class
         raise SamplingError("label", f"{card.title} has {count} classes, 0 to {count - 1}, and none of number "
                                      f"{max(recipe.labels)}.")  # fmt: skip
+
+
+def known_part(picture: Path, mask: Path, shape: Shape) -> Known:
+    """What a mask, light where it is kept, leaves of a picture; both as a network's images, of ``shape``, are.
+
+    Raises:
+        ImageError: as ``open_image``.
+        SamplingError: a mask of another shape, from which other parts would be cut.
+    """
+    (width, height), (across, down) = (open_image(path, MASK_SIDE).size for path in (picture, mask))
+    if abs(height * across / width - down) >= 1 or abs(width * down / height - across) >= 1:  # but for rounding
+        raise SamplingError("mask", f"The mask is of another shape, {across} x {down}, than the picture, "
+                                    f"{width} x {height}.")  # fmt: skip
+    return Known(picture_for(picture, shape)[None], (picture_for(mask, (1, *shape[1:])) > 0).float()[None])
 
 
 def run(recipe: Recipe, denoiser: Denoiser, shape: Shape, device: torch.device | str) -> Iterator[Step]:

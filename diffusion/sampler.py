@@ -27,7 +27,7 @@ from diffusion.checks import is_number, is_whole, shown
 from diffusion.denoiser import Denoiser
 from diffusion.schedule import LOG_SNR_END, Parameter, Schedule
 
-Spacing = Literal["trailing", "linspace", "leading", "quadratic", "log_snr"]
+Spacing = Literal["trailing", "linspace", "leading", "quadratic", "log_snr", "karras"]
 Clip = Literal["static", "dynamic", "none"]
 # How many steps back the samplers look.
 PAST = 2
@@ -36,6 +36,7 @@ SHORTEST = 1e-4
 # "a certain percentile absolute pixel value": the one that diffusers takes too.
 DYNAMIC_PERCENTILE = 0.995
 MAX_SEED = 2**63 - 1
+RHO = 7  # the paper's choice: it spends more of the steps where little noise is left than would even out their errors
 
 
 class SamplingError(ValueError):
@@ -93,6 +94,13 @@ SPACINGS: dict[Spacing, About] = {
         "Lu et al. 2022, arXiv 2206.00927, section 3.3",
         "The same whatever the schedule. Best for DPM-Solver++ with 10 to 20 steps.",
     ),
+    "karras": About(
+        "Karras",
+        r"\sigma_{t_i} = \big(\sigma_T^{1/7} + \tfrac{i}{N-1}(\sigma_1^{1/7} - \sigma_T^{1/7})\big)^7,\;"
+        r" \sigma_t = \sqrt{(1-\bar\alpha_t)/\bar\alpha_t}",
+        "Karras et al. 2022, arXiv 2206.00364, eq. 5",
+        "The same whatever the schedule, with more steps where little noise is left than even ones in log SNR.",
+    ),
 }
 
 
@@ -108,8 +116,10 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", sta
     quadratic: round(T (i / count)^2), i = 1 ... count (Song et al. 2021, arXiv 2010.02502, appendix D.2).
     log_snr:   nearest to levels even in log SNR (Lu et al. 2022, arXiv 2206.00927, section 3.3), all within
                -12 ... 12; the first is T in any case.
+    karras:    the same with levels even in sigma^(1/7), sigma = sqrt((1 - alpha_bar) / alpha_bar) = exp(-log SNR / 2)
+               (Karras et al. 2022, arXiv 2206.00364, eq. 5, rho = 7).
 
-    Where two of the last kinds fall together, they are moved apart.
+    Where two of the last three kinds fall together, they are moved apart.
 
     Raises:
         SamplingError: count or start outside 1 ... T, or an unknown spacing.
@@ -134,12 +144,17 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", sta
             steps = np.round(np.arange(T, 0, -T / count))[:count][::-1]
         case "quadratic":
             steps = _apart(T * (np.arange(1, count + 1) / count) ** 2, T)
-        case "log_snr":
+        case "log_snr" | "karras":
             log_snr = schedule.log_snr[1 : T + 1]
             # A step beyond these would be lost.
             first, last = np.clip(log_snr[[0, -1]], -LOG_SNR_END, LOG_SNR_END)
+            if spacing == "log_snr":
+                levels = np.linspace(first, last, count)
+            else:
+                largest, smallest = np.exp(-first / 2 / RHO), np.exp(-last / 2 / RHO)  # sigma^(1/7)
+                levels = -2 * RHO * np.log(np.linspace(largest, smallest, count))
             # np.interp wants rising levels, which run from T down to 1.
-            steps = np.interp(np.linspace(first, last, count), log_snr[::-1], np.arange(T, 0, -1))
+            steps = np.interp(levels, log_snr[::-1], np.arange(T, 0, -1))
             steps = _apart(np.concatenate((steps[:-1], [T])), T)
     return [int(t) for t in steps[::-1]]
 

@@ -344,9 +344,7 @@ def make_schedule(
         ScheduleError: unknown family or parameter, T outside 2 ... 4000 or no whole number, a parameter out of range,
             a start that is not below its end, or betas so large that nothing is left of the image long before T.
     """
-    if not isinstance(family, str) or family not in FAMILIES:
-        raise ScheduleError("family", f"There is no schedule family {shown(family)}; choose one of "
-                                      f"{', '.join(FAMILIES)}.")  # fmt: skip
+    _check_family(family)
     T = _whole_T(T)
     known = FAMILIES[family].parameters
     for name in params:
@@ -382,6 +380,12 @@ def make_schedule(
     except ScheduleError as error:
         raise ScheduleError(last_beta(family) or "T", str(error)) from error
     return to_zero_terminal_snr(schedule) if zero_terminal_snr else schedule
+
+
+def _check_family(family: str) -> None:
+    if not isinstance(family, str) or family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise ScheduleError("family", f"There is no schedule family {shown(family)}; choose one of {known}.")
 
 
 def _whole_T(T: float, name: str = "T") -> int:
@@ -421,6 +425,9 @@ def beta_for_terminal_snr(family: str, T: int, snr_db: float, **settings: Any) -
         ScheduleError: a family without such a parameter, an SNR out of its reach, or as ``make_schedule``.
     """
     field = "terminal_snr"
+    _check_family(family)
+    if not is_number(snr_db):
+        raise ScheduleError(field, f"The SNR at T must be a number of decibels, not {shown(snr_db)}.")
     name = last_beta(family)
     if name is None:
         raise ScheduleError(field, f"The {FAMILIES[family].title} schedule has no last β to solve for.")

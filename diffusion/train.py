@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -30,11 +30,11 @@ from tqdm import tqdm
 
 from diffusion import process
 from diffusion.checkpoint import Card, save_model, write_atomically
+from diffusion.checks import is_number, is_whole, shown
 from diffusion.data import ImageSet
 from diffusion.denoiser import ExactDenoiser, NetworkDenoiser
-from diffusion.generate import generate
-from diffusion.images import encode, grid, to_pil, to_unit
-from diffusion.sampler import DDIM, timesteps
+from diffusion.images import encode, grid, to_bytes, to_pil, to_unit
+from diffusion.sampler import DDIM, sample, timesteps
 from diffusion.schedule import Array, Schedule, make_schedule
 from diffusion.unet import Prediction, UNet, UNetConfig
 from diffusion.weights import min_snr_weight
@@ -47,6 +47,10 @@ Decay = Literal["cosine", "constant"]
 
 class TrainError(ValueError):
     """A run that cannot begin or go on, said in one sentence."""
+
+
+class DivergenceError(TrainError, RuntimeError):
+    """A run whose gradient is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +98,22 @@ class TrainConfig:
     preview_every: int = 32_000
 
     def __post_init__(self) -> None:
-        bounds = {"batch": (1, 2**20), "images": (self.batch, 2**53), "lr": (1e-12, 1e3), "warmup": (1, 2**31),
+        bounds: dict[str, tuple[float, float]] = {
+                  "batch": (1, 2**20), "images": (self.batch, 10**15), "lr": (1e-12, 1e3), "warmup": (1, 2**31),
                   "weight_decay": (0, 1e3), "beta2": (0, 0.9999999), "drop_label": (0, 1), "ema": (0, 0.9999999),
-                  "clip": (1e-12, 1e12), "seed": (0, 2**20), "save_every": (0, 1e12), "log_every": (1, 2**53),
-                  "preview_every": (1, 2**53)}  # fmt: skip
+                  "clip": (1e-12, 1e12), "seed": (0, 2**20), "save_every": (0, 1e12), "log_every": (1, 10**15),
+                  "preview_every": (1, 10**15)}  # fmt: skip
         for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                option = "--" + name.replace("_", "-")
-                raise TrainError(f"{option} must lie between {low:g} and {high:g}, not {getattr(self, name)}.")
+            value, option = getattr(self, name), "--" + name.replace("_", "-")
+            if isinstance(getattr(TrainConfig, name), int) and not is_whole(value):
+                raise TrainError(f"{option} must be a whole number, not {shown(value)}.")
+            if not is_number(value) or not low <= value <= high:
+                low_text, high_text = (f"{x:,}" if isinstance(x, int) else f"{x:g}" for x in (low, high))
+                raise TrainError(f"{option} must lie between {low_text} and {high_text}, not {shown(value)}.")
+        for name, kind in (("decay", Decay), ("t", TimeSampling), ("weighting", Weighting), ("target", Target)):
+            if getattr(self, name) not in get_args(kind):
+                raise TrainError(f"--{name} must be one of {', '.join(get_args(kind))}, not "
+                                 f"{shown(getattr(self, name))}.")  # fmt: skip
         if self.target == "mean" and self.flip:
             raise TrainError("--target mean and --flip cannot be had together: mirrored images are not compared.")
 
@@ -340,6 +352,7 @@ def stop_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+PREVIEW, PREVIEW_BATCH = 64, 16  # samples, and how many at a time: between two steps of them a run can stop
 LOG_HEADER = "step,images,loss,learning_rate,gradient_norm,seconds\n"
 
 
@@ -383,7 +396,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
 
     Raises:
         TrainError: a batch that the processes cannot share evenly, or a run that was begun with other settings.
-        RuntimeError: the gradient is no longer finite.
+        DivergenceError: the gradient is no longer finite.
     """
     processes, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
     if config.batch % processes:
@@ -422,7 +435,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
         norm = accelerator.clip_grad_norm_(network.parameters(), config.clip).item()
         # A scaler expects infinities now and then: it leaves the step out and lowers its scale.
         if accelerator.scaler is None and not np.isfinite(norm):
-            raise RuntimeError(f"The gradient at step {run.step} is non-finite; lower the learning rate.")
+            raise DivergenceError(f"The gradient at step {run.step} is non-finite; lower the learning rate.")
         return float(norm)
 
     if main:
@@ -435,6 +448,8 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
                disable=not main)  # fmt: skip
     with stop_requests() as asked, bar:
         try:
+            if main and preview_due(config, run.step) and not preview_path(folder, run.step).is_file():
+                preview(run, schedule, card, folder, device, asked)  # that a stop cut short
             while run.step < config.steps and not stopped(accelerator, asked):
                 step = run.step
                 generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
@@ -492,8 +507,8 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
                 if now - saved > config.save_every:
                     save()
                     saved = now
-                if main and seen // config.preview_every > (seen - config.batch) // config.preview_every:
-                    preview(run, schedule, card, folder, device)
+                if main and preview_due(config, run.step):
+                    preview(run, schedule, card, folder, device, asked)
         finally:
             # An error inside the update leaves it half done; the checkpoint before it is whole.
             if whole:
@@ -510,14 +525,34 @@ def stopped(accelerator: Accelerator, asked: list[int]) -> bool:
     return bool(accelerator.reduce(torch.tensor(float(bool(asked)), device=accelerator.device)).item())
 
 
-def preview(run: Run, schedule: Schedule, card: Card, folder: Path, device: torch.device) -> None:
-    """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t."""
-    config = run.network.config
-    labels = card.labels(64) if config.num_classes else None
-    made = generate(NetworkDenoiser(run.average), schedule, (config.channels, config.image_size, config.image_size),
-                    steps=timesteps(schedule, min(schedule.T, 50)), seeds=range(64), labels=labels, update=DDIM(),
-                    device=device)  # fmt: skip
-    (folder / "samples").mkdir(exist_ok=True)
-    write_atomically(folder / "samples" / f"step-{run.step:08d}.png", encode(to_pil(grid(made, gap=2)), "PNG"))
+def preview_due(config: TrainConfig, step: int) -> bool:
+    """Whether a preview follows on this step."""
+    seen = step * config.batch
+    return seen // config.preview_every > max(seen - config.batch, 0) // config.preview_every
+
+
+def preview_path(folder: Path, step: int) -> Path:
+    return folder / "samples" / f"step-{step:08d}.png"
+
+
+def preview(run: Run, schedule: Schedule, card: Card, folder: Path, device: torch.device, asked: list[int]) -> None:
+    """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t.
+
+    It takes longer than anybody waits for a run to stop: nothing comes of it once ``asked`` to.
+    """
+    config, made = run.network.config, []
+    shape, steps = (config.channels, config.image_size, config.image_size), timesteps(schedule, min(schedule.T, 50))
+    labels = card.labels(PREVIEW) if config.num_classes else None
+    for first in range(0, PREVIEW, PREVIEW_BATCH):
+        part = slice(first, first + PREVIEW_BATCH)
+        for step in sample(NetworkDenoiser(run.average), schedule, shape, steps=steps, seeds=range(PREVIEW)[part],
+                           labels=None if labels is None else labels[part], update=DDIM(), device=device):  # fmt: skip
+            if asked:
+                return
+            x = step.x_s
+        made.append(to_bytes(x))
+    path = preview_path(folder, run.step)
+    path.parent.mkdir(exist_ok=True)
     write_atomically(folder / "loss_by_t.png", loss_plot(run.history))
     write_atomically(folder / "loss_by_t.csv", loss_csv(run.history).encode())
+    write_atomically(path, encode(to_pil(grid(np.concatenate(made), gap=2)), "PNG"))

@@ -8,12 +8,14 @@ entrance (and unfold them at the exit), so that a CPU never computes at full res
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, cast
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypeVar, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from diffusion.checks import is_number, is_whole, shown
 
 Prediction = Literal["eps", "v", "x0"]
 
@@ -47,10 +49,28 @@ class UNetConfig:
     prediction: Prediction = "v"
 
     def __post_init__(self) -> None:
-        if self.blocks < 1:
-            raise ValueError(f"A network needs at least one block a level, not {self.blocks}.")
+        """Raises ValueError: no network can be built of these."""
+        if not is_whole(self.blocks) or self.blocks < 1:
+            raise ValueError(f"A network needs at least one block a level, not {shown(self.blocks)}.")
+        most = {"image_size": 1024, "channels": 1024, "patch": 64, "blocks": 64}
+        for name, high in most.items():
+            value = getattr(self, name)
+            if not is_whole(value) or not 1 <= value <= high:
+                raise ValueError(f"{name} must be a whole number from 1 to {high}, not {shown(value)}.")
+        if not is_whole(self.num_classes) or self.num_classes < 0:
+            raise ValueError(f"num_classes must be a whole number from 0, not {shown(self.num_classes)}.")
+        if not 1 <= len(self.widths) <= 8 or not all(is_whole(width) and 1 <= width <= 8192 for width in self.widths):
+            raise ValueError(f"Widths must be 1 to 8 whole numbers from 1 to 8192, not {shown(self.widths)}.")
+        if self.widths[0] % 2:  # sines and cosines
+            raise ValueError(f"The first of the widths must be even, not {self.widths[0]}.")
+        if not is_number(self.dropout) or not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie between 0 and 1, and below 1, not {shown(self.dropout)}.")
+        if self.prediction not in get_args(Prediction):
+            raise ValueError(
+                f"A network predicts one of {', '.join(get_args(Prediction))}, not {shown(self.prediction)}."
+            )
         fold = self.patch * 2 ** (len(self.widths) - 1)
-        if not self.widths or self.image_size % fold:
+        if self.image_size % fold:
             raise ValueError(f"{len(self.widths)} levels and patches of {self.patch} need an image size divisible by "
                              f"{fold}, not {self.image_size}.")  # fmt: skip
 
@@ -128,11 +148,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Self-attention over the pixels of a feature map, one head for every 64 channels."""
+    """Self-attention over the pixels of a feature map, one head for every 64 channels, or fewer that divide them."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = max(1, channels // 64)
+        self.heads = next(heads for heads in range(max(1, channels // 64), 0, -1) if channels % heads == 0)
         self.norm = _norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = _zeroed(nn.Conv2d(channels, channels, 1))
@@ -226,31 +246,47 @@ class UNet(nn.Module):
 
 
 @torch.no_grad()
-def grow(start: UNet, config: UNetConfig) -> UNet:
+def grow(start: UNet, config: UNetConfig, *, same_classes: bool = True) -> UNet:
     """A network of ``config`` that computes what ``start`` does, to go on training from (Chen et al. 2016, Net2Net,
     arXiv 1511.05641).
 
+    With other classes, more or fewer of them, or none, it computes for every one what ``start`` does for the empty one.
+
     Args:
-        config: that of ``start``, but with as many blocks a level or more, with modulation or not, and any dropout.
+        config: that of ``start``, but with as many blocks a level or more, with modulation or not, and any dropout,
+            image size and number of classes.
+        same_classes: whether as many classes are the same ones.
 
     Raises:
         ValueError: anything else differs, or blocks or the modulation would be lost.
     """
     old = start.config
-    alike = replace(old, blocks=config.blocks, modulate=config.modulate, dropout=config.dropout)
+    alike = replace(old, blocks=config.blocks, modulate=config.modulate, dropout=config.dropout,
+                    image_size=config.image_size, num_classes=config.num_classes)  # fmt: skip
     if config != alike or config.blocks < old.blocks or (old.modulate and not config.modulate):
-        raise ValueError("A network can only grow in blocks a level and modulation.")
+        names = [field.name for field in fields(old) if getattr(config, field.name) != getattr(alike, field.name)]
+        names += [name for name in ("blocks", "modulate") if getattr(config, name) < getattr(old, name)]
+        changes = (f"{name} {shown(getattr(old, name))} to {shown(getattr(config, name))}" for name in names)
+        raise ValueError(f"A network can only grow in blocks a level and modulation, not from {', '.join(changes)}.")
     network, added = UNet(config), config.blocks - old.blocks
     # On the way down blocks are added last: they pass on what they get, since their last layers are zero.
     down = [i * config.blocks + j for i in range(len(config.widths)) for j in range(old.blocks)]
     # On the way up they are added behind the first of a level, which may change the channels.
     levels = [range(i * (config.blocks + 1), (i + 1) * (config.blocks + 1)) for i in range(len(config.widths))]
     up = [k for level in levels for k in (level[0], *level[1 + added :])]
-    pairs = [(getattr(network, name), part) for name, part in start.named_children() if name not in ("down", "up")]
+    apart = ("down", "up", "label")
+    pairs = [(getattr(network, name), part) for name, part in start.named_children() if name not in apart]
     pairs += [(network.down[k], part) for k, part in zip(down, start.down, strict=True)]
     pairs += [(network.up[k], part) for k, part in zip(up, start.up, strict=True)]
     for part, before in pairs:
         part.load_state_dict(part.state_dict() | before.state_dict())  # the modulation may be new
+    empty = torch.zeros(4 * config.widths[0]) if start.label is None else start.label.weight[-1]
+    if network.label is None:
+        cast(nn.Linear, network.noise_level.mlp[-1]).bias.add_(empty)  # what it is added to
+    elif start.label is not None and same_classes and config.num_classes == old.num_classes:
+        network.label.load_state_dict(start.label.state_dict())
+    else:
+        network.label.weight[:] = empty
     for k in (k for level in levels for k in level[1 : 1 + added]):
         skip = cast(Level, network.up[k]).block.skip
         assert isinstance(skip, nn.Conv2d) and skip.bias is not None

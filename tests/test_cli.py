@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
-from diffusion.cli import main
+from diffusion.cli import main, parser
 from diffusion.likelihood import loss_weight, schedule_csv
 from diffusion.measure import ErrorCurve, measuring_levels
 from diffusion.schedule import beta_for_terminal_snr, make_schedule
@@ -140,7 +141,41 @@ def test_the_variance_changes_what_ddpm_draws(model: str, tmp_path: Path) -> Non
         (["--image", "a.png", "--mask", "b.png", "--at", "5"], "--image needs --at T"),
         (["--at", "0", "--image", "a.png"], "must lie between 1 and T = 1000, not 0."),
         (["--examples", "digits"], "Say what to draw from"),
-        (["--like", "nowhere.npz"], "nowhere.npz"),
+        (["--like", "nowhere.npz"], "There is no file nowhere.npz."),
+        (["--like", "."], ". is a folder, not a file."),
+        (["--image", "nowhere.png", "--at", "99"], "There is no file nowhere.png."),
+        (["--image", ".", "--at", "99"], ". is a folder, not a file."),
+        (["--betas", "nowhere.csv"], "There is no file nowhere.csv."),
+        (["--count", "2000000"], "--count must be at most 1,000,000, not 2000000."),
+        (["--guidance", "1e9"], "--guidance must be at most 1,000"),
+        (["--terminal-snr", "nan"], "--terminal-snr must be a finite number, not nan."),
+        (["--terminal-snr=-inf"], "--terminal-snr must be a finite number, not -inf."),
+        (["--eta", "nan"], "eta must lie between 0 and 1, not nan."),
+        (["--T", "-1"], "T must be a whole number from 2 to 4000, not -1."),
+        # What would do nothing.
+        (["--sampler", "unipc", "--eta", "1"], "--eta does nothing with UniPC; leave it out."),
+        (["--sampler", "unipc", "--eta", "0"], "--eta does nothing with UniPC"),
+        (["--sampler", "ddpm", "--eta", "1"], "--eta does nothing with DDPM"),
+        (["--variance", "beta"], "--variance does nothing with DDIM"),
+        (["--jump", "3"], "Nothing is repeated without --mask; leave --jump out."),
+        (["--jump", "3", "--repeats", "2"], "leave --jump and --repeats out."),
+        (["--size", "8"], "A network has a size of its own; leave --size out."),
+        (["--size", "0"], "--size must be at least 1, not 0."),
+        (["--jump", "0"], "--jump must be at least 1, not 0."),
+        (["--repeats", "-1"], "--repeats must be at least 1, not -1."),
+        (["--image", "a.png", "--mask", "a.png", "--steps", "5", "--jump", "5"], "--jump must be smaller than --steps"),
+        (["--image", "a.png", "--mask", "a.png", "--steps", "5", "--repeats", "5"], "--jump must be smaller"),
+        (["--schedule", "cosine", "--keep-shape-of", "500"], "keeps its shape in any case; leave --keep-shape-of out."),
+        (
+            ["--terminal-snr", "-30", "--beta-end", "0.1"],
+            "says what is left at T; leave --beta-end out.",
+        ),
+        (["--terminal-snr", "-30", "--zero-terminal-snr"], "leave --zero-terminal-snr out."),
+        (
+            ["--betas", "a.csv", "--T", "50"],
+            "--betas has all there is to a schedule; leave its other options out",
+        ),
+        (["--betas", "a.csv", "--schedule", "linear"], "leave its other options out: --schedule."),
         (["--frames", "--count", "65"], "Frames are kept of at most 64 images."),
         (["--eta", "1.5"], "eta must lie between 0 and 1, not 1.5."),
         (["--spacing", "odd"], "There is no spacing 'odd'"),
@@ -202,6 +237,83 @@ def test_like_draws_the_same_images_again(model: str, pair: tuple[str, str], tmp
         assert ("x_t" in made) == ("--frames" in options)
 
 
+@pytest.mark.parametrize("option", [
+    "--model m", "--examples d", "--count 16", "--seed 0", "--steps 50", "--eta 0", "--sampler ddim", "--clip none",
+    "--guidance 1", "--label 0", "--T 1000", "--at 3", "--schedule linear", "--zero-terminal-snr", "--s 0.1",
+    "--betas b", "--spacing x", "--precision float32", "--image i", "--mask m", "--jump 2", "--size 3",
+])  # fmt: skip
+def test_like_refuses_options_that_it_would_ignore(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "a.npz").touch()
+    name = option.split()[0]
+    message = refused(capsys, "sample", "--like", str(tmp_path / "a.npz"), "--python", *option.split())
+    assert f"--like has all that decides which images are drawn; leave {name} out." in message
+
+
+@pytest.mark.parametrize("name", ["A.PNG", "B.Npz"])
+def test_capitals_in_a_name_make_no_other_kind_of_file(model: str, tmp_path: Path, name: str) -> None:
+    assert main(["sample", "--model", model, "--device", "cpu", "--steps", "2", "--count", "2",
+                 "--out", str(tmp_path / name)]) == 0  # fmt: skip
+    first = (tmp_path / name).read_bytes()[:4]
+    assert first == (b"\x89PNG" if name == "A.PNG" else b"PK\x03\x04")
+    if name == "B.Npz":
+        assert main(["sample", "--like", str(tmp_path / name), "--out", str(tmp_path / "again.npz")]) == 0
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.npz").mkdir()
+    for command in (["sample", "--model", model, "--out"], ["loss", "--model", model, "--out"], ["schedule", "--csv"],
+                    ["schedule", "--diffusers"], ["evaluate", "--model", model, "--data", "digits", "--out"],
+                    ["classifier", "--data", "digits", "--out"]):  # fmt: skip
+        assert "a.npz is a folder; give the name of a file" in refused(capsys, *command, str(tmp_path / "a.npz"))
+        assert "There is no folder" in refused(capsys, *command, str(tmp_path / "no" / "b.npz"))
+    both = str(tmp_path / "c")
+    assert "same place" in refused(capsys, "schedule", "--csv", both, "--diffusers", both)
+    assert "same place" in refused(capsys, "schedule", "--csv", "-", "--diffusers", "-")
+    assert "cannot both be written" in refused(capsys, "loss", "--model", model, "--out", both, "--csv", both)
+    assert "must end in .safetensors" in refused(capsys, "classifier", "--data", "digits", "--out", both)
+
+
+def test_a_network_without_classes_is_given_no_guidance(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "plain.safetensors"
+    save_tiny(path, [])
+    arguments = ["sample", "--model", str(path), "--out", str(tmp_path / "a.npz")]
+    assert "tiny has no classes to guide to; leave --guidance out." in refused(capsys, *arguments, "--guidance", "2")
+    assert "tiny has no classes; leave --label out." in refused(capsys, *arguments, "--label", "0")
+
+
+@pytest.mark.parametrize(
+    ("size", "light", "message"),
+    [
+        ((13, 20), True, "The mask is of another shape, 20 x 13, than the picture, 20 x 12."),
+        ((20, 12), None, "The mask is of another shape, 12 x 20, than the picture, 20 x 12."),
+        ((12, 20), True, "The mask keeps all of the picture, and nothing is left to be made up."),
+        ((12, 20), False, "The mask keeps nothing of the picture, and so would change nothing."),
+    ],
+)
+def test_a_mask_that_does_not_fit_or_does_nothing_is_refused(
+    capsys: pytest.CaptureFixture[str], model: str, pair: tuple[str, str], tmp_path: Path, size: tuple[int, int],
+    light: bool | None, message: str,
+) -> None:  # fmt: skip
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full(size, 255 if light else 0, np.uint8)).save(mask)
+    arguments = ["sample", "--model", model, "--image", pair[0], "--mask", str(mask), "--steps", "3"]
+    assert message in refused(capsys, *arguments, "--out", str(tmp_path / "a.npz"))
+
+
+def test_a_mask_may_be_the_picture_s_shape_in_another_size(model: str, pair: tuple[str, str], tmp_path: Path) -> None:
+    with Image.open(pair[1]) as mask:
+        mask.resize((50, 30), Image.Resampling.NEAREST).save(tmp_path / "mask.png")
+    made = [
+        drawn(tmp_path / "a.npz", "--model", model, "--image", pair[0], "--mask", mask, "--steps", "3")["images"]
+        for mask in (pair[1], str(tmp_path / "mask.png"))
+    ]
+    np.testing.assert_array_equal(*made)
+
+
 def test_a_picture_is_begun_with_or_kept_in_part(model: str, pair: tuple[str, str], tmp_path: Path) -> None:
     picture, mask = pair
     kept = drawn(tmp_path / "a.npz", "--model", model, "--image", picture, "--mask", mask, "--steps", "3")["images"]
@@ -232,6 +344,11 @@ def test_the_python_that_is_printed_draws_the_same(
     [
         ([], "Say where to write the images"),
         (["--out", "a.npz"], "Say what to draw from"),
+        (["--out", "."], "--out must end in .png or .npz"),
+        (["--out", "a.npz", "--examples", "digits", "--precision", "bfloat16"], "leave --precision out."),
+        (["--out", "a.npz", "--examples", "digits", "--compile"], "no network to compile"),
+        (["--out", "a.npz", "--examples", "digits", "--size", "100000"], "--size must be at most 1,024"),
+        (["--out", "a.npz", "--examples", "nowhere"], "There is no file or folder nowhere."),
         (["--out", "a.npz", "--examples", "digits", "--label", "3"], "Examples know no classes"),
         (["--out", "a.png", "--model", "digits", "--frames"], "Frames need an --out"),
     ],
@@ -240,6 +357,58 @@ def test_sample_refuses_what_does_not_go_together(
     capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     assert message in refused(capsys, "sample", *options)
+
+
+EXTREMES = ["0", "-1", "nan", "inf", "-inf", "1e999", "1.5", "9" * 30, "9" * 5000, "", "x", "2147483648", "true", "."]
+
+
+def options() -> list[tuple[str, str]]:
+    """Every option of every command that takes a value, but for where a run is written."""
+    (commands,) = (action for action in parser()._actions if isinstance(action.choices, dict))
+    return [(command, action.option_strings[0]) for command, of_command in (commands.choices or {}).items()
+            for action in of_command._actions if action.option_strings and action.nargs != 0
+            and action.dest not in ("help", "run", "device")]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::diffusion.folders.DataWarning")
+@pytest.mark.parametrize(("command", "option"), options())
+def test_no_value_of_any_option_ends_in_a_traceback(
+    command: str, option: str, model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Whatever is not refused would begin, which is as far as it goes here."""
+    data = tmp_path / "p.npz"
+    with np.load(pictures) as file:
+        images, labels = file["x_test"], file["y_test"]
+    np.savez(data, x_train=images, y_train=labels, x_test=images[::-1] // 2, y_test=labels)
+    network, out = ["--model", model, "--device", "cpu"], ["--out", str(tmp_path / "out")]
+    usual = {
+        "train": ["--data", str(data), "--run", "run", "--name", "x", "--image-size", "8", "--widths", "12"],
+        "sample": [*network, "--python"],
+        "schedule": ["--csv", str(tmp_path / "a.csv")],
+        "loss": [*network, "--images", str(data), "--count", "3", *out],
+        "evaluate": [*network, "--data", str(data), "--runs"],
+        "classifier": ["--data", str(data), "--image-size", "8", "--out", str(tmp_path / "c.safetensors")],
+    }[command]  # fmt: skip
+
+    class BegunError(ValueError):
+        pass
+
+    def begin(*_args: object, **_options: object) -> None:
+        raise BegunError("it would have begun")
+
+    for function in ("train.train", "classifier.make_classifier", "evaluate.evaluate_likelihood",
+                     "reference.other_images"):  # fmt: skip
+        monkeypatch.setattr(f"diffusion.{function}", begin)
+    monkeypatch.chdir(tmp_path)
+    for value in EXTREMES:
+        try:
+            status = main([command, *usual, f"{option}={value}"])
+        except SystemExit as stopped:  # which argparse does
+            status = stopped.code
+        error = capsys.readouterr().err
+        assert status in (0, 1, 2)
+        assert status != 1 or (error.startswith("error: ") and error.count("\n") == 1 and len(error) < 600)
 
 
 @pytest.mark.parametrize("command", ["sample", "loss"])
@@ -350,6 +519,10 @@ def test_loss_uses_the_bundled_digits(capsys: pytest.CaptureFixture[str], model:
     ("options", "message"),
     [
         (["--count", "13"], "has 12 images, fewer than the 13 asked for."),
+        (["--levels", "1000000"], "--levels must be at most 100,000, not 1000000."),
+        (["--noises", "-1"], "--noises must be at least 1, not -1."),
+        (["--seed", "-1"], "--seed must be a whole number from 0"),
+        (["--images", "."], ". has no folder test"),
         (["--count", "0"], "--count must be at least 1, not 0."),
         (["--noises", "0"], "--noises must be at least 1, not 0."),
         (["--levels", "1"], "--levels must be at least 2, not 1."),
@@ -399,6 +572,136 @@ def test_train_makes_a_model_that_sample_and_another_run_can_use(
     assert second["command"].startswith(f"{first['command']} && ") and second["command"].count("&&") == 1
     assert main([*arguments, *begun, "--run", str(tmp_path / "other"), "--widths", "16", "16"]) == 1
     assert "another architecture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--batch", "0"], "--batch must lie between 1 and 1,048,576, not 0."),
+        (["--batch", "-1"], "--batch must lie between 1 and 1,048,576, not -1."),
+        (["--images", "0"], "--images must be at least 1, not 0."),
+        (["--images", "3"], "--images must lie between 32 and "),
+        (["--image-size", "0"], "--image-size must be at least 1, not 0."),
+        (["--image-size", "9999"], "--image-size must be at most 1,024"),
+        (["--image-size", "9"], "need an image size divisible by 8, not 9."),
+        (["--widths", "0"], "Widths must be 1 to 8 whole numbers from 1 to 8192, not (0,)."),
+        (["--widths", "7"], "The first of the widths must be even, not 7."),
+        (["--widths", "-8", "16"], "Widths must be"),
+        (["--blocks", "0"], "at least one block a level, not 0."),
+        (["--dropout", "1"], "dropout must lie between 0 and 1"),
+        (["--dropout", "nan"], "dropout must lie between 0 and 1"),
+        (["--lr", "nan"], "--lr must lie between 1e-12 and 1000, not nan."),
+        (["--lr", "inf"], "--lr must lie between"),
+        (["--warmup", "0"], "--warmup must lie between 1 and"),
+        (["--ema", "1"], "--ema must lie between"),
+        (["--clip", "0"], "--clip must lie between"),
+        (["--seed", "-1"], "--seed must lie between"),
+        (["--config", "odd"], "There is no configuration 'odd'"),
+        (["--init", "nobody"], "There is no model 'nobody'"),
+        (["--name", "a/b"], "cannot be 'a/b'"),
+        (["--name", ""], "cannot be ''"),
+        (["--config", "cifar10", "--drop-label", "0.5"], "has no classes; leave --drop-label out."),
+        (["--hold-out", "nowhere"], "There is no file or folder nowhere."),
+        (["--hold-out", "DATA"], "All images of DATA are among those that --hold-out leaves out."),
+        (["--run", "DATA"], "DATA is a file; --run names a folder."),
+        (["--keep-shape-of", "500"], "keeps its shape in any case"),
+        (["--T", "0"], "T must be a whole number from 2 to 4000, not 0."),
+    ],
+)
+def test_train_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], message: str) -> None:
+    data = str(tmp_path / "data.npz")
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
+    np.savez(
+        data, **{f"{x}_{split}": images if x == "x" else np.arange(8) for x in "xy" for split in ("train", "test")}
+    )
+    arguments = ["train", "--data", data, "--run", str(tmp_path / "run"), "--name", "new", "--image-size", "8",
+                 *[option.replace("DATA", data) for option in options]]  # fmt: skip
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message.replace("DATA", data) in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("names", [["cat", "dog"], []])
+def test_a_network_of_other_classes_is_begun_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, names: list[str]
+) -> None:
+    """As photos of two classes, or of none, after emoji; the architecture is that of the network."""
+    data = tmp_path / "photos"
+    for i in range(8):
+        folder = data / names[i % 2] if names else data
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 256, (9, 12), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(data), "--init", model, "--run", str(run), "--name", "new", "--images", "8",
+                 "--batch", "8", "--lr", "1e-12", "--weight-decay", "0", "--device", "cpu"]) == 0  # fmt: skip
+    said = capsys.readouterr().out
+    assert f"({', '.join(names) or '0'}) are not those of tiny (circle, square, 1): what depends on them begins" in said
+    card = json.loads((run / "new.json").read_text())
+    assert card["classes"] == (names or ["0"]) and card["network"]["widths"] == [12, 24]
+    before, after = (safetensors.torch.load_file(path) for path in (model, run / "new.safetensors"))
+    assert after["label.weight"].shape[0] == len(card["classes"]) + 1
+    for name in before.keys() - {"label.weight"}:
+        assert torch.equal(before[name], after[name]), name
+
+
+def test_a_network_of_other_channels_is_another_architecture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    data = tmp_path / "data.npz"
+    np.savez(data, x_train=np.zeros((8, 8, 8, 3), np.uint8), y_train=np.arange(8) % 3)
+    assert main(["train", "--data", str(data), "--init", model, "--run", str(tmp_path / "run"), "--name", "new"]) == 1
+    assert "another architecture" in (error := capsys.readouterr().err) and "channels 1 to 3" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--draws", "0"], "--draws must be at least 1, not 0."),
+        (["--seed", "-1"], "--seed must be a whole number from 0"),
+        (["--runs", "ddim:50"], "is not SAMPLER:STEPS:COUNT"),
+        (["--runs", "ddim:0:9"], "is not SAMPLER:STEPS:COUNT"),
+        (["--runs", "ddim:5:1"], "draws 1 images, but 2 to 1,000,000 can be measured."),
+        (["--runs", "ddim:5:9999999"], "draws 9999999 images"),
+        (["--runs", "ddim:eta=nan:5:9"], "eta must lie between 0 and 1, not nan."),
+        (["--runs", "ddim:spacing=odd:5:9"], "There is no spacing 'odd'"),
+        (["--runs", "--precision", "bfloat16"], "--runs draws nothing; leave --precision out."),
+        (["--runs", "--classifier", "digits"], "--runs draws nothing; leave --classifier out."),
+    ],
+)
+def test_evaluate_refuses(
+    capsys: pytest.CaptureFixture[str], model: str, pictures: Path, options: list[str], message: str
+) -> None:
+    arguments = ["evaluate", "--model", model, "--device", "cpu", "--data", str(pictures)]
+    assert message in refused(capsys, *arguments, *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--image-size", "9"], "--image-size must be even, not 9."),
+        (["--image-size", "0"], "--image-size must be at least 1, not 0."),
+        (["--images", "0"], "--images must be at least 1, not 0."),
+        (["--images", "9"], "--images must be at least 64"),
+        (["--seed", "-1"], "--seed must be a whole number from 0"),
+    ],
+)
+def test_classifier_refuses(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], message: str
+) -> None:
+    arguments = ["classifier", "--data", "digits", "--out", str(tmp_path / "a.safetensors")]
+    assert message in refused(capsys, *arguments, *options)
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("diffusion.cli.make_schedule", interrupted)
+    assert main(["schedule", "--csv", "-"]) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
 
 
 def test_images_with_classes_of_other_names_are_refused(

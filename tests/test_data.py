@@ -1,5 +1,6 @@
 """Data files, whole and broken."""
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from PIL import Image
 
 from diffusion.data import DataError, ImageSet, load_npz
 from diffusion.folders import BUNDLED, DataWarning, load_data
-from diffusion.images import open_image, to_tensor, to_unit
+from diffusion.images import encode, open_image, to_tensor, to_unit
 from diffusion.train import choose
 
 ROOT = Path(__file__).parent.parent
@@ -319,11 +320,101 @@ def test_every_suffix_is_read_and_a_picture_turned_as_its_exif_says(tmp_path: Pa
         save(tmp_path, name, pixels, exif=exif, quality=100)
     for name in ("d.bmp", "e.Gif", "f.png"):
         save(tmp_path, name, pixels.T[2:10, ::-1].copy())
-    (tmp_path / "g.tiff").write_bytes(b"not read")
     images = load_data(tmp_path, "train", 8, channels=1).images.int()
     assert len(images) == 6
     assert (images - images[5]).abs().max() <= 4
     assert images[5, 0, 0].tolist() == list(range(210, -1, -30))
+
+
+def pictures_in_a_zip(path: Path, *names: str) -> Path:
+    """A zip of grey pictures, the n-th all of grey level n, under names as they stand."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for i, name in enumerate(names):
+            entry = zipfile.ZipInfo()
+            entry.filename = name  # which the constructor would have changed
+            archive.writestr(entry, encode(Image.new("L", (8, 8), i), "PNG"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "labels"),
+    [
+        (["/abs.png"], (), {0: 0}),
+        (["C:/x.png", "C:\\y.png"], (), {0: 0, 1: 0}),
+        (["/home/me/photos/cat/1.png", "/home/me/photos/dog/1.png"], ("cat", "dog"), {0: 0, 1: 1}),
+        (["C:\\photos\\cat\\1.png", "C:\\photos\\dog\\1.png"], ("cat", "dog"), {0: 0, 1: 1}),
+        (["cat\\1.png", "dog\\1.png", "dog\\"], ("cat", "dog"), {0: 0, 1: 1}),
+        (["photos\\train\\cat\\1.png", "photos\\train\\dog\\a\\1.png"], ("cat", "dog"), {0: 0, 1: 1}),
+        (["../../cat/1.png", "./dog/./1.png", "bird/../dog/2.png"], ("cat", "dog"), {0: 0, 1: 1, 2: 1}),
+        (["cat/1.png", "/cat/1.png", "../cat/1.png"], (), {0: 0, 1: 0, 2: 0}),
+        (["a.png", "C:a.png"], (), {0: 0, 1: 0}),
+    ],
+)
+def test_zips_are_read_whoever_made_them(
+    tmp_path: Path, names: list[str], classes: tuple[str, ...], labels: dict[int, int]
+) -> None:
+    data = load_data(pictures_in_a_zip(tmp_path / "a.zip", *names), "train", 8)
+    assert dict(zip(data.images[:, 0, 0, 0].tolist(), data.labels.tolist(), strict=True)) == labels
+    assert data.classes == classes
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_labels_written_on_windows_are_those_of_the_files(tmp_path: Path) -> None:
+    path = pictures_in_a_zip(tmp_path / "a.zip", "x\\1.png", "x\\2.png")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("dataset.json", json.dumps({"labels": [["x\\1.png", 5], ["x\\2.png", 3]]}))
+    assert load_data(path, "train", 8).labels.tolist() == [5, 3]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "TIFF", "avif", "jfif", "jpe", "apng", "dib", "tga", "ppm", "pgm", "ico",
+                                    "jp2", "pcx", "sgi", "dds", "icns", "qoi"])  # fmt: skip
+def test_every_kind_of_picture_that_the_page_takes_is_read(tmp_path: Path, suffix: str) -> None:
+    format = {"tif": "TIFF", "jfif": "JPEG", "jpe": "JPEG", "apng": "PNG", "pgm": "PPM", "jp2": "JPEG2000"}
+    picture = Image.new("L" if suffix == "pgm" else "RGB", (32, 32), "white")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(f"a.{suffix}", encode(picture, format.get(suffix, suffix.upper())))
+    assert load_data(tmp_path / "a.zip", "train", 32).images.min() > 250
+
+
+def test_files_of_other_kinds_are_counted_and_left_out(tmp_path: Path) -> None:
+    for folder in ("train", "test"):
+        save(tmp_path, f"{folder}/cat/1.png", noise(0, 8, 8))
+    for name in ("train/cat/2.heic", "train/cat/3.HEIC", "train/notes", "train/.hidden", "train/cat/Thumbs.db"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "README.md").write_text("")
+    with pytest.warns(DataWarning, match=r"3 files in .* of kinds that are not read \(\.heic, no suffix\) left out\.$"):
+        assert len(load_data(tmp_path, "train", 8)) == 1
+    assert len(load_data(tmp_path, "test", 8)) == 1
+
+
+def test_a_picture_of_a_kind_that_is_not_opened_is_not_by_another_name(tmp_path: Path) -> None:
+    """PostScript, for one, is a program."""
+    save(tmp_path, "a.png", noise(0, 8, 8))
+    (tmp_path / "b.png").write_bytes(encode(Image.new("RGB", (8, 8)), "EPS"))
+    with pytest.warns(DataWarning, match=r"cannot be read and are left out: b\.png\.$"):
+        load_data(tmp_path, "train", 8)
+
+
+def test_files_that_say_they_are_huge_are_never_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffusion.folders.MOST_BYTES", 1000)
+    path = pictures_in_a_zip(tmp_path / "a.zip", "a.png")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b.png", bytes(1001))
+    original = zipfile.ZipFile.read
+    unpacked: list[str] = []
+
+    def read(self: zipfile.ZipFile, name: zipfile.ZipInfo) -> bytes:
+        unpacked.append(name.filename)
+        return original(self, name)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", read)
+    with pytest.warns(DataWarning, match=r"1 of 2 .* left out: b\.png\.$"):
+        load_data(path, "train", 8)
+    assert unpacked == ["a.png"]
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("dataset.json", bytes(1001))
+    with pytest.raises(DataError, match=r"dataset\.json in .* cannot be read: it takes more than 1,000 bytes"):
+        load_data(path, "train", 8)
 
 
 def test_images_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Path) -> None:

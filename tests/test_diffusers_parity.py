@@ -48,7 +48,7 @@ FAMILIES: list[tuple[str, str, dict[str, float]]] = [
 every_family = pytest.mark.parametrize(("family", "name", "params"), FAMILIES, ids=[f[0] for f in FAMILIES])
 every_spacing = pytest.mark.parametrize("spacing", ["trailing", "linspace", "leading"])  # those that diffusers has
 # A multistep solver sees the spacing as steps of unequal length only.
-uneven_spacing = pytest.mark.parametrize("spacing", ["trailing", "log_snr"])
+uneven_spacing = pytest.mark.parametrize("spacing", ["trailing", "log_snr", "karras"])
 every_clip = pytest.mark.parametrize("clip", ["static", "none"])
 # A divisor of T, a number that is none, and every step there is.
 # Its DPM-Solver turns torch tensors into NumPy arrays in a way that NumPy warns of.

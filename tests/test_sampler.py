@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -10,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -121,6 +122,30 @@ def test_timesteps_even_in_log_snr_are_so_whatever_the_schedule(family: str) -> 
     np.testing.assert_allclose(
         log_snr[1:], np.linspace(low, high, 10)[1:], atol=np.abs(np.diff(schedule.log_snr[1:])).max()
     )
+
+
+@pytest.mark.parametrize("count", [2, 10, 37])
+@pytest.mark.parametrize("T", [1000, 4000])
+def test_karras_timesteps_are_nearest_to_the_levels_of_the_paper(T: int, count: int) -> None:
+    """sigma_i = (s_max^(1/7) + i / (N - 1) (s_min^(1/7) - s_max^(1/7)))^7, sought among all the steps there are."""
+    schedule = make_schedule("linear", T, beta_end=20 / T)
+    sigma = ((1 - schedule.alpha_bar[1:]) / schedule.alpha_bar[1:]) ** 0.5
+    steps = timesteps(schedule, count, "karras")
+    for i, t in enumerate(steps):
+        wanted = (sigma[-1] ** (1 / 7) + i / (count - 1) * (sigma[0] ** (1 / 7) - sigma[-1] ** (1 / 7))) ** 7
+        nearest = 1 + int(np.abs(np.log(sigma / wanted)).argmin())
+        assert abs(t - nearest) <= 1 or t - nearest < count - i < 5  # moved apart at the end
+    assert steps[0] == T and steps[-1] == 1
+
+
+@pytest.mark.parametrize("count", [10, 25])
+def test_karras_timesteps_are_those_of_diffusers(count: int) -> None:
+    scheduler = DPMSolverMultistepScheduler(1000, use_karras_sigmas=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of NumPy, about how it turns tensors into arrays
+        scheduler.set_timesteps(count)
+    theirs = [int(t) + 1 for t in scheduler.timesteps]
+    assert timesteps(SCHEDULE, count, "karras") == theirs
 
 
 @pytest.mark.parametrize("count", [0, -1, 101])

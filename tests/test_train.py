@@ -261,6 +261,36 @@ def test_a_run_stopped_and_resumed_is_bit_equal_to_one_that_was_not(
     assert_same_state(run(tmp_path / "parts"), whole)
 
 
+@pytest.mark.parametrize("action", [interrupt, terminate])
+def test_a_stop_does_not_wait_for_the_preview(
+    tmp_path: Path, action: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is drawn when the run goes on, and changes nothing in it."""
+    config = dataclasses.replace(CONFIG, preview_every=CONFIG.batch * 4)
+    original, taken = train.sample, []
+
+    def stopped_at_the_third(*args: Any, **options: Any) -> Iterator[Any]:
+        for step in original(*args, **options):
+            taken.append(step.index)
+            if step.index == 2:
+                action()
+            yield step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "sample", stopped_at_the_third)
+        patch.setattr(train, "loss_plot", lambda _history: pytest.fail("the loss was drawn"))
+        assert run(tmp_path / "parts", config)["step"] == 4
+    assert taken == [0, 1, 2]
+    assert not (tmp_path / "parts" / "samples").exists()
+    assert_same_state(run(tmp_path / "parts", config), run(tmp_path / "whole", config))
+    names = ["step-00000004.png", "step-00000008.png", "step-00000012.png"]
+    for name in names:
+        parts, whole = ((tmp_path / folder / "samples" / name).read_bytes() for folder in ("parts", "whole"))
+        assert parts == whole
+    monkeypatch.setattr(train, "preview", lambda *_args: pytest.fail("it is there already"))
+    run(tmp_path / "whole", config)
+
+
 def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     first = run(tmp_path)
     assert first["step"] == CONFIG.steps

@@ -1,11 +1,12 @@
 """A network that begins with the weights of a smaller one."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
+from diffusion.fast import FastUNet
 from diffusion.unet import UNet, UNetConfig, grow
 from tests.tiny import inputs, trained
 
@@ -44,6 +45,51 @@ def test_what_cannot_be_grown_is_refused(change: dict[str, Any]) -> None:
     start = UNet(replace(CONFIG, modulate=True))
     with pytest.raises(ValueError, match="can only grow in blocks"):
         grow(start, replace(start.config, **change))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("before", "after"), [(3, 5), (3, 1), (3, 3), (0, 4), (4, 0)])
+def test_a_network_for_other_classes_begins_with_what_the_old_one_does_for_the_empty_one(
+    before: int, after: int
+) -> None:
+    start = trained(replace(CONFIG, num_classes=before))
+    grown = grow(start, replace(start.config, num_classes=after, blocks=3), same_classes=False).eval()
+    x, log_snr, label = inputs(grown.config)
+    torch.testing.assert_close(grown(x, log_snr, label), start(x, log_snr), rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_classes_that_are_the_same_are_kept_and_any_size_of_images_will_do() -> None:
+    start = trained(CONFIG)
+    grown = grow(start, replace(CONFIG, image_size=2 * CONFIG.image_size))
+    assert torch.equal(cast(Any, grown.label).weight, cast(Any, start.label).weight)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("image_size", [0, -8, 8.0, "8", True, 10**9, None]),
+        ("channels", [0, -1, 1.0]),
+        ("num_classes", [-1, 1.5, None]),
+        ("patch", [0, -1, 1.5]),
+        ("widths", [(), (0,), (7, 14), (12.0,), ("12",), (-12,), (10**9,), (12,) * 9]),
+        ("blocks", [0, -1, 1.5, 10**9, True]),
+        ("dropout", [-0.1, 1.0, float("nan"), "0.1", None]),
+        ("prediction", ["noise", None, ""]),
+    ],
+)
+def test_what_no_network_can_be_built_of_is_refused(field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=r"must|predicts|at least"):
+            replace(CONFIG, **{field: value})
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("widths", [(2, 2), (10, 7), (8, 200), (200, 130)])
+def test_whatever_is_not_refused_computes(widths: tuple[int, ...]) -> None:
+    config = replace(CONFIG, widths=widths, attention=(0, 1), blocks=1)
+    for network in (UNet(config), FastUNet(UNet(config))):
+        assert network(*inputs(config)).shape == inputs(config)[0].shape
 
 
 @pytest.mark.parametrize("blocks", [0, -1])
