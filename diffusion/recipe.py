@@ -67,7 +67,8 @@ MOST_GUIDANCE = 1000
 MASK_SIDE = 4096  # of a picture and its mask, where their shapes are compared
 MOST_VALUES = 2**28  # of the pixels drawn at a time, a gigabyte in float32
 MOST_DRAWN = 2**33  # of the pixels of all images
-MOST_BYTES = 2**29  # of an array in the file of a recipe
+MOST_BYTES, MOST_TEXT = 2**29, 2**27  # of an array in the file of a recipe, and of its JSON
+MOST_LISTS = 5000  # and objects in it, which take far more memory than the letters they are written in
 
 
 class RecipeError(ValueError):
@@ -363,11 +364,14 @@ def read(path: Path) -> Recipe:
     """
     try:
         with path.open("rb") as opened:
-            arrays = read_arrays(opened, ("recipe", *ARRAYS), MOST_BYTES)
-        text = arrays.pop("recipe")
-        if text.shape or text.dtype.kind != "U":
+            said = read_arrays(opened, ("recipe",), MOST_TEXT)["recipe"]
+            arrays = read_arrays(opened, tuple(ARRAYS), MOST_BYTES)
+        if said.shape or said.dtype.kind != "U":
             raise ValueError("its recipe is no text")
-        content = json.loads(str(text))
+        text = str(said)
+        if text.count("[") + text.count("{") > MOST_LISTS:
+            raise ValueError("its recipe is made of too many parts")
+        content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError("its recipe is not an object of JSON")
         content.pop("versions", None)

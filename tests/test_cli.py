@@ -304,6 +304,16 @@ def test_a_mask_that_does_not_fit_or_does_nothing_is_refused(
     assert message in refused(capsys, *arguments, "--out", str(tmp_path / "a.npz"))
 
 
+def test_of_two_pictures_the_damaged_one_is_named(
+    capsys: pytest.CaptureFixture[str], model: str, pair: tuple[str, str], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(Path(pair[0]).read_bytes()[:60])
+    for picture, mask in ((pair[0], str(damaged)), (str(damaged), pair[1])):
+        arguments = ["sample", "--model", model, "--image", picture, "--mask", mask, "--out", str(tmp_path / "a.npz")]
+        assert f"{damaged}: This " in refused(capsys, *arguments)
+
+
 def test_a_mask_may_be_the_picture_s_shape_in_another_size(model: str, pair: tuple[str, str], tmp_path: Path) -> None:
     with Image.open(pair[1]) as mask:
         mask.resize((50, 30), Image.Resampling.NEAREST).save(tmp_path / "mask.png")
@@ -668,7 +678,6 @@ def test_a_network_of_other_channels_is_another_architecture(
         (["--runs", "ddim:eta=nan:5:9"], "eta must lie between 0 and 1, not nan."),
         (["--runs", "ddim:spacing=odd:5:9"], "There is no spacing 'odd'"),
         (["--runs", "--precision", "bfloat16"], "--runs draws nothing; leave --precision out."),
-        (["--runs", "--classifier", "digits"], "--runs draws nothing; leave --classifier out."),
     ],
 )
 def test_evaluate_refuses(
