@@ -173,6 +173,8 @@ def _sample(args: argparse.Namespace) -> None:
     device = processes.device if args.device == "auto" else device
     model = recipes.load_model_of(recipe, device, compiled=args.compile)
     denoiser, shape = recipes.denoiser_of(recipe, model, device)
+    if suffix == ".png" and shape[0] not in (1, 3):
+        raise CommandError(f"Images of {shape[0]} channels are no pictures; give an --out that ends in .npz.")
     frames = None
     if args.frames:
         frames = recipes.Frames(calls(recipe.steps), len(recipe.seeds), shape)

@@ -181,8 +181,6 @@ def _check_array(name: str, x: Tensor, dtype: torch.dtype, most: float | None = 
     if x.ndim != 4 or x.dtype != dtype or x.numel() == 0:
         kind = str(dtype).removeprefix("torch.")
         raise SamplingError(name, f"The array {name} must be {kind} of shape (N, C, H, W), and not empty.")
-    if x.shape[1] not in (1, 2, 3):
-        raise SamplingError(name, f"The array {name} has images of {x.shape[1]} channels, not of 1 to 3.")
     if most is not None and not (x.abs() <= most).all():  # so nan is refused too
         raise SamplingError(name, f"The array {name} has values beyond {most:g}.")
 
@@ -379,6 +377,8 @@ def read(path: Path) -> Recipe:
         if unknown:
             raise ValueError(f"its recipe has an unknown field {shown(min(unknown))}")
         schedule = schedule_from(content.pop("schedule"))
+        if "examples" in arrays and is_number(content.get("guidance")):
+            content["guidance"] = 1.0  # from before it was refused, when it did nothing
         missing = {"steps", "seeds"} - content.keys()
         if missing:
             raise KeyError(min(missing))

@@ -255,6 +255,12 @@ def test_a_whole_recipe_is_read_and_one_from_before_there_were_all_fields(tmp_pa
     fields = dict.fromkeys(JSON.keys() - {"schedule", "steps", "seeds", "model"}, KeyError)
     old = read(written(tmp_path / "b.npz", fields))
     assert (old.model, old.labels, old.sampler, old.clip, old.spacing) == ("digits", None, "ddpm", "static", None)
+    # The page once kept a guidance that did nothing, and schedules kept their flags as floats.
+    schedule = {"family": "scaled_linear", "T": 50, "keep_shape_of": 1000.0, "zero_terminal_snr": 1.0}
+    images = np.zeros((3, 1, 8, 8), np.uint8)
+    exact = read(written(tmp_path / "c.npz", fields | {"guidance": 3.0, "schedule": schedule, "steps": [50, 3]},
+                         examples=images))  # fmt: skip
+    assert exact.guidance == 1 and exact.schedule.T == 50
 
 
 @pytest.mark.parametrize("name", WRONG)
