@@ -173,6 +173,8 @@ def _sample(args: argparse.Namespace) -> None:
     device = processes.device if args.device == "auto" else device
     model = recipes.load_model_of(recipe, device, compiled=args.compile)
     denoiser, shape = recipes.denoiser_of(recipe, model, device)
+    if suffix == ".png" and shape[0] not in (1, 3):
+        raise CommandError(f"Images of {shape[0]} channels are no pictures; give an --out that ends in .npz.")
     frames = None
     if args.frames:
         frames = recipes.Frames(calls(recipe.steps), len(recipe.seeds), shape)
@@ -193,7 +195,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     """What the options of ``sample`` describe."""
     from diffusion.checkpoint import find_model, read_card
     from diffusion.folders import load_data
-    from diffusion.images import picture_for
+    from diffusion.images import ImageError, open_image, picture_for
     from diffusion.recipe import Recipe, known_part
     from diffusion.sampler import SAMPLERS, make_update, noised, resampled, timesteps
 
@@ -230,6 +232,10 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     for path in (args.image, args.mask):
         if path is not None:
             _check_file(path)
+            try:
+                open_image(path)
+            except ImageError as error:  # of two files it should say which
+                raise CommandError(f"{path}: {error}") from error
     seeds = range(args.seed, args.seed + args.count)
     examples, labels, sha256 = None, None, ""
     if args.examples is not None:
@@ -272,7 +278,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     runs = [_drawing(text) for text in args.runs]
     _check_seed(args.seed, max([count for _, _, count, *_ in runs], default=1))
     if not runs:
-        _check_unused(args, "--runs draws nothing; leave {} out.", "classifier", "precision")
+        _check_unused(args, "--runs draws nothing; leave {} out.", "precision")
     _check_places(args.out)
     precision: Precision = args.precision or "float32"
 

@@ -67,7 +67,8 @@ MOST_GUIDANCE = 1000
 MASK_SIDE = 4096  # of a picture and its mask, where their shapes are compared
 MOST_VALUES = 2**28  # of the pixels drawn at a time, a gigabyte in float32
 MOST_DRAWN = 2**33  # of the pixels of all images
-MOST_BYTES = 2**29  # of an array in the file of a recipe
+MOST_BYTES, MOST_TEXT = 2**29, 2**27  # of an array in the file of a recipe, and of its JSON
+MOST_LISTS = 5000  # and objects in it, which take far more memory than the letters they are written in
 
 
 class RecipeError(ValueError):
@@ -180,8 +181,6 @@ def _check_array(name: str, x: Tensor, dtype: torch.dtype, most: float | None = 
     if x.ndim != 4 or x.dtype != dtype or x.numel() == 0:
         kind = str(dtype).removeprefix("torch.")
         raise SamplingError(name, f"The array {name} must be {kind} of shape (N, C, H, W), and not empty.")
-    if x.shape[1] not in (1, 2, 3):
-        raise SamplingError(name, f"The array {name} has images of {x.shape[1]} channels, not of 1 to 3.")
     if most is not None and not (x.abs() <= most).all():  # so nan is refused too
         raise SamplingError(name, f"The array {name} has values beyond {most:g}.")
 
@@ -363,11 +362,14 @@ def read(path: Path) -> Recipe:
     """
     try:
         with path.open("rb") as opened:
-            arrays = read_arrays(opened, ("recipe", *ARRAYS), MOST_BYTES)
-        text = arrays.pop("recipe")
-        if text.shape or text.dtype.kind != "U":
+            said = read_arrays(opened, ("recipe",), MOST_TEXT)["recipe"]
+            arrays = read_arrays(opened, tuple(ARRAYS), MOST_BYTES)
+        if said.shape or said.dtype.kind != "U":
             raise ValueError("its recipe is no text")
-        content = json.loads(str(text))
+        text = str(said)
+        if text.count("[") + text.count("{") > MOST_LISTS:
+            raise ValueError("its recipe is made of too many parts")
+        content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError("its recipe is not an object of JSON")
         content.pop("versions", None)
@@ -375,6 +377,8 @@ def read(path: Path) -> Recipe:
         if unknown:
             raise ValueError(f"its recipe has an unknown field {shown(min(unknown))}")
         schedule = schedule_from(content.pop("schedule"))
+        if "examples" in arrays and is_number(content.get("guidance")):
+            content["guidance"] = 1.0  # from before it was refused, when it did nothing
         missing = {"steps", "seeds"} - content.keys()
         if missing:
             raise KeyError(min(missing))

@@ -15,6 +15,7 @@ from PIL import Image
 from diffusion.cli import main, parser
 from diffusion.likelihood import loss_weight, schedule_csv
 from diffusion.measure import ErrorCurve, measuring_levels
+from diffusion.recipe import Recipe, save
 from diffusion.schedule import beta_for_terminal_snr, make_schedule
 from tests.tiny import save_tiny
 
@@ -302,6 +303,25 @@ def test_a_mask_that_does_not_fit_or_does_nothing_is_refused(
     Image.fromarray(np.full(size, 255 if light else 0, np.uint8)).save(mask)
     arguments = ["sample", "--model", model, "--image", pair[0], "--mask", str(mask), "--steps", "3"]
     assert message in refused(capsys, *arguments, "--out", str(tmp_path / "a.npz"))
+
+
+def test_images_of_two_channels_are_no_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    examples = torch.zeros((3, 2, 1, 1), dtype=torch.uint8)  # points of the plane
+    recipe = Recipe(make_schedule("linear", 10), [10, 5], [0, 1], examples=examples)
+    save(tmp_path / "a.npz", recipe, np.zeros((2, 1, 1, 2), np.uint8))
+    like = ["sample", "--like", str(tmp_path / "a.npz"), "--device", "cpu", "--out"]
+    assert "Images of 2 channels are no pictures" in refused(capsys, *like, str(tmp_path / "b.png"))
+    assert main([*like, str(tmp_path / "b.npz")]) == 0
+
+
+def test_of_two_pictures_the_damaged_one_is_named(
+    capsys: pytest.CaptureFixture[str], model: str, pair: tuple[str, str], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(Path(pair[0]).read_bytes()[:60])
+    for picture, mask in ((pair[0], str(damaged)), (str(damaged), pair[1])):
+        arguments = ["sample", "--model", model, "--image", picture, "--mask", mask, "--out", str(tmp_path / "a.npz")]
+        assert f"{damaged}: This " in refused(capsys, *arguments)
 
 
 def test_a_mask_may_be_the_picture_s_shape_in_another_size(model: str, pair: tuple[str, str], tmp_path: Path) -> None:
@@ -668,7 +688,6 @@ def test_a_network_of_other_channels_is_another_architecture(
         (["--runs", "ddim:eta=nan:5:9"], "eta must lie between 0 and 1, not nan."),
         (["--runs", "ddim:spacing=odd:5:9"], "There is no spacing 'odd'"),
         (["--runs", "--precision", "bfloat16"], "--runs draws nothing; leave --precision out."),
-        (["--runs", "--classifier", "digits"], "--runs draws nothing; leave --classifier out."),
     ],
 )
 def test_evaluate_refuses(

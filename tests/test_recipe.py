@@ -163,7 +163,9 @@ def test_a_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
         ({"images": np.zeros(3)}, "does not say how its images were drawn"),
         ({"recipe": np.array("{}")}, "does not say"),
         ({"recipe": np.array("[]")}, "not a file of drawn images"),
-        ({"recipe": np.array("[" * 100_000)}, "not a file of drawn images"),
+        ({"recipe": np.array("[" * 100_000)}, "too many parts"),
+        ({"recipe": np.array("[" * 4_000)}, "not a file of drawn images"),
+        ({"recipe": np.array('{"schedule": [' + "[]," * 1_000_000 + "[]]}")}, "too many parts"),
         ({"recipe": np.array(["{}", "{}"])}, "not a file of drawn images"),
         ({"recipe": np.zeros(3)}, "not a file of drawn images"),
         ({"recipe": np.array({}, dtype=object)}, "not a file of drawn images"),
@@ -253,6 +255,12 @@ def test_a_whole_recipe_is_read_and_one_from_before_there_were_all_fields(tmp_pa
     fields = dict.fromkeys(JSON.keys() - {"schedule", "steps", "seeds", "model"}, KeyError)
     old = read(written(tmp_path / "b.npz", fields))
     assert (old.model, old.labels, old.sampler, old.clip, old.spacing) == ("digits", None, "ddpm", "static", None)
+    # The page once kept a guidance that did nothing, and schedules kept their flags as floats.
+    schedule = {"family": "scaled_linear", "T": 50, "keep_shape_of": 1000.0, "zero_terminal_snr": 1.0}
+    images = np.zeros((3, 1, 8, 8), np.uint8)
+    exact = read(written(tmp_path / "c.npz", fields | {"guidance": 3.0, "schedule": schedule, "steps": [50, 3]},
+                         examples=images))  # fmt: skip
+    assert exact.guidance == 1 and exact.schedule.T == 50
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -298,8 +306,15 @@ def test_an_array_of_too_many_bytes_is_refused_before_it_is_read(
 ) -> None:
     path = written(tmp_path / "a.npz", start=np.zeros((2, 1, 100, 100), np.float32))
     monkeypatch.setattr("diffusion.recipe.MOST_BYTES", 50_000)
-    monkeypatch.setattr(np.lib.format, "read_array", lambda *_args, **_options: pytest.fail("it was read"))
+    original, taken = np.lib.format.read_array, list[Any]()
+
+    def read_array(*args: Any, **options: Any) -> np.ndarray:
+        taken.append(original(*args, **options))
+        return taken[-1]
+
+    monkeypatch.setattr(np.lib.format, "read_array", read_array)
     assert "start takes 80,128 bytes, more than the 50,000 that are read" in refused(path)
+    assert [array.shape for array in taken] == [()]  # the recipe alone
 
 
 @pytest.mark.parametrize(
