@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import posixpath
 import re
@@ -18,35 +17,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
-from diffusion.data import MOST_CLASSES, DataError, ImageSet, load_npz
-from diffusion.data import UNREADABLE as NO_ARCHIVE
-from diffusion.images import MAX_PIXELS, as_grey_or_rgb, middle
-from diffusion.images import UNREADABLE as NO_PICTURE
+from diffusion.data import MOST_CLASSES, UNREADABLE, DataError, ImageSet, load_npz
+from diffusion.images import SUFFIXES, middle, read_picture
 
 # The data that come with the project; the README.md beside each says from where.
 ASSETS = Path(__file__).parent.parent / "assets"
 BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
 
 SPLITS = ("train", "test")
-# By the suffixes of files, and as Pillow calls them: a file of another kind by the name of one of these is not opened.
-SUFFIXES = {
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif",
-    ".avifs", ".jp2", ".j2k", ".jpx", ".ico", ".icns", ".tga", ".ppm", ".pgm", ".pbm", ".pnm", ".psd", ".dds", ".pcx",
-    ".qoi", ".sgi",
-}  # fmt: skip
-FORMATS = (
-    "PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "JPEG2000", "ICO", "ICNS", "TGA", "PPM", "PSD",
-    "DDS", "PCX", "QOI", "SGI",
-)  # fmt: skip
 MOST_BYTES = 2**28  # of a file
 LABELS = "dataset.json"
 ASIDE = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what systems put beside pictures
 WORDS = {".txt", ".md", ".json", ".jsonl", ".csv", ".xml", ".html"}  # about pictures, and not expected to be read
 DRIVE = re.compile(r"^[A-Za-z]:")
-UNREADABLE = (*NO_PICTURE, *NO_ARCHIVE, Image.DecompressionBombError)
+READ_SIDE = 1024  # pictures that are larger are made so large first
 
 
 class DataWarning(UserWarning):
@@ -257,13 +244,8 @@ def _labels_of_folders(source: Path, files: list[str], every: list[str]) -> tupl
 
 def _square(content: bytes, side: int) -> NDArray[np.uint8]:
     """The square in the middle of a picture, (side, side, 1 or 3), grey or RGB as it is stored."""
-    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError("too large")
-        opened.load()
-        turned: Image.Image = ImageOps.exif_transpose(opened)
-    fitted = as_grey_or_rgb(middle(turned)).resize((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(fitted).reshape(side, side, -1)
+    image = middle(read_picture(content, max(READ_SIDE, 4 * side)).image)
+    return np.asarray(image.resize((side, side), Image.Resampling.LANCZOS)).reshape(side, side, -1)
 
 
 def _with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

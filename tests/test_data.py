@@ -379,10 +379,10 @@ def test_every_kind_of_picture_that_the_page_takes_is_read(tmp_path: Path, suffi
 def test_files_of_other_kinds_are_counted_and_left_out(tmp_path: Path) -> None:
     for folder in ("train", "test"):
         save(tmp_path, f"{folder}/cat/1.png", noise(0, 8, 8))
-    for name in ("train/cat/2.heic", "train/cat/3.HEIC", "train/notes", "train/.hidden", "train/cat/Thumbs.db"):
+    for name in ("train/cat/2.xyz", "train/cat/3.XYZ", "train/notes", "train/.hidden", "train/cat/Thumbs.db"):
         (tmp_path / name).write_text("")
     (tmp_path / "README.md").write_text("")
-    with pytest.warns(DataWarning, match=r"3 files in .* of kinds that are not read \(\.heic, no suffix\) left out\.$"):
+    with pytest.warns(DataWarning, match=r"3 files in .* of kinds that are not read \(\.xyz, no suffix\) left out\.$"):
         assert len(load_data(tmp_path, "train", 8)) == 1
     assert len(load_data(tmp_path, "test", 8)) == 1
 
@@ -430,7 +430,7 @@ def test_images_that_cannot_be_read_are_named_counted_and_left_out(tmp_path: Pat
 
 
 def test_images_of_too_many_pixels_count_as_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.folders.MAX_PIXELS", 64)
+    monkeypatch.setattr("diffusion.images.MAX_PIXELS", 64)
     save(tmp_path, "a.png", noise(0, 8, 8))
     save(tmp_path, "bomb.png", noise(1, 13, 5))
     with pytest.warns(DataWarning, match=r"1 of 2 .*: bomb\.png\.$"):
