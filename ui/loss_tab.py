@@ -28,7 +28,7 @@ from diffusion.sampler import SamplingError
 from diffusion.schedule import EXPONENTS, Array, Schedule, Variance
 from diffusion.weights import WEIGHTINGS
 from ui.figures import loss_figure, rate_figure
-from ui.job import Values, run_job
+from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
 from ui.seen import face, faces, look, look_at
 from ui.sidebar import CHART_POINTS, Settings, plain, read_schedule
@@ -208,7 +208,7 @@ def measure(
         for value in measure_all(model, subject, draws, int(levels), int(seed), flag):
             yield (value, ""), not value["running"]
 
-    yield from run_job(flag, work(), lambda error: (gr.skip(), str(error)))
+    yield from run_job(flag, work(), lambda error, shown: (ended(shown, running=False, part=1.0), str(error)))
 
 
 def measure_all(

@@ -20,8 +20,8 @@ from diffusion.images import ImageError, picture_for, to_bytes, to_unit
 from diffusion.recipe import Recipe
 from diffusion.sampler import SAMPLERS, SamplingError
 from diffusion.schedule import T_MAX
-from ui.forward_tab import Picture
-from ui.job import Values, run_job
+from ui.forward_tab import Picture, png_for_box
+from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.sampling import Controls, controls_of, read_recipe
 from ui.sidebar import Settings
@@ -69,7 +69,7 @@ def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Values]:
         for value in run_rows(source, rows, flag):
             yield (value, ""), value["state"] == "done"
 
-    yield from run_job(flag, work(), lambda error: (gr.skip(), str(error)))
+    yield from run_job(flag, work(), lambda error, shown: (ended(shown, state="done", status=""), str(error)))
 
 
 def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Controls, Recipe]:
@@ -177,6 +177,8 @@ def show_for_painting(
     """The picture as the network would see it: (what is painted on, the box for uploads)."""
     box = gr.update(visible=which == UPLOAD)
     try:
+        if upload is not None and (instead := png_for_box(upload)) is not None:
+            return gr.skip(), box | {"value": instead[1]}  # with which this is called again
         picture = choose_picture(which, upload, shown, find_source(network, own or ()))
     except ImageError:
         return gr.skip(), box
