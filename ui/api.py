@@ -14,7 +14,7 @@ from diffusion.images import encode, grid, open_image, to_bytes, to_pil, to_tens
 from diffusion.process import q_sample
 from diffusion.rate import ledger, loss_terms
 from diffusion.recipe import denoiser_of
-from diffusion.sampler import Clip, Spacing
+from diffusion.sampler import Clip, Spacing, all_options
 from diffusion.schedule import EXPONENTS
 from ui.asked import AskedError
 from ui.background import in_background
@@ -38,8 +38,8 @@ def generate(
     steps: int = 20,
     seed: int = 0,
     guidance: float = 1.0,
-    v: float = 1.0,
-    eta: float = 0.0,
+    v: float | None = None,
+    eta: float | None = None,
     spacing: Spacing = "trailing",
     clip: Clip = "static",
     family: str = "linear",
@@ -56,9 +56,9 @@ def generate(
         steps: calls of the network, at most schedule_steps.
         seed: image k uses seed + k.
         guidance: scale of classifier-free guidance; 1 is none.
-        v: variance of "ddpm", from 0 (beta-tilde) to 1 (beta).
-        eta: noise of "ddim" and "dpmpp", from 0 (none) to 1.
-        spacing: "trailing", "linspace", "leading", "quadratic" or "log_snr".
+        v: variance of "ddpm", from 0 (beta-tilde) to 1 (beta), which is usual; of no other.
+        eta: noise of "ddim" and "dpmpp", from 0 (none), which is usual, to 1; of no other.
+        spacing: "trailing", "linspace", "leading", "quadratic", "log_snr" or "karras".
         clip: of the predicted x_0: "static", "dynamic" or "none".
         family, schedule_steps, parameters: the schedule, as in ``schedule``.
 
@@ -74,8 +74,11 @@ def generate(
         raise AskedError(
             f"{count} images in {steps} steps are too much at once: count times steps may be {MOST_WORK} at most."
         )
+    given = {name: value for name, value in (("v", v), ("eta", eta)) if value is not None}
+    options = all_options(sampler, given)  # refuses those that do nothing
     controls = Controls(
-        network, label, count, sampler, steps, str(seed), guidance, v, eta, spacing, clip
+        network, label, count, sampler, steps, str(seed), guidance, options.get("v", 1.0), options.get("eta", 0.0),
+        spacing, clip,
     )  # fmt: skip
     source = find_source(network)
     recipe = read_recipe(source, _settings(family, schedule_steps, parameters), controls)
