@@ -10,7 +10,7 @@ from diffusion.device import best_device, describe_device
 from ui.api import add_endpoints
 from ui.files import ASSETS
 from ui.forward_tab import forward_tab
-from ui.guard import LabBlocks, Site, guarded
+from ui.guard import MOST_UPLOADED, LabBlocks, Site, guarded
 from ui.loss_tab import loss_tab
 from ui.models import DEFAULT, MOST_WAITING
 from ui.reverse_tab import reverse_tab
@@ -24,7 +24,9 @@ def build_demo() -> gr.Blocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
     with LabBlocks(title="DDPM Lab", analytics_enabled=False) as demo:
-        View("header", elem_id="lab-head", device=describe_device(best_device()))
+        View(
+            "header", elem_id="lab-head", device=describe_device(best_device()), limits={"upload": MOST_UPLOADED}
+        )  # fmt: skip
         with gr.Sidebar(width=320, elem_id="lab-side"):
             sidebar = sidebar_view(DEFAULT)
         with gr.Tabs(elem_id="lab-tabs"):

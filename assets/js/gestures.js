@@ -1,4 +1,9 @@
-// Gestures that hold on the whole page: a swipe that only begins on a slider, and a picture that is pasted anywhere.
+// Gestures that hold on the whole page: a swipe that only begins on a slider, a picture that is pasted anywhere, files
+// that are too many for the server to take.
+
+import { el } from "./store.js";
+
+const READING = 8000; // ms that a sentence at the edge of the page stays
 
 /**
  * A vertical swipe scrolls the page. The browser has moved the slider under the finger by then, and cancels the pointer:
@@ -34,7 +39,31 @@ function takePastedPictures() {
   });
 }
 
-export function listenEverywhere() {
+/** A sentence at the edge of the page, for what has no place of its own. */
+function say(sentence) {
+  const node = el("p", { class: "lab-toast", role: "alert" }, sentence);
+  document.body.append(node);
+  setTimeout(() => node.remove(), READING);
+}
+
+/** Files that are more than ``most`` bytes together are not sent: the server would not take them, nor Gradio say why. */
+function refuseTooManyFiles(most) {
+  const look = (event) => {
+    const files = [...(event.type === "drop" ? (event.dataTransfer?.files ?? []) : event.target.type === "file" ? event.target.files : [])];
+    const size = files.reduce((sum, file) => sum + file.size, 0);
+    if (size <= most) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type === "change") event.target.value = "";
+    const what = files.length > 1 ? `These ${files.length} files are` : "This file is";
+    say(`${what} ${Math.round(size / 2 ** 20)} MB; choose less than ${most >> 20} MB at once.`);
+  };
+  for (const type of ["change", "drop"]) window.addEventListener(type, look, { capture: true });
+}
+
+/** limits: {upload: bytes that the server takes at once}. */
+export function listenEverywhere(limits) {
   keepSlidersStill();
   takePastedPictures();
+  refuseTooManyFiles(limits.upload);
 }

@@ -5,7 +5,7 @@ import { copyLink } from "./link.js";
 import { el, store } from "./store.js";
 
 export function mount(element, { props }) {
-  listenEverywhere();
+  listenEverywhere(props.limits);
   const link = el("button", {
     type: "button", class: "lab-save", id: "lab-link", title: "copy a link that reopens the page as it is",
     onclick: () => store.schedule && copyLink(link),

@@ -277,6 +277,23 @@ def test_picture_is_pasted_from_any_tab(page: Page) -> None:
     page.wait_for_function("document.querySelector('.lab-forward .lab-figure-xt canvas').width === 40")
 
 
+def test_files_that_are_too_many_to_be_sent_are_refused_before_that(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "upload" in request.url else None)
+    page.evaluate(
+        """() => {
+          const files = new DataTransfer();
+          files.items.add(new File(['x'], 'large.png', { type: 'image/png' }));
+          const input = document.querySelector('#lab-picture input[type=file]');
+          input.files = files.files;
+          Object.defineProperty(input.files[0], 'size', { value: 600 * 2 ** 20 }); // instead of making such files
+          input.dispatchEvent(new Event('change', { bubbles: true }));
+        }"""
+    )
+    expect(page.locator(".lab-toast")).to_have_text("This file is 600 MB; choose less than 512 MB at once.")
+    assert sent == []
+
+
 def test_icon_that_holds_a_huge_picture_is_refused_and_the_box_can_be_used_again(page: Page, tmp_path: Path) -> None:
     inside = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(inside, "PNG")
