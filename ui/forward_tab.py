@@ -22,6 +22,7 @@ from diffusion.process import q_sample
 from diffusion.schedule import Schedule
 from ui.asked import AskedError, read_whole
 from ui.files import find_made, made_file, made_path, sample_name, sample_pictures
+from ui.page import Page
 from ui.sidebar import Settings, read_schedule
 from ui.view import FROM_LINK, View
 
@@ -189,9 +190,9 @@ def open_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
     return forward_value(path, seed), str(path), seed
 
 
-def forward_tab(demo: gr.Blocks) -> gr.State:
-    """Build the tab on the page ``demo``; returns the state that holds the path of the picture shown."""
-    shown, seed = gr.State(str(sample_pictures()[0])), gr.State(0)
+def forward_tab(page: Page) -> None:
+    """Build the tab."""
+    shown, seed = page.picture, gr.State(0)
     view = View("forward", elem_id="lab-forward")
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
@@ -227,6 +228,7 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
         api_visibility="private",
     )
     names = [path.stem for path in sample_pictures()]
-    demo.load(None, None, None, js=NAME_SAMPLES.replace("NAMES", json.dumps(names)))
-    demo.load(open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private")
-    return shown
+    page.blocks.load(None, None, None, js=NAME_SAMPLES.replace("NAMES", json.dumps(names)))
+    page.blocks.load(
+        open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private"
+    )  # fmt: skip

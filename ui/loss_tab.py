@@ -30,6 +30,7 @@ from diffusion.weights import WEIGHTINGS
 from ui.figures import loss_figure, rate_figure
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
+from ui.page import Page
 from ui.seen import face, faces, look, look_at
 from ui.sidebar import CHART_POINTS, Settings, plain, read_schedule
 from ui.subjects import About, Subject, about_bundled, bundled_subject, measurable, own_subject
@@ -270,8 +271,9 @@ def show_measured(network: str) -> dict[str, Any]:
     return gr.skip() if value is None else value
 
 
-def loss_tab(shown: gr.State) -> None:
-    """Build the tab; ``shown`` holds the path of the forward tab's picture."""
+def loss_tab(page: Page) -> None:
+    """Build the tab."""
+    shown = page.picture
     flag = gr.State(StopFlag())
     with gr.Row(elem_classes="lab-loss-row"):
         network = gr.Dropdown(

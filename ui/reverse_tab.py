@@ -22,6 +22,7 @@ from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
+from ui.page import Page
 from ui.player import StoredFrames, export_animation, export_png, read_frames
 from ui.sampling import (
     ALL_CLASSES,
@@ -201,13 +202,8 @@ def explained(
     return chooser
 
 
-def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
-    """Build the tab on the page ``demo``.
-
-    Args:
-        sidebar: holds the schedule's settings.
-        shown: the path of the picture of the Forward tab.
-    """
+def reverse_tab(page: Page) -> None:
+    """Build the tab."""
     model, start_with = shared_model(), Controls()
     flag, last = gr.State(StopFlag()), gr.State()
     control: dict[str, Any] = {}
@@ -283,7 +279,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
     gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(usual))
     start.click(
         press_generate,
-        [sidebar, flag, *controls],
+        [page.sidebar, flag, *controls],
         [view, at_steps, at_seed, last, start, halt],
         show_progress="minimal",
         show_progress_on=waiting,
@@ -291,7 +287,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
         **AT_NETWORK,
     )
     halt.click(stop, flag, None, queue=False, **QUIET)
-    opened = demo.load(
+    opened = page.blocks.load(
         open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_OPENING, **QUIET
     )
-    whatif_tabs(opened, sidebar, shown, last, network, controls)
+    whatif_tabs(opened, page, last, network, controls)

@@ -23,6 +23,7 @@ from diffusion.schedule import T_MAX
 from ui.forward_tab import Picture, png_for_box
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.page import Page
 from ui.sampling import Controls, controls_of, read_recipe
 from ui.sidebar import Settings
 from ui.view import View
@@ -251,21 +252,16 @@ def known(last: LastRun | None) -> LastRun:
 
 
 def whatif_tabs(
-    opened: Dependency,
-    sidebar: View,
-    shown: gr.State,
-    last: gr.State,
-    network: gr.Dropdown,
-    controls: list[gr.Component],
+    opened: Dependency, page: Page, last: gr.State, network: gr.Dropdown, controls: list[gr.Component]
 ) -> None:
     """Build a tab for each question.
 
     Args:
         opened: after which ``last`` is the run that the page opens with.
-        shown: the path of the picture of the Forward tab.
         last: a ``LastRun``.
         controls: in the order of ``Controls``.
     """
+    sidebar, shown = page.sidebar, page.picture
     gr.Markdown("### What if …", elem_classes="lab-heading")
     with gr.Tabs(elem_id="lab-whatif"):
         branch, own = question(
