@@ -46,7 +46,7 @@ def _train(args: argparse.Namespace) -> None:
     from diffusion.checkpoint import Card, load_model
     from diffusion.device import best_precision
     from diffusion.folders import load_data
-    from diffusion.train import RECIPES, TrainConfig, train
+    from diffusion.train import RECIPES, TrainConfig, asked, train
     from diffusion.unet import grow
 
     name = args.config or (args.data if args.data in RECIPES else "emoji")
@@ -58,6 +58,8 @@ def _train(args: argparse.Namespace) -> None:
         values = {field.name: getattr(args, field.name, None) for field in fields(kind)}
         return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
 
+    if args.drop_label is not None and len(args.drop_label) == 1:
+        (args.drop_label,) = args.drop_label
     config = replace(recipe.train, **given(TrainConfig))
     schedule = {"family": args.schedule or recipe.schedule["family"], "T": args.T}
     schedule |= _schedule_settings(args, schedule["family"])
@@ -66,15 +68,18 @@ def _train(args: argparse.Namespace) -> None:
     data = load_data(args.data, "train", size)
     if args.hold_out is not None:
         data = data.without(load_data(args.hold_out, "test", size, data.images.shape[1]))
-    conditional = recipe.network.num_classes > 0
-    classes = list(data.classes or map(str, range(int(data.labels.max()) + 1))) if conditional else []
+    counts = (data.labels.reshape(len(data), -1).amax(0) + 1).tolist() if recipe.network.conditions else []
+    conditions = {name: list(values[:n]) for n, (name, values) in zip(counts, data.conditions.items(), strict=False)}
+    classes = list(data.classes or map(str, range(counts[0]))) if counts and not conditions else []
     network = replace(
-        recipe.network, **given(type(recipe.network)), channels=data.images.shape[1], num_classes=len(classes),
+        recipe.network, **given(type(recipe.network)), channels=data.images.shape[1],
+        conditions=tuple(counts) if conditions or not counts else (len(classes),),
     )  # fmt: skip
     start = None if args.init is None else load_model(args.init)
     grown = None
     if start is not None:
-        _check_labels(args.data, data, start.card)
+        if not conditions:  # those of a network that had others begin anew
+            _check_labels(args.data, data, start.card)
         try:
             grown = grow(start.denoiser.network, network)
         except ValueError as error:
@@ -85,11 +90,15 @@ def _train(args: argparse.Namespace) -> None:
         name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
         data=args.about_data, licence=args.licence, command=" && ".join(commands),
         images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
+        conditions=conditions,
     )  # fmt: skip
     processes = _processes(args)
     precision = best_precision(processes.device) if args.precision == "auto" else args.precision
     accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
-    weights = train(data, network, config, args.run, card, accelerator, grown)
+    shown = None
+    if conditions:
+        shown = asked(data, load_data(args.data, "pairs", size), args.run / "samples")
+    weights = train(data, network, config, args.run, card, accelerator, grown, shown)
     if processes.is_main_process:
         print(weights)
     accelerator.end_training()
@@ -497,7 +506,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--warmup", type=int, help="steps until the peak")
     train.add_argument("--decay", choices=("cosine", "constant"), help="of the learning rate")
     train.add_argument("--weight-decay", type=float)
-    train.add_argument("--drop-label", type=float, help="share shown with the empty class")
+    train.add_argument("--drop-label", type=float, nargs="+", metavar="SHARE", help="share shown with the empty "
+                       "class; of several conditions, without each: one number for all or one for each")  # fmt: skip
+    train.add_argument("--drop-all", type=float, metavar="SHARE", help="share shown without any condition, besides")
+    train.add_argument("--table-lr", type=float, metavar="X",
+                       help="learning rate of what is learnt of each class, relative to the rest")  # fmt: skip
     train.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror half of the images")
     train.add_argument("--ema", type=float, help="decay of the averaged weights")
     train.add_argument("--clip", type=float, help="largest gradient norm")

@@ -1,4 +1,4 @@
-"""The network: a U-Net with residual blocks and self-attention, told the noise level and a class.
+"""The network: a U-Net with residual blocks and self-attention, told the noise level and what is in the image.
 
 The shape follows Ho et al. 2020 (arXiv 2006.11239, appendix B). Two things differ: it is conditioned on log-SNR instead
 of a step index, so that it runs under any schedule; and it may fold ``patch`` x ``patch`` pixels into channels at the
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Prediction = Literal["eps", "v", "x0"]
+Modulation = bool | Literal["scale"]
 
 
 @dataclass(frozen=True)
@@ -24,35 +25,47 @@ class UNetConfig:
 
     Args:
         image_size, channels: the images, (channels, image_size, image_size).
-        num_classes: classes, besides the empty one; 0 for an unconditional network.
+        conditions: how many values each condition can have, besides the empty one; one number where images have a
+            class each, none for an unconditional network.
         patch: pixels folded into channels along each side; 1 folds none.
         widths: channels at each level; each level after the first has half the resolution.
         blocks: residual blocks a level on the way down (one more on the way up).
         attention: levels with self-attention, 0 being the finest.
         dropout: probability, inside the residual blocks.
-        modulate: noise level and class also scale and shift the features behind the second norm of each block (adaptive
-            group normalisation, Dhariwal & Nichol 2021, arXiv 2105.05233, section 3), besides what they add before it.
+        modulate: noise level and conditions also scale and shift the features behind the second norm of each block
+            (adaptive group normalisation, Dhariwal & Nichol 2021, arXiv 2105.05233, section 3), besides what they add
+            before it; "scale" leaves the shift to that, for half of the weights.
         prediction: what the output means: eps, v or x0.
     """
 
     image_size: int
     channels: int
-    num_classes: int
+    conditions: tuple[int, ...]
     patch: int = 2
     widths: tuple[int, ...] = (64, 128, 256)
     blocks: int = 2
     attention: tuple[int, ...] = (1, 2)
     dropout: float = 0.0
-    modulate: bool = False
+    modulate: Modulation = False
     prediction: Prediction = "v"
 
     def __post_init__(self) -> None:
+        if any(size < 1 for size in self.conditions):
+            raise ValueError(f"A condition needs at least one value: {self.conditions}.")
         if self.blocks < 1:
             raise ValueError(f"A network needs at least one block a level, not {self.blocks}.")
         fold = self.patch * 2 ** (len(self.widths) - 1)
         if not self.widths or self.image_size % fold:
             raise ValueError(f"{len(self.widths)} levels and patches of {self.patch} need an image size divisible by "
                              f"{fold}, not {self.image_size}.")  # fmt: skip
+
+
+def fields_of_today(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that may be of the time when images had one class or none."""
+    if "num_classes" not in values:
+        return values
+    count = values["num_classes"]
+    return {k: v for k, v in values.items() if k != "num_classes"} | {"conditions": (count,) if count else ()}
 
 
 class NoiseLevelEmbedding(nn.Module):
@@ -70,6 +83,28 @@ class NoiseLevelEmbedding(nn.Module):
     def forward(self, log_snr: Tensor) -> Tensor:
         angle = log_snr[:, None] * self.frequencies
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+class Labels(nn.Embedding):
+    """The sum of what is known of each condition, (B, conditions) -> (B, width).
+
+    The rows of all conditions are in one table, one condition's after the other's. The last row of each stands for
+    "not said": any of them can be left out, and what guidance compares with is all of them left out.
+    """
+
+    first: Tensor
+    empty: Tensor
+
+    def __init__(self, sizes: tuple[int, ...], width: int) -> None:
+        super().__init__(sum(sizes) + len(sizes), width)
+        rows = torch.tensor([0, *(size + 1 for size in sizes)]).cumsum(0)
+        self.register_buffer("first", rows[:-1], persistent=False)
+        self.register_buffer("empty", torch.tensor(sizes), persistent=False)
+
+    def forward(self, label: Tensor | None) -> Tensor:
+        """label (B, conditions) int64, or (B,) of a single one; the size of a condition, or None, says nothing."""
+        label = self.empty[None] if label is None else label.reshape(-1, len(self.empty))
+        return super().forward(label + self.first).sum(1)
 
 
 class Norm(nn.GroupNorm):
@@ -100,11 +135,12 @@ def _zeroed(module: M) -> M:
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: Modulation) -> None:
         super().__init__()
         self.norm1, self.conv1 = _norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
         self.condition = nn.Linear(embedding, c_out)
-        self.modulation = _zeroed(nn.Linear(embedding, 2 * c_out)) if modulate else None
+        parts = 1 if modulate == "scale" else 2
+        self.modulation = _zeroed(nn.Linear(embedding, parts * c_out)) if modulate else None
         self.norm2, self.dropout = _norm(c_out), nn.Dropout(dropout)
         self.conv2 = _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
@@ -113,8 +149,9 @@ class ResidualBlock(nn.Module):
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.norm2(h + self.condition(embedding)[:, :, None, None])
         if self.modulation is not None:
-            scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
+            scale, *shift = self.modulation(embedding)[:, :, None, None].split(h.shape[1], dim=1)
+            h = h * (1 + scale)
+            h = h + shift[0] if shift else h
         h = self.conv2(self.dropout(F.silu(h)))
         return self.skip(x) + h
 
@@ -148,7 +185,9 @@ class Attention(nn.Module):
 class Level(nn.Module):
     """A residual block, with attention behind it where the level has it."""
 
-    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: bool, attend: bool) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: Modulation, attend: bool
+    ) -> None:
         super().__init__()
         self.block = ResidualBlock(c_in, c_out, embedding, dropout, modulate)
         self.attention = Attention(c_out) if attend else nn.Identity()
@@ -166,8 +205,7 @@ class UNet(nn.Module):
         widths, folded = config.widths, config.channels * config.patch**2
         embedding = 4 * widths[0]
         self.noise_level = NoiseLevelEmbedding(widths[0], embedding)
-        # The last row is the empty class: what guidance compares with.
-        self.label = nn.Embedding(config.num_classes + 1, embedding) if config.num_classes else None
+        self.label = Labels(config.conditions, embedding) if config.conditions else None
         self.fold, self.unfold = nn.PixelUnshuffle(config.patch), nn.PixelShuffle(config.patch)
         self.enter = nn.Conv2d(folded, widths[0], 3, padding=1)
 
@@ -198,12 +236,10 @@ class UNet(nn.Module):
         self.exit = _zeroed(nn.Conv2d(c, folded, 3, padding=1))
 
     def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
-        """x_t (B, C, H, W); log_snr (B,) natural; label (B,) int64, ``num_classes`` (or None) for the empty class."""
+        """x_t (B, C, H, W); log_snr (B,) natural; label as ``Labels`` takes it, None for nothing said."""
         config = self.config
         embedding = self.noise_level(log_snr)
         if self.label is not None:
-            if label is None:
-                label = torch.full(x_t.shape[:1], config.num_classes, device=x_t.device)
             embedding = embedding + self.label(label)
         embedding = F.silu(embedding)
 
@@ -228,17 +264,21 @@ class UNet(nn.Module):
 @torch.no_grad()
 def grow(start: UNet, config: UNetConfig) -> UNet:
     """A network of ``config`` that computes what ``start`` does, to go on training from (Chen et al. 2016, Net2Net,
-    arXiv 1511.05641).
+    arXiv 1511.05641). With other conditions it does so where nothing is said, and nearly so where they are: they begin
+    small.
 
     Args:
-        config: that of ``start``, but with as many blocks a level or more, with modulation or not, and any dropout.
+        config: that of ``start``, but with as many blocks a level or more, with modulation or not, other conditions,
+            and any dropout.
 
     Raises:
         ValueError: anything else differs, or blocks or the modulation would be lost.
     """
     old = start.config
-    alike = replace(old, blocks=config.blocks, modulate=config.modulate, dropout=config.dropout)
-    if config != alike or config.blocks < old.blocks or (old.modulate and not config.modulate):
+    alike = replace(
+        old, blocks=config.blocks, modulate=config.modulate, dropout=config.dropout, conditions=config.conditions
+    )
+    if config != alike or config.blocks < old.blocks or (old.modulate and old.modulate != config.modulate):
         raise ValueError("A network can only grow in blocks a level and modulation.")
     network, added = UNet(config), config.blocks - old.blocks
     # On the way down blocks are added last: they pass on what they get, since their last layers are zero.
@@ -246,11 +286,21 @@ def grow(start: UNet, config: UNetConfig) -> UNet:
     # On the way up they are added behind the first of a level, which may change the channels.
     levels = [range(i * (config.blocks + 1), (i + 1) * (config.blocks + 1)) for i in range(len(config.widths))]
     up = [k for level in levels for k in (level[0], *level[1 + added :])]
-    pairs = [(getattr(network, name), part) for name, part in start.named_children() if name not in ("down", "up")]
+    special = {"down", "up", "label"}
+    pairs = [(getattr(network, name), part) for name, part in start.named_children() if name not in special]
     pairs += [(network.down[k], part) for k, part in zip(down, start.down, strict=True)]
     pairs += [(network.up[k], part) for k, part in zip(up, start.up, strict=True)]
     for part, before in pairs:
         part.load_state_dict(part.state_dict() | before.state_dict())  # the modulation may be new
+    if network.label is not None and start.label is not None and config.conditions == old.conditions:
+        network.label.load_state_dict(start.label.state_dict())
+    else:
+        if start.label is not None:
+            bias = cast(nn.Linear, network.noise_level.mlp[-1]).bias
+            bias.copy_(bias + start.label(None)[0])  # what it was always told when nothing was said
+        if network.label is not None:
+            nn.init.normal_(network.label.weight, std=0.3)  # the noise level's embedding has about 1
+            network.label.weight[network.label.first + network.label.empty] = 0
     for k in (k for level in levels for k in level[1 : 1 + added]):
         skip = cast(Level, network.up[k]).block.skip
         assert isinstance(skip, nn.Conv2d) and skip.bias is not None

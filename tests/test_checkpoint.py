@@ -16,7 +16,7 @@ from diffusion import checkpoint
 from diffusion.checkpoint import Card, CheckpointError, load_model, read_card, save_model, write_atomically
 from diffusion.unet import UNet, UNetConfig
 
-CONFIG = UNetConfig(8, 1, 3, widths=(8, 16), blocks=1, attention=(1,))
+CONFIG = UNetConfig(8, 1, (3,), widths=(8, 16), blocks=1, attention=(1,))
 CARD = Card(
     name="tiny", title="Tiny", classes=["a", "b", "ç"], network=CONFIG, schedule={"family": "cosine", "T": 50},
     data="none", licence="none", command="none", images_seen=12, seconds=3.5, figures={"loss": 0.5},
@@ -120,7 +120,7 @@ def test_a_missing_card_is_refused(saved: Path) -> None:
         load_model(str(saved))
 
 
-@pytest.mark.parametrize("change", [{"widths": [8, 24]}, {"blocks": 2}, {"num_classes": 4}, {"channels": 3}])
+@pytest.mark.parametrize("change", [{"widths": [8, 24]}, {"blocks": 2}, {"conditions": [4]}, {"channels": 3}])
 def test_weights_of_another_architecture_are_refused(saved: Path, change: dict[str, Any]) -> None:
     edit_card(saved, lambda card: card["network"].update(change))
     with pytest.raises(CheckpointError, match=r"tiny.safetensors does not fit the architecture in its card"):

@@ -31,7 +31,7 @@ from diffusion.unet import UNet, UNetConfig
 from diffusion.weights import min_snr_weight
 
 ROOT = Path(__file__).parent.parent
-NETWORK = UNetConfig(8, 1, 2, widths=(8, 16), blocks=1, attention=(), dropout=0.1)
+NETWORK = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=(), dropout=0.1)
 CONFIG = TrainConfig(images=12 * 8, batch=8, lr=2e-3, warmup=3, save_every=1e9)
 
 
@@ -318,7 +318,7 @@ def test_the_average_follows_the_weights_as_its_formula_says(tmp_path: Path) -> 
 
 
 def test_the_loss_falls_and_the_saved_network_tells_the_classes_apart(tmp_path: Path) -> None:
-    network = UNetConfig(8, 1, 2, widths=(8, 16), blocks=1, attention=())
+    network = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=())
     config = TrainConfig(images=200 * 16, batch=16, lr=5e-3, warmup=10, ema=0.98, save_every=1e9)
     path = train.train(toy_set(), network, config, tmp_path, card(network), Accelerator(cpu=True))
     model, data = load_model(str(path)), toy_set()

@@ -9,7 +9,7 @@ import torch
 from diffusion.unet import UNet, UNetConfig, grow
 from tests.tiny import inputs, trained
 
-CONFIG = UNetConfig(16, 1, 3, widths=(12, 24, 32), blocks=2, attention=(1, 2))
+CONFIG = UNetConfig(16, 1, (3,), widths=(12, 24, 32), blocks=2, attention=(1, 2))
 
 
 @torch.inference_mode()
