@@ -458,6 +458,9 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
     processes, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
     if config.batch % processes:
         raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {processes} processes.")
+    shares = config.drop_label if isinstance(config.drop_label, tuple) else ()
+    if shares and len(shares) != len(network_config.conditions):
+        raise TrainError(f"--drop-label has {len(shares)} shares for {len(network_config.conditions)} conditions.")
     share = slice(rank * config.batch // processes, (rank + 1) * config.batch // processes)
     device = accelerator.device
     examples = examples_of(data, device) if config.target == "mean" else None
@@ -593,8 +596,9 @@ def preview(
     guided = shown is not None
     denoiser = Guided(NetworkDenoiser(run.average), 2.0 if guided else 1.0, config.conditions)
     made = generate(denoiser, schedule, (config.channels, config.image_size, config.image_size),
-                    steps=timesteps(schedule, min(schedule.T, 25 if guided else 50)), seeds=range(64), labels=labels,
-                    update=DDIM(), device=device)  # fmt: skip
+                    steps=timesteps(schedule, min(schedule.T, 25 if guided else 50)),
+                    seeds=range(64 if labels is None else len(labels)), labels=labels, update=DDIM(),
+                    device=device)  # fmt: skip
     (folder / "samples").mkdir(exist_ok=True)
     write_atomically(folder / "samples" / f"step-{run.step:08d}.png", encode(to_pil(grid(made, gap=2)), "PNG"))
     write_atomically(folder / "loss_by_t.png", loss_plot(run.history))

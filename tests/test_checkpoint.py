@@ -114,6 +114,22 @@ def test_a_card_with_fields_missing_or_unknown_is_refused(saved: Path, edit: Cal
         read_card(saved)
 
 
+def test_a_card_of_when_there_were_only_classes_is_read(saved: Path) -> None:
+    before = read_card(saved)
+    edit_card(saved, lambda card: card["network"].update(num_classes=card["network"].pop("conditions")[0]))
+    edit_card(saved, lambda card: card.pop("conditions"))
+    assert read_card(saved) == before and load_model(str(saved)).card.network == CONFIG
+
+
+def test_the_names_of_several_conditions_are_kept(tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, conditions=(2, 1))
+    names = {"thing": ["fox", "pizza"], "hand": ["mine"]}
+    card = dataclasses.replace(CARD, classes=[], conditions=names, network=config)
+    save_model(tmp_path / "tiny.safetensors", UNet(config), card)
+    loaded = load_model(str(tmp_path / "tiny.safetensors")).card
+    assert loaded.conditions == names and loaded.network.conditions == (2, 1)
+
+
 def test_a_missing_card_is_refused(saved: Path) -> None:
     saved.with_suffix(".json").unlink()
     with pytest.raises(CheckpointError, match=r"card tiny.json cannot be read"):

@@ -16,6 +16,7 @@ from diffusion import process
 from diffusion.denoiser import LOG_SNR_MAX, LOG_SNR_MIN, ExactDenoiser, Guided, NetworkDenoiser
 from diffusion.images import to_unit
 from diffusion.unet import ResidualBlock, UNet, UNetConfig
+from tests.tiny import trained
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [1e-10, 0.01, 0.5, 0.99, 0.9999]
@@ -242,6 +243,15 @@ def test_guidance_goes_from_the_empty_class_towards_the_label_in_one_doubled_cal
         expected = (1 - scale) * without + scale * with_label
         torch.testing.assert_close(Guided(inner, scale, empty=9)(x_t, alpha_bar, label), expected)
     assert inner.batches == [6, 6]
+
+
+@torch.inference_mode()
+def test_guidance_leaves_out_all_of_several_conditions() -> None:
+    config = UNetConfig(8, 1, (4, 2, 3), widths=(12,), blocks=1, attention=())
+    inner, x_t = NetworkDenoiser(trained(config)), torch.randn(3, 1, 8, 8)
+    label = torch.tensor([[0, 1, 2], [4, 0, 3], [3, 2, 1]])
+    expected = 3 * inner(x_t, 0.5, label) - 2 * inner(x_t, 0.5)
+    torch.testing.assert_close(Guided(inner, 3.0, config.conditions)(x_t, 0.5, label), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_bfloat16_computes_the_same_to_its_own_precision() -> None:

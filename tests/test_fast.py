@@ -18,6 +18,7 @@ CONFIGS = {
     "few channels": UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(0,), dropout=0.5),
     "one level": UNetConfig(8, 3, (2,), widths=(64,), blocks=3, attention=(0,)),
     "modulated": UNetConfig(16, 1, (3,), widths=(24, 32), attention=(1,), modulate=True),
+    "three conditions, scaled": UNetConfig(16, 3, (5, 1, 3), widths=(24, 32), attention=(1,), modulate="scale"),
 }
 
 

@@ -307,7 +307,7 @@ def families_of(names: list[str], kinds: np.ndarray, images: np.ndarray, style: 
         rows = np.flatnonzero((style == s) & (tone == 0))
         flat = images[rows].astype(np.float32)
         for other in (flat, flat[:, :, ::-1]):
-            a, b = flat.reshape(len(rows), -1), other.reshape(len(rows), -1)
+            a, b = (pixels.reshape(len(rows), images[0].size) for pixels in (flat, other))
             square = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
             for i, j in np.argwhere(square < CLOSE**2 * a.shape[1]):
                 if i < j:
