@@ -32,6 +32,8 @@ from diffusion import process
 from diffusion.checkpoint import Card, save_model, write_atomically
 from diffusion.data import ImageSet
 from diffusion.denoiser import ExactDenoiser, Guided, NetworkDenoiser
+from diffusion.device import best_precision
+from diffusion.fast import FastUNet
 from diffusion.generate import generate
 from diffusion.images import encode, grid, to_pil, to_unit
 from diffusion.sampler import DDIM, timesteps
@@ -412,9 +414,9 @@ def asked(data: ImageSet, unseen: ImageSet, folder: Path) -> Tensor:
     empty = data.labels.amax(0) + 1
     parts = []
     for part, count, left_out in ((data, 24, 1), (unseen, 24, 1), (data, 17, 0)):
-        assert part.groups is not None
-        order = part.groups.argsort(stable=True)
-        firsts = order[torch.cat([torch.ones(1, dtype=torch.bool), part.groups[order].diff() > 0])].sort().values
+        groups = torch.arange(len(part)) if part.groups is None else part.groups
+        order = groups.argsort(stable=True)
+        firsts = order[torch.cat([torch.ones(1, dtype=torch.bool), groups[order].diff() > 0])].sort().values
         chosen = part[firsts].spread(count)[: 24 if left_out else 16]
         labels = chosen.labels.clone()
         labels[:, left_out] = empty[left_out]
@@ -589,12 +591,13 @@ def preview(
 ) -> None:
     """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t.
 
-    Of labels that are ``shown``, in half of the steps and with a guidance of 2: the time is the same.
+    Of labels that are ``shown``, in half of the steps and with a guidance of 2: the same number of calls.
     """
     config = run.network.config
     labels = shown if shown is not None else card.labels(64) if card.classes else None
     guided = shown is not None
-    denoiser = Guided(NetworkDenoiser(run.average), 2.0 if guided else 1.0, config.conditions)
+    fast = FastUNet(run.average) if device.type == "cpu" and best_precision(device) == "bf16" else None
+    denoiser = Guided(NetworkDenoiser(run.average, fast=fast), 2.0 if guided else 1.0, config.conditions)
     made = generate(denoiser, schedule, (config.channels, config.image_size, config.image_size),
                     steps=timesteps(schedule, min(schedule.T, 25 if guided else 50)),
                     seeds=range(64 if labels is None else len(labels)), labels=labels, update=DDIM(),
