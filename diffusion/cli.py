@@ -41,13 +41,14 @@ class CommandError(ValueError):
 def _train(args: argparse.Namespace) -> None:
     from dataclasses import fields, replace
 
+    import torch
     from accelerate import Accelerator
 
     from diffusion.checkpoint import Card, load_model
     from diffusion.device import best_precision
     from diffusion.folders import load_data
-    from diffusion.train import RECIPES, TrainConfig, asked, train
-    from diffusion.unet import grow
+    from diffusion.train import RECIPES, TrainConfig, asked, begin_labels, train
+    from diffusion.unet import UNet, grow
 
     name = args.config or (args.data if args.data in RECIPES else "emoji")
     if name not in RECIPES:
@@ -77,6 +78,7 @@ def _train(args: argparse.Namespace) -> None:
     )  # fmt: skip
     start = None if args.init is None else load_model(args.init)
     grown = None
+    torch.manual_seed(config.seed)
     if start is not None:
         if not conditions:  # those of a network that had others begin anew
             _check_labels(args.data, data, start.card)
@@ -97,6 +99,9 @@ def _train(args: argparse.Namespace) -> None:
     accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
     shown = None
     if conditions:
+        grown = UNet(network) if grown is None else grown
+        if start is None or start.card.network.conditions != network.conditions:
+            begin_labels(grown, data)
         shown = asked(data, load_data(args.data, "pairs", size), args.run / "samples")
     weights = train(data, network, config, args.run, card, accelerator, grown, shown)
     if processes.is_main_process:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -156,7 +157,7 @@ RECIPES = {
         UNetConfig(32, 3, (1, 1, 1), widths=(48, 96, 192), dropout=0.05, modulate="scale"),
         {"family": "cosine", "T": 1000},
         TrainConfig(images=6_400_000, lr=4e-4, decay="constant", drop_label=(0.25, 0.3, 0.1), drop_all=0.08,
-                    table_lr=10.0, ema=0.9995, preview_every=60_000),
+                    table_lr=5.0, ema=0.9995, preview_every=60_000),
     ),
     # Ho et al. 2020, appendix B: 35.7 M parameters, 800,000 steps, unconditional.
     "cifar10": Recipe(
@@ -403,6 +404,31 @@ def loss_plot(history: LossHistory) -> bytes:
 def loss_csv(history: LossHistory) -> str:
     rows = zip(history.count.tolist(), history.mean().tolist(), strict=True)
     return "t,images,loss\n" + "".join(f"{t},{count},{mean:.6g}\n" for t, (count, mean) in enumerate(rows, 1))
+
+
+@torch.no_grad()
+def begin_labels(network: UNet, data: ImageSet) -> None:
+    """Let what the network is told of each value of a condition begin with what the value's images are on average.
+
+    A value that few images have would else stay noise for long. With the mean images of a condition's values, less
+    their own mean, as M = U S V^T, the rows of its values are those of U S^(1/2), as far as they fit: between the
+    images' own distances (U S), where light and dark would be almost all, and every component as large as any other
+    (U). They are turned at random, since two conditions have nothing to do with each other, and scaled to 0.5 on
+    average, about half of what the noise level's embedding has. Not said is zero.
+    """
+    table = network.label
+    if table is None:
+        return
+    width, pixels = table.embedding_dim, to_unit(data.images).flatten(1)
+    for c, (first, size) in enumerate(zip(table.first.tolist(), table.empty.tolist(), strict=True)):
+        labels = data.labels.reshape(len(data), -1)[:, c]
+        count = labels.bincount(minlength=size).clamp(min=1)
+        mean = torch.zeros(size, pixels.shape[1]).index_add_(0, labels, pixels) / count[:, None]
+        u, s, _ = torch.linalg.svd(mean - mean.mean(0), full_matrices=False)
+        rows = (u * s.sqrt())[:, :width]
+        turn = torch.linalg.qr(torch.randn(width, width)).Q[: rows.shape[1]]
+        scale = 0.5 / rows.square().sum(1).div(width).mean().sqrt().clamp(min=1e-6)
+        table.weight[first : first + size + 1] = F.pad(rows @ turn * scale, (0, 0, 0, 1))
 
 
 def asked(data: ImageSet, unseen: ImageSet, folder: Path) -> Tensor:

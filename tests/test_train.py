@@ -638,3 +638,22 @@ def test_a_run_of_before_there_were_conditions_goes_on(tmp_path: Path, monkeypat
     del state["optimizer"]["param_groups"][0]["relative_lr"]
     torch.save(state, tmp_path / "parts" / "state.pt")
     assert_same_state(run(tmp_path / "parts"), whole)
+
+
+def test_what_is_told_of_a_value_begins_with_its_mean_image() -> None:
+    """Rows R with (R R^T)^2 ~ M M^T: whose images are alike, their rows are."""
+    data = conditioned_set()
+    network = UNet(CONDITIONS)
+    train.begin_labels(network, data)
+    assert network.label is not None
+    parts = network.label.weight.detach().double().split([5, 3, 4])
+    for c, (part, size) in enumerate(zip(parts, CONDITIONS.conditions, strict=True)):
+        assert not part[-1].any()  # not said
+        images = to_unit(data.images).double().flatten(1)
+        means = torch.stack([images[data.labels[:, c] == value].mean(0) for value in range(size)])
+        means -= means.mean(0)
+        gram = part[:-1] @ part[:-1].T
+        expected = means @ means.T
+        squared = gram @ gram
+        torch.testing.assert_close(squared / squared.norm(), expected / expected.norm(), rtol=1e-3, atol=1e-4)
+        assert part[:-1].square().mean().sqrt().item() == pytest.approx(0.5, rel=1e-3)

@@ -50,6 +50,9 @@ PAIRS, OTHERS = 400, 5  # pairs held out, and styles besides in which training s
 
 # Icons whose names are not those of Unicode, and the short names of emoji-datasource that they are.
 BY_HAND = {
+    "noto-v1": "keycap-asterisk keycap_star",
+    "emojione": "keycap-asterisk keycap_star",
+    "emojione-v1": "keycap-asterisk keycap_star",
     "fxemoji": """
         2hearts two_hearts, acorn chestnut, americasglobe earth_americas, anguish anguished,
         anticlockwiseupwardsanddownwardsarrows arrows_counterclockwise, aok ok_hand,
@@ -116,7 +119,7 @@ BY_HAND = {
     """,
 }  # fmt: skip
 # Icons that are not what their names say, or are damaged.
-NOT: dict[str, set[str]] = {"fxemoji": {"heartblue", "tramcar", "fog"}}
+NOT: dict[str, set[str]] = {"fxemoji": {"heartblue", "tramcar", "fog"}, "noto-v1": {"keycap"}}
 
 
 @dataclass(frozen=True)
@@ -226,11 +229,15 @@ class Codes:
         for code, name in package.chars.items():
             chars[name].append(plain(code))
         found: dict[tuple[int, int, str], str] = {}
-        for icon, names in package.names():
+        # Names count where there are no code points at all: OpenMoji's "apple" is a logo, with a code point of its own.
+        # What has code points, or was looked at, comes first.
+        for icon, names in sorted(package.names(), key=lambda icon: not (chars[icon[0]] or icon[0] in hand)):
             codes = [code for code in chars[icon] if code in self.known]
             if not codes and icon in hand:
                 i, tone = self.short[hand[icon]]
                 found[i, tone, ""] = icon
+                continue
+            if chars[icon] and not codes:
                 continue
             if not codes:
                 codes = [self.names[key] for key in map(letters, names) if key in self.names][:1]
@@ -438,8 +445,8 @@ def main() -> None:
         text.append(f"| {name} | {mine.sum()} | {len(set(family[mine]))} | {held[mine].sum()} | {pairs[mine].sum()} "
                     f"| {(concept_kind[concept] == k).sum()} |")  # fmt: skip
     total = np.bincount(split, minlength=3)
-    text += ["", f"Training sees {total[0]:,} pictures of {(~held).sum():,} concepts; {held.sum()} concepts are held "
-             f"({total[1]:,} pictures), and {pairs.sum()} pairs ({total[2]:,}).", ""]  # fmt: skip
+    text += ["", f"Training sees {total[0]:,} pictures of {(~held).sum():,} concepts. Held out are {held.sum()} "
+             f"concepts ({total[1]:,} pictures) and {pairs.sum()} pairs ({total[2]:,}).", ""]  # fmt: skip
     args.out.with_suffix(".md").write_text("\n".join(text))
     print("\n".join(text))
 
