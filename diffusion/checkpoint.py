@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from diffusion.denoiser import NetworkDenoiser
 from diffusion.fast import FastUNet
 from diffusion.schedule import Schedule, make_schedule
-from diffusion.unet import UNet, UNetConfig
+from diffusion.unet import UNet, UNetConfig, fields_of_today
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -52,6 +52,8 @@ class Card:
     seconds: float
     sha256: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    # The names of the values of each condition, where there are several in place of classes.
+    conditions: dict[str, list[str]] = field(default_factory=dict)
 
     def training_schedule(self) -> Schedule:
         """The schedule its noise levels were drawn from in training."""
@@ -153,11 +155,19 @@ def read_card(path: Path) -> Card:
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
     """
-    return read_card_as(path, Card, UNetConfig)
+    return read_card_as(path, Card, UNetConfig, fields_of_today)
 
 
-def read_card_as(path: Path, card: Callable[..., C], config: type[DataclassInstance]) -> C:
+def read_card_as(
+    path: Path,
+    card: Callable[..., C],
+    config: type[DataclassInstance],
+    of_today: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> C:
     """The card of the weights at ``path``, of any kind: ``card`` of its fields, ``config`` of those of ``network``.
+
+    Args:
+        of_today: makes the fields of ``network`` those of ``config``, where older cards have others.
 
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
@@ -165,7 +175,7 @@ def read_card_as(path: Path, card: Callable[..., C], config: type[DataclassInsta
     card_path = path.with_suffix(".json")
     try:
         content = json.loads(card_path.read_text(encoding="utf-8"))
-        network = content.pop("network")
+        network = of_today(content.pop("network"))
         # A default could change, and a card that leaves a field out with it: all must be there.
         missing = {field.name for field in fields(config)} - set(network)
         if missing:

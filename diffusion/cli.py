@@ -69,13 +69,14 @@ class CommandError(ValueError):
 def _train(args: argparse.Namespace) -> None:
     from dataclasses import fields, replace
 
+    import torch
     from accelerate import Accelerator
 
     from diffusion.checkpoint import Card, load_model
     from diffusion.device import best_precision
     from diffusion.folders import load_data
-    from diffusion.train import RECIPES, TrainConfig, train
-    from diffusion.unet import grow
+    from diffusion.train import RECIPES, TrainConfig, asked, begin_labels, train
+    from diffusion.unet import UNet, grow
 
     name = (args.data if args.data in RECIPES else "emoji") if args.config is None else args.config
     if name not in RECIPES:
@@ -86,11 +87,13 @@ def _train(args: argparse.Namespace) -> None:
         values = {field.name: getattr(args, field.name, None) for field in fields(kind)}
         return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
 
+    if args.drop_label is not None and len(args.drop_label) == 1:
+        (args.drop_label,) = args.drop_label
     config = replace(recipe.train, **given(TrainConfig))
     schedule = {"family": recipe.schedule["family"] if args.schedule is None else args.schedule, "T": _T(args)}
     schedule |= _schedule_settings(args, schedule["family"])
     make_schedule(**schedule)  # refuses what cannot be, before the data are read
-    conditional = recipe.network.num_classes > 0
+    conditional = bool(recipe.network.conditions)
     if not conditional:
         _check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
     if not args.name or Path(args.name).name != args.name or len(args.name) > 100:
@@ -108,18 +111,26 @@ def _train(args: argparse.Namespace) -> None:
         print(f"{whole - len(data)} of the {whole} images are among those that --hold-out leaves out.")
         if not len(data):
             raise CommandError(f"All images of {args.data} are among those that --hold-out leaves out.")
-    classes = list(data.classes or map(str, range(int(data.labels.max()) + 1))) if conditional else []
-    network = replace(network, channels=data.images.shape[1], num_classes=len(classes))
-    grown = None
+    counts = (data.labels.reshape(len(data), -1).amax(0) + 1).tolist() if conditional else []
+    conditions = {name: list(values[:n]) for n, (name, values) in zip(counts, data.conditions.items(), strict=False)}
+    classes = list(data.classes or map(str, range(counts[0]))) if counts and not conditions else []
+    network = replace(network, channels=data.images.shape[1],
+                      conditions=tuple(counts) if conditions or not counts else (len(classes),))  # fmt: skip
+    grown, same = None, False
+    torch.manual_seed(config.seed)
     if start is not None:
-        before = start.card.classes
-        if not data.classes and len(classes) == len(before):
+        before, before_conditions = start.card.classes, start.card.conditions
+        if not data.classes and len(classes) == len(before) and not conditions:
             classes = before  # they have no names of their own
-        if classes != before:
-            print(f"The classes of {args.data} ({', '.join(classes) or 'none'}) are not those of {start.card.name} "
-                  f"({', '.join(before) or 'none'}): what depends on them begins anew, the rest is kept.")  # fmt: skip
+        same = classes == before and conditions == before_conditions
+        if not same:
+            theirs, ours = (
+                ", ".join(names) or "none" for names in (classes or conditions, before or before_conditions)
+            )
+            print(f"The classes of {args.data} ({theirs}) are not those of {start.card.name} ({ours}): what depends on "
+                  "them begins anew, the rest is kept.")  # fmt: skip
         try:
-            grown = grow(start.denoiser.network, network, same_classes=classes == before)
+            grown = grow(start.denoiser.network, network, same_classes=same)
         except ValueError as error:
             raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with. "
                                f"{error}") from error  # fmt: skip
@@ -128,11 +139,18 @@ def _train(args: argparse.Namespace) -> None:
         name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
         data=args.about_data, licence=args.licence, command=" && ".join(commands),
         images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
+        conditions=conditions,
     )  # fmt: skip
     processes = _processes(args)
     precision = best_precision(processes.device) if args.precision == "auto" else args.precision
     accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
-    weights = train(data, network, config, args.run, card, accelerator, grown)
+    shown = None
+    if conditions:
+        grown = UNet(network) if grown is None else grown
+        if not same:
+            begin_labels(grown, data)
+        shown = asked(data, load_data(args.data, "pairs", size), args.run / "samples")
+    weights = train(data, network, config, args.run, card, accelerator, grown, shown)
     if processes.is_main_process:
         print(weights)
     accelerator.end_training()
@@ -632,7 +650,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--warmup", type=int, help="steps until the peak")
     train.add_argument("--decay", choices=("cosine", "constant"), help="of the learning rate")
     train.add_argument("--weight-decay", type=float)
-    train.add_argument("--drop-label", type=float, help="share shown with the empty class")
+    train.add_argument("--drop-label", type=float, nargs="+", metavar="SHARE", help="share shown with the empty "
+                       "class; of several conditions, without each: one number for all or one for each")  # fmt: skip
+    train.add_argument("--drop-all", type=float, metavar="SHARE", help="share shown without any condition, besides")
+    train.add_argument("--table-lr", type=float, metavar="X",
+                       help="learning rate of what is learnt of each class, relative to the rest")  # fmt: skip
     train.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror half of the images")
     train.add_argument("--ema", type=float, help="decay of the averaged weights")
     train.add_argument("--clip", type=float, help="largest gradient norm")

@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,17 +32,19 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """images (N, C, H, W) uint8, labels (N,) int64.
+    """images (N, C, H, W) uint8, labels (N,) int64, or (N, conditions) where each image has several.
 
     ``groups`` (N,) int64, where there are any, says which images are variations of one thing (an emoji in several skin
     tones): training draws every group equally often, so that one with many variations does not crowd out the others.
-    ``classes`` are the names of labels 0, 1, ..., where they are known.
+    ``classes`` are the names of labels 0, 1, ..., where they are known; ``conditions``, where there are several, their
+    names, and the names of the values of each.
     """
 
     images: Tensor
     labels: Tensor
     groups: Tensor | None = None
     classes: tuple[str, ...] = ()
+    conditions: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,7 +110,7 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
 
     Images are uint8, or floats in 0 ... 1 or -1 ... 1; (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3. Labels
     are whole numbers, (N,) or (N, 1), and 0 where there are none. There may also be group_{split} (N,) and classes
-    (K,), the names of labels 0 ... K - 1.
+    (K,), the names of labels 0 ... K - 1. Or it is a file of several conditions, see ``_conditioned``.
 
     Raises:
         DataError: missing or damaged file, missing arrays, wrong type or length, labels that are not among the
@@ -122,6 +124,8 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
                 raise DataError(f"{path} is a single array, an .npy by another name; np.savez writes an .npz.")
             with zipfile.ZipFile(opened) as archive:
                 there = [name.removesuffix(".npy") for name in archive.namelist()]
+            if "conditions" in there:
+                return _conditioned(path, read_arrays(opened, there), split, image_size)
             names = _layout(path, there, split)
             arrays = read_arrays(opened, (*names, f"group_{split}", "classes"))
     except (*UNREADABLE, TypeError) as error:
@@ -146,15 +150,43 @@ def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
         raise DataError(f"{path}: classes must be names of shape (K,).")
     if classes is not None and int(labels.max()) >= len(classes):
         raise DataError(f"{path} names {len(classes)} classes, but {names[1]} has {labels.min()} to {labels.max()}.")
+    return ImageSet(_padded(path, images, image_size), torch.from_numpy(labels.astype(np.int64)),
+                    None if groups is None else torch.from_numpy(groups.astype(np.int64)),
+                    () if classes is None else tuple(map(str, classes)))  # fmt: skip
+
+
+def _padded(path: Path, images: NDArray[np.uint8], image_size: int) -> Tensor:
+    """Images (N, H, W, C) as (N, C, image_size, image_size), zeros evenly around them."""
     height, width = images.shape[1:3]
     if max(height, width) > image_size:
         raise DataError(f"{path} has images of {width} x {height}, larger than the network's {image_size}.")
     dx, dy = image_size - width, image_size - height
     tensor = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-    padded = F.pad(tensor, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))
-    return ImageSet(padded, torch.from_numpy(labels.astype(np.int64)),
-                    None if groups is None else torch.from_numpy(groups.astype(np.int64)),
-                    () if classes is None else tuple(map(str, classes)))  # fmt: skip
+    return F.pad(tensor, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))
+
+
+def _conditioned(path: Path, arrays: dict[str, NDArray[Any]], split: str, image_size: int) -> ImageSet:
+    """Images that each have several labels.
+
+    The arrays are images (N, H, W, C) uint8; conditions (K,), the names of the conditions; for each condition, by its
+    name, its value for each image (N,), and by that name and "s" the names of its values; split (N,), which counts in
+    splits, their names; and there may be group (N,), as in ``ImageSet``.
+    """
+    wanted = ["images", "split", "splits", *(f"{c}{end}" for c in map(str, arrays["conditions"]) for end in ("", "s"))]
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise DataError(f"{path} names conditions, but has no {', '.join(missing)}.")
+    splits = list(map(str, arrays["splits"]))
+    if split not in splits:
+        raise DataError(f"{path} has no images for {split!r}, only for {', '.join(splits)}.")
+    chosen = arrays["split"] == splits.index(split)
+    names = {str(c): tuple(map(str, arrays[f"{c}s"])) for c in arrays["conditions"]}
+    labels = np.stack([arrays[name][chosen] for name in names], axis=1).astype(np.int64)
+    groups = torch.from_numpy(arrays["group"][chosen].astype(np.int64)) if "group" in arrays else None
+    if not len(labels) or (labels < 0).any() or (labels >= [len(values) for values in names.values()]).any():
+        raise DataError(f"{path} has no images for {split!r}, or labels that have no name.")
+    images = _as_bytes(path, "images", _channels_last(path, "images", arrays["images"])[chosen])
+    return ImageSet(_padded(path, images, image_size), torch.from_numpy(labels), groups, conditions=names)
 
 
 def _layout(path: Path, there: Sequence[str], split: str) -> tuple[str, str]:

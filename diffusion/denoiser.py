@@ -32,7 +32,7 @@ class Denoiser(Protocol):
         Args:
             x_t: (B, C, H, W) float32.
             alpha_bar: noise level in [0, 1), one float for all, or a (B,) float64 tensor on the CPU.
-            label: (B,) int64 class of each image; None, or ``num_classes``, for the empty class.
+            label: (B,) int64 class of each image, or (B, conditions), see ``unet.Labels``; None says nothing.
         """
         ...
 
@@ -142,16 +142,19 @@ class Guided:
         eps = eps(empty) + scale (eps(label) - eps(empty)).
 
     scale 1 is the plain conditional denoiser and costs one call; any other costs two, made as one batch.
+
+    Args:
+        empty: the label that says nothing; one of each condition, where there are several.
     """
 
     denoiser: Denoiser
     scale: float
-    empty: int
+    empty: int | tuple[int, ...]
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         if self.scale == 1 or label is None:
             return self.denoiser(x_t, alpha_bar, label)
         both = alpha_bar if isinstance(alpha_bar, float) else alpha_bar.repeat(2)
-        labels = torch.cat([label, torch.full_like(label, self.empty)])
+        labels = torch.cat([label, torch.as_tensor(self.empty).to(label).expand_as(label)])
         with_label, without = self.denoiser(x_t.repeat(2, 1, 1, 1), both, labels).chunk(2)
         return without + self.scale * (with_label - without)

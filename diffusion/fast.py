@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from diffusion.unet import Attention, Level, ResidualBlock, UNet, attend
 
 DTYPE = torch.bfloat16
-# What noise level and class do in a block: added before its second norm (B, C), and its modulation (B, 2 C), if it has.
+# What noise level and class do in a block: added before its second norm (B, C), and its modulation (B, C or 2 C), if it
+# has one.
 _Condition = tuple[Tensor, Tensor | None]
 
 
@@ -94,7 +95,7 @@ class _Norm:
 
         Args:
             shift: (B, C), added to x.
-            modulation: (B, 2 C), the scale less one and the shift of what is normalised.
+            modulation: (B, 2 C), the scale less one and the shift of what is normalised; (B, C) without a shift.
         """
         y = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
         if shift is not None:
@@ -106,8 +107,9 @@ class _Norm:
         scale = (square - mean * mean + self.eps).rsqrt() * self.weight.unflatten(0, (self.groups, -1))
         offset, scale = self.bias - (mean * scale).flatten(1), scale.flatten(1)
         if modulation is not None:
-            factor, more = modulation.chunk(2, dim=1)
-            scale, offset = scale * (1 + factor), offset * (1 + factor) + more
+            factor, *more = modulation.split(scale.shape[1], dim=1)
+            scale, offset = scale * (1 + factor), offset * (1 + factor)
+            offset = offset + more[0] if more else offset
         y = torch.mul(y, scale[:, None]).add_(offset[:, None])
         y = F.silu(y, inplace=True) if silu else y
         return y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
@@ -200,7 +202,6 @@ class FastUNet:
         network, config = self._network, self._network.config
         embedding = network.noise_level(log_snr)
         if network.label is not None:
-            label = torch.full(x_t.shape[:1], config.num_classes) if label is None else label
             embedding = embedding + network.label(label)
         parts = F.linear(F.silu(embedding), self._weight, self._bias).split(self._widths, dim=1)
         conditions: Iterator[_Condition] = iter(

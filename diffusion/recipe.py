@@ -216,7 +216,7 @@ def denoiser_of(recipe: Recipe, model: Model | None, device: torch.device | str 
         return ExactDenoiser(to_unit(recipe.examples).to(device)), (channels, height, width)
     recipe._check_fit(model.image_shape)
     _check_classes(recipe, model.card)
-    return Guided(model.denoiser, recipe.guidance, empty=len(model.card.classes)), model.image_shape
+    return Guided(model.denoiser, recipe.guidance, empty=model.card.network.conditions), model.image_shape
 
 
 def _check_classes(recipe: Recipe, card: Card) -> None:
@@ -451,7 +451,7 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
                   "denoiser, shape = model.denoiser, model.image_shape"]  # fmt: skip
         if recipe.guidance != 1:
             imports.add(("diffusion.denoiser", "Guided"))
-            lines.append(f"denoiser = Guided(denoiser, {recipe.guidance!r}, empty=len(model.card.classes))")
+            lines.append(f"denoiser = Guided(denoiser, {recipe.guidance!r}, empty=model.card.network.conditions)")
     if "betas" in settings:
         imports.add(("diffusion.schedule", "schedule_of_betas"))
         lines.append("schedule = schedule_of_betas(recipe['schedule']['betas'])")

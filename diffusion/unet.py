@@ -1,4 +1,4 @@
-"""The network: a U-Net with residual blocks and self-attention, told the noise level and a class.
+"""The network: a U-Net with residual blocks and self-attention, told the noise level and what is in the image.
 
 The shape follows Ho et al. 2020 (arXiv 2006.11239, appendix B). Two things differ: it is conditioned on log-SNR instead
 of a step index, so that it runs under any schedule; and it may fold ``patch`` x ``patch`` pixels into channels at the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from diffusion.checks import is_number, is_whole, shown
 
 Prediction = Literal["eps", "v", "x0"]
+Modulation = bool | Literal["scale"]
 
 
 @dataclass(frozen=True)
@@ -26,26 +27,28 @@ class UNetConfig:
 
     Args:
         image_size, channels: the images, (channels, image_size, image_size).
-        num_classes: classes, besides the empty one; 0 for an unconditional network.
+        conditions: how many values each condition can have, besides the empty one; one number where images have a
+            class each, none for an unconditional network.
         patch: pixels folded into channels along each side; 1 folds none.
         widths: channels at each level; each level after the first has half the resolution.
         blocks: residual blocks a level on the way down (one more on the way up).
         attention: levels with self-attention, 0 being the finest.
         dropout: probability, inside the residual blocks.
-        modulate: noise level and class also scale and shift the features behind the second norm of each block (adaptive
-            group normalisation, Dhariwal & Nichol 2021, arXiv 2105.05233, section 3), besides what they add before it.
+        modulate: noise level and conditions also scale and shift the features behind the second norm of each block
+            (adaptive group normalisation, Dhariwal & Nichol 2021, arXiv 2105.05233, section 3), besides what they add
+            before it; "scale" leaves the shift to that, for half of the weights.
         prediction: what the output means: eps, v or x0.
     """
 
     image_size: int
     channels: int
-    num_classes: int
+    conditions: tuple[int, ...]
     patch: int = 2
     widths: tuple[int, ...] = (64, 128, 256)
     blocks: int = 2
     attention: tuple[int, ...] = (1, 2)
     dropout: float = 0.0
-    modulate: bool = False
+    modulate: Modulation = False
     prediction: Prediction = "v"
 
     def __post_init__(self) -> None:
@@ -57,14 +60,17 @@ class UNetConfig:
             value = getattr(self, name)
             if not is_whole(value) or not 1 <= value <= high:
                 raise ValueError(f"{name} must be a whole number from 1 to {high}, not {shown(value)}.")
-        if not is_whole(self.num_classes) or self.num_classes < 0:
-            raise ValueError(f"num_classes must be a whole number from 0, not {shown(self.num_classes)}.")
+        if not all(is_whole(size) and size >= 1 for size in self.conditions):
+            raise ValueError(f"A condition must have a whole number of values, at least one value, not "
+                             f"{shown(self.conditions)}.")  # fmt: skip
         if not 1 <= len(self.widths) <= 8 or not all(is_whole(width) and 1 <= width <= 8192 for width in self.widths):
             raise ValueError(f"Widths must be 1 to 8 whole numbers from 1 to 8192, not {shown(self.widths)}.")
         if self.widths[0] % 2:  # sines and cosines
             raise ValueError(f"The first of the widths must be even, not {self.widths[0]}.")
         if not is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie between 0 and 1, and below 1, not {shown(self.dropout)}.")
+        if self.modulate not in (False, True, "scale"):
+            raise ValueError(f"modulate must be true, false or scale, not {shown(self.modulate)}.")
         if self.prediction not in get_args(Prediction):
             raise ValueError(
                 f"A network predicts one of {', '.join(get_args(Prediction))}, not {shown(self.prediction)}."
@@ -73,6 +79,14 @@ class UNetConfig:
         if self.image_size % fold:
             raise ValueError(f"{len(self.widths)} levels and patches of {self.patch} need an image size divisible by "
                              f"{fold}, not {self.image_size}.")  # fmt: skip
+
+
+def fields_of_today(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that may be of the time when images had one class or none."""
+    if "num_classes" not in values:
+        return values
+    count = values["num_classes"]
+    return {k: v for k, v in values.items() if k != "num_classes"} | {"conditions": (count,) if count else ()}
 
 
 class NoiseLevelEmbedding(nn.Module):
@@ -90,6 +104,28 @@ class NoiseLevelEmbedding(nn.Module):
     def forward(self, log_snr: Tensor) -> Tensor:
         angle = log_snr[:, None] * self.frequencies
         return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+class Labels(nn.Embedding):
+    """The sum of what is known of each condition, (B, conditions) -> (B, width).
+
+    The rows of all conditions are in one table, one condition's after the other's. The last row of each stands for
+    "not said": any of them can be left out, and what guidance compares with is all of them left out.
+    """
+
+    first: Tensor
+    empty: Tensor
+
+    def __init__(self, sizes: tuple[int, ...], width: int) -> None:
+        super().__init__(sum(sizes) + len(sizes), width)
+        rows = torch.tensor([0, *(size + 1 for size in sizes)]).cumsum(0)
+        self.register_buffer("first", rows[:-1], persistent=False)
+        self.register_buffer("empty", torch.tensor(sizes), persistent=False)
+
+    def forward(self, label: Tensor | None) -> Tensor:
+        """label (B, conditions) int64, or (B,) of a single one; the size of a condition, or None, says nothing."""
+        label = self.empty[None] if label is None else label.reshape(-1, len(self.empty))
+        return super().forward(label + self.first).sum(1)
 
 
 class Norm(nn.GroupNorm):
@@ -120,11 +156,12 @@ def _zeroed(module: M) -> M:
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: bool) -> None:
+    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: Modulation) -> None:
         super().__init__()
         self.norm1, self.conv1 = _norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
         self.condition = nn.Linear(embedding, c_out)
-        self.modulation = _zeroed(nn.Linear(embedding, 2 * c_out)) if modulate else None
+        parts = 1 if modulate == "scale" else 2
+        self.modulation = _zeroed(nn.Linear(embedding, parts * c_out)) if modulate else None
         self.norm2, self.dropout = _norm(c_out), nn.Dropout(dropout)
         self.conv2 = _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
@@ -133,8 +170,9 @@ class ResidualBlock(nn.Module):
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.norm2(h + self.condition(embedding)[:, :, None, None])
         if self.modulation is not None:
-            scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
+            scale, *shift = self.modulation(embedding)[:, :, None, None].split(h.shape[1], dim=1)
+            h = h * (1 + scale)
+            h = h + shift[0] if shift else h
         h = self.conv2(self.dropout(F.silu(h)))
         return self.skip(x) + h
 
@@ -168,7 +206,9 @@ class Attention(nn.Module):
 class Level(nn.Module):
     """A residual block, with attention behind it where the level has it."""
 
-    def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: bool, attend: bool) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: Modulation, attend: bool
+    ) -> None:
         super().__init__()
         self.block = ResidualBlock(c_in, c_out, embedding, dropout, modulate)
         self.attention = Attention(c_out) if attend else nn.Identity()
@@ -186,8 +226,7 @@ class UNet(nn.Module):
         widths, folded = config.widths, config.channels * config.patch**2
         embedding = 4 * widths[0]
         self.noise_level = NoiseLevelEmbedding(widths[0], embedding)
-        # The last row is the empty class: what guidance compares with.
-        self.label = nn.Embedding(config.num_classes + 1, embedding) if config.num_classes else None
+        self.label = Labels(config.conditions, embedding) if config.conditions else None
         self.fold, self.unfold = nn.PixelUnshuffle(config.patch), nn.PixelShuffle(config.patch)
         self.enter = nn.Conv2d(folded, widths[0], 3, padding=1)
 
@@ -218,12 +257,10 @@ class UNet(nn.Module):
         self.exit = _zeroed(nn.Conv2d(c, folded, 3, padding=1))
 
     def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
-        """x_t (B, C, H, W); log_snr (B,) natural; label (B,) int64, ``num_classes`` (or None) for the empty class."""
+        """x_t (B, C, H, W); log_snr (B,) natural; label as ``Labels`` takes it, None for nothing said."""
         config = self.config
         embedding = self.noise_level(log_snr)
         if self.label is not None:
-            if label is None:
-                label = torch.full(x_t.shape[:1], config.num_classes, device=x_t.device)
             embedding = embedding + self.label(label)
         embedding = F.silu(embedding)
 
@@ -251,21 +288,23 @@ def grow(start: UNet, config: UNetConfig, *, same_classes: bool = True) -> UNet:
     arXiv 1511.05641).
 
     With other classes, more or fewer of them, or none, it computes for every one what ``start`` does for the empty one.
+    With several other conditions it does so where nothing is said, and nearly so where they are: they begin small.
 
     Args:
         config: that of ``start``, but with as many blocks a level or more, with modulation or not, and any dropout,
-            image size and number of classes.
-        same_classes: whether as many classes are the same ones.
+            image size and conditions.
+        same_classes: whether as many classes, or conditions of as many values, are the same ones.
 
     Raises:
         ValueError: anything else differs, or blocks or the modulation would be lost.
     """
     old = start.config
     alike = replace(old, blocks=config.blocks, modulate=config.modulate, dropout=config.dropout,
-                    image_size=config.image_size, num_classes=config.num_classes)  # fmt: skip
-    if config != alike or config.blocks < old.blocks or (old.modulate and not config.modulate):
+                    image_size=config.image_size, conditions=config.conditions)  # fmt: skip
+    modulation_lost = bool(old.modulate) and old.modulate != config.modulate
+    if config != alike or config.blocks < old.blocks or modulation_lost:
         names = [field.name for field in fields(old) if getattr(config, field.name) != getattr(alike, field.name)]
-        names += [name for name in ("blocks", "modulate") if getattr(config, name) < getattr(old, name)]
+        names += ["blocks"] * (config.blocks < old.blocks) + ["modulate"] * modulation_lost
         changes = (f"{name} {shown(getattr(old, name))} to {shown(getattr(config, name))}" for name in names)
         raise ValueError(f"A network can only grow in blocks a level and modulation, not from {', '.join(changes)}.")
     network, added = UNet(config), config.blocks - old.blocks
@@ -280,13 +319,16 @@ def grow(start: UNet, config: UNetConfig, *, same_classes: bool = True) -> UNet:
     pairs += [(network.up[k], part) for k, part in zip(up, start.up, strict=True)]
     for part, before in pairs:
         part.load_state_dict(part.state_dict() | before.state_dict())  # the modulation may be new
-    empty = torch.zeros(4 * config.widths[0]) if start.label is None else start.label.weight[-1]
-    if network.label is None:
-        cast(nn.Linear, network.noise_level.mlp[-1]).bias.add_(empty)  # what it is added to
-    elif start.label is not None and same_classes and config.num_classes == old.num_classes:
+    empty = torch.zeros(4 * config.widths[0]) if start.label is None else start.label(None)[0]
+    if network.label is not None and start.label is not None and same_classes and config.conditions == old.conditions:
         network.label.load_state_dict(start.label.state_dict())
-    else:
+    elif network.label is not None and len(config.conditions) == 1:
         network.label.weight[:] = empty
+    else:
+        cast(nn.Linear, network.noise_level.mlp[-1]).bias.add_(empty)  # what it is added to
+        if network.label is not None:
+            nn.init.normal_(network.label.weight, std=0.3)  # the noise level's embedding has about 1
+            network.label.weight[network.label.first + network.label.empty] = 0
     for k in (k for level in levels for k in level[1 : 1 + added]):
         skip = cast(Level, network.up[k]).block.skip
         assert isinstance(skip, nn.Conv2d) and skip.bias is not None

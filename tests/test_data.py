@@ -585,3 +585,41 @@ def test_groups_and_classes_that_do_not_fit_are_refused(tmp_path: Path, extra: d
     path = write(tmp_path / "a.npz", x_test=noise(0, 3, 8, 8), y_test=np.array([0, 1, 2]), **extra)
     with pytest.raises(DataError, match=message):
         load_npz(path, "test", 8)
+
+
+CONDITIONED: dict[str, Any] = {
+    "images": some(5, 4, 4, 3), "conditions": np.array(["thing", "hand"]), "thing": np.array([0, 2, 1, 0, 1]),
+    "hand": np.array([0, 0, 1, 1, 0], np.uint8), "things": np.array(["fox", "pizza", "axe"]),
+    "hands": np.array(["left", "right"]), "split": np.array([0, 1, 0, 0, 2]),
+    "splits": np.array(["train", "test", "pairs"]), "group": np.array([3, 4, 5, 3, 6]),
+}  # fmt: skip
+
+
+def test_images_with_several_labels_are_read_by_split(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npz", **CONDITIONED)
+    data = load_data(path, "train", 6)
+    assert data.images.shape == (3, 3, 6, 6)
+    np.testing.assert_array_equal(data.images[1, :, 1:5, 1:5], np.moveaxis(CONDITIONED["images"][2], 2, 0))
+    assert data.labels.tolist() == [[0, 0], [1, 1], [0, 1]] and data.labels.dtype == torch.int64
+    assert data.groups is not None and data.groups.tolist() == [3, 5, 3] and data.classes == ()
+    assert data.conditions == {"thing": ("fox", "pizza", "axe"), "hand": ("left", "right")}
+    assert [load_npz(path, split, 4).labels.tolist() for split in ("test", "pairs")] == [[[2, 0]], [[1, 0]]]
+    assert data[1:].conditions == data.conditions
+
+
+@pytest.mark.parametrize(
+    ("change", "split", "message"),
+    [
+        ({"hands": None, "split": None}, "train", "names conditions, but has no split, hands"),
+        ({}, "validation", "no images for 'validation', only for train, test, pairs"),
+        ({"thing": np.array([0, 2, 3, 0, 1])}, "train", "labels that have no name"),
+        ({"split": np.ones(5, int)}, "train", "has no images for 'train'"),
+        ({"images": some(5, 9, 9, 3)}, "train", "larger than the network's 4"),
+    ],
+)
+def test_conditions_that_do_not_fit_are_refused(
+    tmp_path: Path, change: dict[str, Any], split: str, message: str
+) -> None:
+    arrays = {name: value for name, value in (CONDITIONED | change).items() if value is not None}
+    with pytest.raises(DataError, match=message):
+        load_npz(write(tmp_path / "a.npz", **arrays), split, 4)

@@ -13,11 +13,12 @@ from diffusion.unet import UNetConfig
 from tests.tiny import inputs, trained
 
 CONFIGS = {
-    "digits": UNetConfig(32, 1, 10, widths=(48, 96, 128)),
-    "no classes, no patches": UNetConfig(16, 3, 0, patch=1, widths=(16, 32), blocks=1, attention=()),
-    "few channels": UNetConfig(8, 1, 2, widths=(12, 24), blocks=1, attention=(0,), dropout=0.5),
-    "one level": UNetConfig(8, 3, 2, widths=(64,), blocks=3, attention=(0,)),
-    "modulated": UNetConfig(16, 1, 3, widths=(24, 32), attention=(1,), modulate=True),
+    "digits": UNetConfig(32, 1, (10,), widths=(48, 96, 128)),
+    "no classes, no patches": UNetConfig(16, 3, (), patch=1, widths=(16, 32), blocks=1, attention=()),
+    "few channels": UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(0,), dropout=0.5),
+    "one level": UNetConfig(8, 3, (2,), widths=(64,), blocks=3, attention=(0,)),
+    "modulated": UNetConfig(16, 1, (3,), widths=(24, 32), attention=(1,), modulate=True),
+    "three conditions, scaled": UNetConfig(16, 3, (5, 1, 3), widths=(24, 32), attention=(1,), modulate="scale"),
 }
 
 

@@ -609,7 +609,7 @@ def test_jumps_that_are_none_are_refused(jump: int, repeats: int) -> None:
 @every_update
 def test_the_loop_never_waits_for_the_device(update: Update, guidance: float) -> None:
     """Tensors of the device "meta" have no values: whatever would ask for one, as a copy to the host does, fails."""
-    config = UNetConfig(8, 1, 2, widths=(12, 24), blocks=1, attention=(0,))
+    config = UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(0,))
     network = UNet(config).to("meta").eval()
     denoiser = Guided(NetworkDenoiser(network), guidance, empty=2)
     known = Known(torch.zeros(1, *SHAPE), torch.ones(1, 1, 8, 8))
