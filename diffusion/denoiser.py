@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from diffusion import process
-from diffusion.fast import FastUNet
 from diffusion.images import to_unit
-from diffusion.unet import UNet
+from diffusion.networks.fast import FastUNet
+from diffusion.networks.unet import UNet
 
 # Beyond these the noise (or the signal) is below float32's resolution of an image; an infinite log-SNR has no sinusoid.
 LOG_SNR_MIN, LOG_SNR_MAX = -20.0, 20.0

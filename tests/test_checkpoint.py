@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion import checkpoint
-from diffusion.checkpoint import Card, CheckpointError, load_model, read_card, save_model, write_atomically
-from diffusion.unet import UNet, UNetConfig
+from diffusion.networks import checkpoint
+from diffusion.networks.checkpoint import Card, CheckpointError, load_model, read_card, save_model, write_atomically
+from diffusion.networks.unet import UNet, UNetConfig
 
 CONFIG = UNetConfig(8, 1, (3,), widths=(8, 16), blocks=1, attention=(1,))
 CARD = Card(

@@ -12,11 +12,11 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from diffusion.cli import main, parser
-from diffusion.likelihood import loss_weight, schedule_csv
-from diffusion.measure import ErrorCurve, measuring_levels
-from diffusion.recipe import Recipe, save
-from diffusion.schedule import beta_for_terminal_snr, make_schedule
+from diffusion.cli.main import main, parser
+from diffusion.losses.likelihood import loss_weight, schedule_csv
+from diffusion.losses.measure import ErrorCurve, measuring_levels
+from diffusion.sampling.recipe import Recipe, save
+from diffusion.schedules.schedule import beta_for_terminal_snr, make_schedule
 from tests.tiny import save_tiny
 
 
@@ -390,7 +390,7 @@ def options() -> list[tuple[str, str]]:
             and action.dest not in ("help", "run", "device")]  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::diffusion.folders.DataWarning")
+@pytest.mark.filterwarnings("ignore::diffusion.data.folders.DataWarning")
 @pytest.mark.parametrize(("command", "option"), options())
 def test_no_value_of_any_option_ends_in_a_traceback(
     command: str, option: str, model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -417,8 +417,8 @@ def test_no_value_of_any_option_ends_in_a_traceback(
     def begin(*_args: object, **_options: object) -> None:
         raise BegunError("it would have begun")
 
-    for function in ("train.train", "classifier.make_classifier", "evaluate.evaluate_likelihood",
-                     "reference.other_images"):  # fmt: skip
+    for function in ("training.train.train", "evaluation.classifier.make_classifier",
+                     "evaluation.evaluate.evaluate_likelihood", "losses.reference.other_images"):  # fmt: skip
         monkeypatch.setattr(f"diffusion.{function}", begin)
     monkeypatch.chdir(tmp_path)
     for value in EXTREMES:
@@ -718,7 +718,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def interrupted(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("diffusion.cli.make_schedule", interrupted)
+    monkeypatch.setattr("diffusion.cli.main.make_schedule", interrupted)
     assert main(["schedule", "--csv", "-"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.data import DataError, ImageSet, load_npz
-from diffusion.folders import BUNDLED, DataWarning, load_data
+from diffusion.data.folders import BUNDLED, DataWarning, load_data
+from diffusion.data.sets import DataError, ImageSet, load_npz
 from diffusion.images import encode, open_image, to_tensor, to_unit
-from diffusion.train import choose
+from diffusion.training.train import choose
 
 ROOT = Path(__file__).parent.parent
 
@@ -396,7 +396,7 @@ def test_a_picture_of_a_kind_that_is_not_opened_is_not_by_another_name(tmp_path:
 
 
 def test_files_that_say_they_are_huge_are_never_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.folders.MOST_BYTES", 1000)
+    monkeypatch.setattr("diffusion.data.folders.MOST_BYTES", 1000)
     path = pictures_in_a_zip(tmp_path / "a.zip", "a.png")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("b.png", bytes(1001))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from diffusion import process
 from diffusion.denoiser import LOG_SNR_MAX, LOG_SNR_MIN, ExactDenoiser, Guided, NetworkDenoiser
 from diffusion.images import to_unit
-from diffusion.unet import ResidualBlock, UNet, UNetConfig
+from diffusion.networks.unet import ResidualBlock, UNet, UNetConfig
 from tests.tiny import trained
 
 ROOT = Path(__file__).parent.parent

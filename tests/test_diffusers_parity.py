@@ -20,7 +20,7 @@ from diffusers import (
 from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
-from diffusion.sampler import (
+from diffusion.sampling.updates import (
     DDIM,
     DDPM,
     DYNAMIC_PERCENTILE,
@@ -35,7 +35,7 @@ from diffusion.sampler import (
     sample,
     timesteps,
 )
-from diffusion.schedule import Schedule, make_schedule
+from diffusion.schedules.schedule import Schedule, make_schedule
 
 SEEDS, SHAPE = [0, 7], (3, 8, 8)
 TOLERANCE = 1e-5

@@ -11,9 +11,10 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from diffusion import evaluate
-from diffusion.checkpoint import CheckpointError, Model, load_model
-from diffusion.classifier import (
+from diffusion.cli.main import main
+from diffusion.data.sets import ImageSet
+from diffusion.evaluation import evaluate
+from diffusion.evaluation.classifier import (
     Classifier,
     ClassifierConfig,
     ClassifierTraining,
@@ -23,12 +24,18 @@ from diffusion.classifier import (
     once_each,
     train_classifier,
 )
-from diffusion.cli import main
-from diffusion.data import ImageSet
-from diffusion.evaluate import EvaluationError, Gaussian, Run, fit_gaussian, frechet_distance, nearest_distance
+from diffusion.evaluation.evaluate import (
+    EvaluationError,
+    Gaussian,
+    Run,
+    fit_gaussian,
+    frechet_distance,
+    nearest_distance,
+)
 from diffusion.images import to_unit
-from diffusion.likelihood import bits_per_dim, bound, estimate_bound
-from diffusion.schedule import make_schedule
+from diffusion.losses.likelihood import bits_per_dim, bound, estimate_bound
+from diffusion.networks.checkpoint import CheckpointError, Model, load_model
+from diffusion.schedules.schedule import make_schedule
 from tests.tiny import save_tiny
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler
 
-from diffusion.exchange import read_betas, to_diffusers
-from diffusion.likelihood import schedule_csv
-from diffusion.schedule import FAMILIES, ScheduleError, drawn_schedule, make_schedule, schedule_of_betas
+from diffusion.losses.likelihood import schedule_csv
+from diffusion.schedules.exchange import read_betas, to_diffusers
+from diffusion.schedules.schedule import FAMILIES, ScheduleError, drawn_schedule, make_schedule, schedule_of_betas
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion.checkpoint import load_model
 from diffusion.denoiser import NetworkDenoiser
-from diffusion.fast import FastUNet, _upsample
-from diffusion.unet import UNetConfig
+from diffusion.networks.checkpoint import load_model
+from diffusion.networks.fast import FastUNet, _upsample
+from diffusion.networks.unet import UNetConfig
 from tests.tiny import inputs, trained
 
 CONFIGS = {
@@ -24,7 +24,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_in_full_precision_it_is_the_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.fast.DTYPE", torch.float32)
+    monkeypatch.setattr("diffusion.networks.fast.DTYPE", torch.float32)
     network = trained(CONFIGS[name])
     x, log_snr, label = inputs(CONFIGS[name])
     with torch.inference_mode():
@@ -87,7 +87,7 @@ def test_a_network_is_compiled_only_when_asked(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_enlarging_first_or_last_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.fast.DTYPE", torch.float32)
+    monkeypatch.setattr("diffusion.networks.fast.DTYPE", torch.float32)
     torch.manual_seed(0)
     conv = nn.Conv2d(5, 7, 3, padding=1).requires_grad_(False)
     x = torch.randn(2, 5, 4, 6)

@@ -11,8 +11,8 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from diffusion import likelihood
-from diffusion.schedule import Schedule, Variance, make_schedule
+from diffusion.losses import likelihood
+from diffusion.schedules.schedule import Schedule, Variance, make_schedule
 
 SCHEDULES = [make_schedule("linear", 1000), make_schedule("cosine", 50), make_schedule("scaled_linear", 10)]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.family)

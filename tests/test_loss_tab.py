@@ -16,14 +16,14 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.checkpoint import available
 from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_unit
-from diffusion.likelihood import kl_extra, loss_weight
-from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
-from diffusion.rate import ledger, rate
-from diffusion.schedule import EXPONENTS, make_schedule
-from diffusion.weights import WEIGHTINGS
+from diffusion.losses.likelihood import kl_extra, loss_weight
+from diffusion.losses.measure import ErrorCurve, measure_errors, measuring_levels
+from diffusion.losses.rate import ledger, rate
+from diffusion.losses.weightings import WEIGHTINGS
+from diffusion.networks.checkpoint import available
+from diffusion.schedules.schedule import EXPONENTS, make_schedule
 from ui import figures, loss_tab, seen, sidebar, subjects
 from ui.models import StopFlag, shared_model
 

@@ -11,9 +11,16 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import ExactDenoiser
-from diffusion.likelihood import decoder_nll
-from diffusion.measure import DECODER_POINTS, ErrorCurve, bit_reversed, find_noise, measure_errors, measuring_levels
-from diffusion.schedule import EXPONENTS, Schedule, Variance, make_schedule
+from diffusion.losses.likelihood import decoder_nll
+from diffusion.losses.measure import (
+    DECODER_POINTS,
+    ErrorCurve,
+    bit_reversed,
+    find_noise,
+    measure_errors,
+    measuring_levels,
+)
+from diffusion.schedules.schedule import EXPONENTS, Schedule, Variance, make_schedule
 
 SCHEDULES = [make_schedule("linear", 1000), make_schedule("cosine", 50), make_schedule("scaled_linear", 10)]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.family)

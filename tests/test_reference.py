@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion.data import ImageSet
-from diffusion.folders import load_data
-from diffusion.measure import measure_errors
-from diffusion.reference import measure_references, other_images
+from diffusion.data.folders import load_data
+from diffusion.data.sets import ImageSet
+from diffusion.losses.measure import measure_errors
+from diffusion.losses.reference import measure_references, other_images
 
 LEVELS = np.array([0.999, 0.9, 0.5, 0.1, 0.01])
 

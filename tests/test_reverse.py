@@ -17,13 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion import recipe as recipes
-from diffusion.checkpoint import available
-from diffusion.folders import load_data
+from diffusion.data.folders import load_data
 from diffusion.images import to_bytes, to_unit
-from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import SAMPLERS, SamplingError
-from diffusion.statistics import Moments, distance
+from diffusion.networks.checkpoint import available
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.recipe import Recipe, denoiser_of
+from diffusion.sampling.statistics import Moments, distance
+from diffusion.sampling.updates import SAMPLERS, SamplingError
 from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
 from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources

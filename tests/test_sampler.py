@@ -18,7 +18,8 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import ExactDenoiser, Guided, NetworkDenoiser
-from diffusion.sampler import (
+from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.sampling.updates import (
     CLIPS,
     DDIM,
     DDPM,
@@ -43,8 +44,7 @@ from diffusion.sampler import (
     sample,
     timesteps,
 )
-from diffusion.schedule import BETA_MIN, FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
-from diffusion.unet import UNet, UNetConfig
+from diffusion.schedules.schedule import BETA_MIN, FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
 
 SCHEDULE = make_schedule("linear", 1000)
 SHAPE = (1, 8, 8)

@@ -15,7 +15,7 @@ from diffusers import DDPMScheduler
 from diffusers.schedulers.scheduling_ddpm import rescale_zero_terminal_snr
 from scipy.special import expit
 
-from diffusion.schedule import (
+from diffusion.schedules.schedule import (
     BETA_CAP,
     BETA_MIN,
     FAMILIES,

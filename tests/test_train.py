@@ -21,14 +21,15 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from torch import Tensor
 
-from diffusion import process, train
-from diffusion.checkpoint import Card, load_model
-from diffusion.data import ImageSet
+from diffusion import process
+from diffusion.data.sets import ImageSet
 from diffusion.images import to_unit
-from diffusion.schedule import make_schedule
-from diffusion.train import LossHistory, TrainConfig, TrainError, batch_indices, draw_steps
-from diffusion.unet import UNet, UNetConfig
-from diffusion.weights import min_snr_weight
+from diffusion.losses.weightings import min_snr_weight
+from diffusion.networks.checkpoint import Card, load_model
+from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.schedules.schedule import make_schedule
+from diffusion.training import train
+from diffusion.training.train import LossHistory, TrainConfig, TrainError, batch_indices, draw_steps
 
 ROOT = Path(__file__).parent.parent
 NETWORK = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=(), dropout=0.1)
@@ -521,7 +522,7 @@ from tests.test_train import CONFIG, NETWORK, card, toy_set
 import dataclasses
 from pathlib import Path
 from accelerate import Accelerator
-from diffusion.train import train
+from diffusion.training.train import train
 network = dataclasses.replace(NETWORK, dropout=0.0)
 accelerator = Accelerator(cpu=True)
 assert accelerator.num_processes == int(sys.argv[3])

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from diffusion.checkpoint import Card, save_model
-from diffusion.unet import UNet, UNetConfig
+from diffusion.networks.checkpoint import Card, save_model
+from diffusion.networks.unet import UNet, UNetConfig
 
 
 def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:

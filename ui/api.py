@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from gradio.events import api
 
-from diffusion import recipe as recipes
 from diffusion.images import encode, grid, open_image, to_bytes, to_pil, to_tensor
+from diffusion.losses.rate import ledger, loss_terms
 from diffusion.process import q_sample
-from diffusion.rate import ledger, loss_terms
-from diffusion.recipe import denoiser_of
-from diffusion.sampler import Clip, Spacing
-from diffusion.schedule import EXPONENTS
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.recipe import denoiser_of
+from diffusion.sampling.updates import Clip, Spacing
+from diffusion.schedules.schedule import EXPONENTS
 from ui.asked import AskedError
 from ui.background import in_background
 from ui.files import for_browser, made_file, made_path

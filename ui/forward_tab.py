@@ -19,7 +19,7 @@ from diffusion.animation import Format, animate
 from diffusion.chain import closed_form
 from diffusion.images import ImageError, open_image, to_bytes, to_pil, to_tensor, to_unit
 from diffusion.process import q_sample
-from diffusion.schedule import Schedule
+from diffusion.schedules.schedule import Schedule
 from ui.asked import AskedError, read_whole
 from ui.files import find_made, made_file, sample_name, sample_pictures
 from ui.sidebar import Settings, read_schedule

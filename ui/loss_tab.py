@@ -1,7 +1,7 @@
 """The loss tab: where along t the bound is paid, by a network and by exact denoisers, on bundled images or one's own.
 
-A pass of the network gives raw errors (``diffusion.measure``). They stay in the page; what is drawn of them follows
-from the page's schedule by ``weigh``, in which no network is asked.
+A pass of the network gives raw errors (``losses.measure``). They stay in the page; what is drawn of them follows from
+the page's schedule by ``weigh``, in which no network is asked.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from diffusion.checkpoint import MODELS, Model
 from diffusion.images import ImageError, to_unit
-from diffusion.likelihood import kl_extra, loss_weight
-from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
-from diffusion.rate import PUBLISHED, distortion, ledger, loss_csv, loss_terms, rate
-from diffusion.reference import measure_references
-from diffusion.sampler import SamplingError
-from diffusion.schedule import EXPONENTS, Array, Schedule, Variance
-from diffusion.weights import WEIGHTINGS
+from diffusion.losses.likelihood import kl_extra, loss_weight
+from diffusion.losses.measure import ErrorCurve, measure_errors, measuring_levels
+from diffusion.losses.rate import PUBLISHED, distortion, ledger, loss_csv, loss_terms, rate
+from diffusion.losses.reference import measure_references
+from diffusion.losses.weightings import WEIGHTINGS
+from diffusion.networks.checkpoint import MODELS, Model
+from diffusion.sampling.updates import SamplingError
+from diffusion.schedules.schedule import EXPONENTS, Array, Schedule, Variance
 from ui.figures import loss_figure, rate_figure
 from ui.job import Values, run_job
 from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop

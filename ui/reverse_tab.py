@@ -11,12 +11,12 @@ from typing import Any, Literal
 import gradio as gr
 from typing_extensions import TypedDict
 
-from diffusion import recipe as recipes
 from diffusion.device import best_device
 from diffusion.images import difference
-from diffusion.recipe import denoiser_of
-from diffusion.review import compare
-from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, Clip, SamplingError, Spacing
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.recipe import denoiser_of
+from diffusion.sampling.updates import CLIPS, SAMPLERS, SPACINGS, About, Clip, SamplingError, Spacing
+from diffusion.schedules.review import compare
 from ui.card import about, describe_model
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path

@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion import recipe as recipes
 from diffusion.images import to_bytes
-from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import (
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.recipe import Recipe, denoiser_of
+from diffusion.sampling.statistics import Moments, distance, expected, moments
+from diffusion.sampling.updates import (
     CLIPS,
     SAMPLERS,
     SPACINGS,
@@ -32,8 +33,7 @@ from diffusion.sampler import (
     make_update,
     timesteps,
 )
-from diffusion.schedule import T_MAX, Schedule, ScheduleError
-from diffusion.statistics import Moments, distance, expected, moments
+from diffusion.schedules.schedule import T_MAX, Schedule, ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
 from ui.files import for_browser, made_path

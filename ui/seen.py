@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from diffusion.checkpoint import Model
 from diffusion.images import encode, to_bytes, to_pil, to_unit
-from diffusion.measure import find_noise, measuring_levels
+from diffusion.losses.measure import find_noise, measuring_levels
+from diffusion.networks.checkpoint import Model
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
 from ui.asked import AskedError
 from ui.models import shared_model

@@ -14,12 +14,12 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from diffusion.checkpoint import MODELS, available, read_card
-from diffusion.exchange import read_betas, to_diffusers
-from diffusion.likelihood import loss_weight, schedule_csv
+from diffusion.losses.likelihood import loss_weight, schedule_csv
+from diffusion.networks.checkpoint import MODELS, available, read_card
 from diffusion.process import posterior_mean
-from diffusion.review import Trained, review, summarize
-from diffusion.schedule import (
+from diffusion.schedules.exchange import read_betas, to_diffusers
+from diffusion.schedules.review import Trained, review, summarize
+from diffusion.schedules.schedule import (
     FAMILIES,
     PER_STEP,
     POINT_LOG_SNR,

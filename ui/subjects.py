@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 import torch
 
-from diffusion.checkpoint import Model
-from diffusion.data import ImageSet
-from diffusion.folders import BUNDLED, load_data
+from diffusion.data.folders import BUNDLED, load_data
+from diffusion.data.sets import ImageSet
 from diffusion.images import picture_for, to_bytes
-from diffusion.reference import other_images
+from diffusion.losses.reference import other_images
+from diffusion.networks.checkpoint import Model
 from ui.models import choices, shared_model
 
 

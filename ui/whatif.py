@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion import recipe as recipes
 from diffusion.images import to_bytes
-from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import (
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.recipe import Recipe, denoiser_of
+from diffusion.sampling.updates import (
     SAMPLERS,
     Known,
     SamplingError,

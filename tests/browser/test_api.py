@@ -12,9 +12,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from diffusion.recipe import denoiser_of, draw, load_model_of, read
-from diffusion.sampler import SAMPLERS
-from diffusion.schedule import make_schedule
+from diffusion.sampling.recipe import denoiser_of, draw, load_model_of, read
+from diffusion.sampling.updates import SAMPLERS
+from diffusion.schedules.schedule import make_schedule
 from ui import api
 
 

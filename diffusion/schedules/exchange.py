@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from diffusion.checks import shown
-from diffusion.schedule import (
+from diffusion.schedules.schedule import (
     FAMILIES,
     T_MAX,
     Schedule,

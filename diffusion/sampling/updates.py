@@ -25,7 +25,7 @@ from torch import Tensor
 from diffusion import process
 from diffusion.checks import is_number, is_whole, shown
 from diffusion.denoiser import Denoiser
-from diffusion.schedule import LOG_SNR_END, Parameter, Schedule
+from diffusion.schedules.schedule import LOG_SNR_END, Parameter, Schedule
 
 Spacing = Literal["trailing", "linspace", "leading", "quadratic", "log_snr", "karras"]
 Clip = Literal["static", "dynamic", "none"]

@@ -13,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
-from diffusion.likelihood import loss_weight
-from diffusion.schedule import Array, Schedule, Variance
-from diffusion.unet import Prediction
+from diffusion.losses.likelihood import loss_weight
+from diffusion.networks.unet import Prediction
+from diffusion.schedules.schedule import Array, Schedule, Variance
 
 X = TypeVar("X", Tensor, np.ndarray)
 

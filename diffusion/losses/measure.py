@@ -18,8 +18,8 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import Denoiser
-from diffusion.likelihood import decoder_nll
-from diffusion.schedule import LOG_SNR_END, Array, Schedule, Variance
+from diffusion.losses.likelihood import decoder_nll
+from diffusion.schedules.schedule import LOG_SNR_END, Array, Schedule, Variance
 
 MOST = 1e9  # of any number in a curve: the error of a bad guess at high SNR is about as large as that
 SMALLEST = 1e-12  # of an error, so that it has a logarithm

@@ -20,16 +20,16 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from diffusion.denoiser import NetworkDenoiser
-from diffusion.fast import FastUNet
-from diffusion.schedule import Schedule, make_schedule
-from diffusion.unet import UNet, UNetConfig, fields_of_today
+from diffusion.networks.fast import FastUNet
+from diffusion.networks.unet import UNet, UNetConfig, fields_of_today
+from diffusion.schedules.schedule import Schedule, make_schedule
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 C = TypeVar("C")  # a card of any kind
 
-MODELS = Path(__file__).parent.parent / "assets" / "models"
+MODELS = Path(__file__).parents[2] / "assets" / "models"
 
 
 class CheckpointError(ValueError):

@@ -30,17 +30,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from diffusion import process
-from diffusion.checkpoint import Card, save_model, write_atomically
 from diffusion.checks import is_number, is_whole, shown
-from diffusion.data import ImageSet
+from diffusion.data.sets import ImageSet
 from diffusion.denoiser import ExactDenoiser, Guided, NetworkDenoiser
 from diffusion.device import best_precision
-from diffusion.fast import FastUNet
 from diffusion.images import encode, grid, to_bytes, to_pil, to_unit
-from diffusion.sampler import DDIM, sample, timesteps
-from diffusion.schedule import Array, Schedule, make_schedule
-from diffusion.unet import Prediction, UNet, UNetConfig, fields_of_today
-from diffusion.weights import min_snr_weight
+from diffusion.losses.weightings import min_snr_weight
+from diffusion.networks.checkpoint import Card, save_model, write_atomically
+from diffusion.networks.fast import FastUNet
+from diffusion.networks.unet import Prediction, UNet, UNetConfig, fields_of_today
+from diffusion.sampling.updates import DDIM, sample, timesteps
+from diffusion.schedules.schedule import Array, Schedule, make_schedule
 
 TimeSampling = Literal["stratified", "uniform", "importance"]
 Weighting = Literal["simple", "min-snr"]

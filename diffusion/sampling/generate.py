@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from diffusion.denoiser import Denoiser
 from diffusion.images import to_bytes
-from diffusion.sampler import Clip, Known, Update, calls, sample
-from diffusion.schedule import Schedule
+from diffusion.sampling.updates import Clip, Known, Update, calls, sample
+from diffusion.schedules.schedule import Schedule
 
 
 def generate(

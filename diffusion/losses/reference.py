@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from diffusion.data import DataError, ImageSet
+from diffusion.data.folders import load_data
+from diffusion.data.sets import DataError, ImageSet
 from diffusion.denoiser import ExactDenoiser
-from diffusion.folders import load_data
 from diffusion.images import to_unit
-from diffusion.measure import ErrorCurve, measure_errors
-from diffusion.schedule import Array
+from diffusion.losses.measure import ErrorCurve, measure_errors
+from diffusion.schedules.schedule import Array
 
 
 def other_images(source: str | Path, measured: ImageSet) -> ImageSet:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import Denoiser
-from diffusion.schedule import Array, Schedule, Variance
+from diffusion.schedules.schedule import Array, Schedule, Variance
 
 N = TypeVar("N", float, Array)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from diffusion.schedule import BETA_CAP, PER_STEP, Array, Schedule
+from diffusion.schedules.schedule import BETA_CAP, PER_STEP, Array, Schedule
 
 Curve = Literal["beta", "alpha_bar", "log_snr", "weight"]
 

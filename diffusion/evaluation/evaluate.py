@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from diffusion.checkpoint import Model
-from diffusion.classifier import Classifier, accuracy, classify, once_each
-from diffusion.data import ImageSet
-from diffusion.generate import generate
+from diffusion.data.sets import ImageSet
+from diffusion.evaluation.classifier import Classifier, accuracy, classify, once_each
 from diffusion.images import to_unit
-from diffusion.likelihood import bits_per_dim, estimate_bound
-from diffusion.sampler import Spacing, all_options, make_update, timesteps
-from diffusion.schedule import Variance
+from diffusion.losses.likelihood import bits_per_dim, estimate_bound
+from diffusion.networks.checkpoint import Model
+from diffusion.sampling.generate import generate
+from diffusion.sampling.updates import Spacing, all_options, make_update, timesteps
+from diffusion.schedules.schedule import Variance
 
 Array = NDArray[np.float64]
 

@@ -30,13 +30,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import diffusion
-from diffusion.checkpoint import Card, Model, load_model
 from diffusion.checks import is_number, is_whole, shown
-from diffusion.data import UNREADABLE, read_arrays
+from diffusion.data.sets import UNREADABLE, read_arrays
 from diffusion.denoiser import Denoiser, ExactDenoiser, Guided
-from diffusion.generate import generate
 from diffusion.images import open_image, picture_for, to_bytes, to_unit
-from diffusion.sampler import (
+from diffusion.networks.checkpoint import Card, Model, load_model
+from diffusion.sampling.generate import generate
+from diffusion.sampling.updates import (
     CLIPS,
     SPACINGS,
     Clip,
@@ -52,7 +52,7 @@ from diffusion.sampler import (
     sample,
     timesteps,
 )
-from diffusion.schedule import FAMILIES, Schedule, ScheduleError, make_schedule, schedule_of_betas
+from diffusion.schedules.schedule import FAMILIES, Schedule, ScheduleError, make_schedule, schedule_of_betas
 
 Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, int, int]
@@ -438,14 +438,14 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
         file: what ``save`` wrote; read for arrays and long lists, if there are any.
     """
     device, settings, steps = str(device), schedule_settings(recipe.schedule), _steps(recipe)
-    imports = {("diffusion.sampler", "make_update")}
+    imports = {("diffusion.sampling.updates", "make_update")}
     lines = []
     if recipe.examples is not None:
         imports |= {("diffusion.denoiser", "ExactDenoiser"), ("diffusion.images", "to_unit")}
         lines += [f"examples = to_unit(torch.from_numpy(file['examples'])).to({device!r})",
                   "denoiser, shape = ExactDenoiser(examples), tuple(examples.shape[1:])"]  # fmt: skip
     else:
-        imports.add(("diffusion.checkpoint", "load_model"))
+        imports.add(("diffusion.networks.checkpoint", "load_model"))
         precision = "" if recipe.precision == "float32" else f", torch.{recipe.precision}"
         lines += [f"model = load_model({recipe.model!r}, {device!r}{precision})",
                   "denoiser, shape = model.denoiser, model.image_shape"]  # fmt: skip
@@ -453,13 +453,13 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
             imports.add(("diffusion.denoiser", "Guided"))
             lines.append(f"denoiser = Guided(denoiser, {recipe.guidance!r}, empty=model.card.network.conditions)")
     if "betas" in settings:
-        imports.add(("diffusion.schedule", "schedule_of_betas"))
+        imports.add(("diffusion.schedules.schedule", "schedule_of_betas"))
         lines.append("schedule = schedule_of_betas(recipe['schedule']['betas'])")
     else:
-        imports.add(("diffusion.schedule", "make_schedule"))
+        imports.add(("diffusion.schedules.schedule", "make_schedule"))
         lines.append(f"schedule = make_schedule({_call(settings.pop('family'), settings)})")
     if steps.startswith("timesteps"):
-        imports.add(("diffusion.sampler", "timesteps"))
+        imports.add(("diffusion.sampling.updates", "timesteps"))
     lines.append(f"steps = {steps}")
 
     seeds = list(recipe.seeds)
@@ -473,14 +473,14 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
     if recipe.start is not None:
         arguments.append("start=torch.from_numpy(file['start'])")
     if recipe.known is not None:
-        imports.add(("diffusion.sampler", "Known"))
+        imports.add(("diffusion.sampling.updates", "Known"))
         arguments.append("known=Known(torch.from_numpy(file['known']), torch.from_numpy(file['mask']))")
     call = "".join(f"    {argument},\n" for argument in arguments)
     if len(seeds) <= recipe.batch:
-        imports |= {("diffusion.images", "to_bytes"), ("diffusion.sampler", "sample")}
+        imports |= {("diffusion.images", "to_bytes"), ("diffusion.sampling.updates", "sample")}
         lines += [f"for step in sample(\n{call}):", "    print(step.t)", "images = to_bytes(step.x_s)"]
     else:
-        imports.add(("diffusion.generate", "generate"))
+        imports.add(("diffusion.sampling.generate", "generate"))
         lines.append(f"images = generate(\n{call}    batch={recipe.batch},\n)")
 
     text = "\n".join(lines)

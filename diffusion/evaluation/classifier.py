@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from diffusion.checkpoint import CheckpointError, find_weights, read_card_as, read_weights, write_weights
-from diffusion.data import DataError, ImageSet
+from diffusion.data.sets import DataError, ImageSet
 from diffusion.images import to_unit
-from diffusion.train import choose
+from diffusion.networks.checkpoint import CheckpointError, find_weights, read_card_as, read_weights, write_weights
+from diffusion.training.train import choose
 
-CLASSIFIERS = Path(__file__).parent.parent / "assets" / "classifiers"
+CLASSIFIERS = Path(__file__).parents[2] / "assets" / "classifiers"
 
 
 @dataclass(frozen=True)

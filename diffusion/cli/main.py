@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffusion.exchange import read_betas, to_diffusers
-from diffusion.schedule import (
+from diffusion.schedules.exchange import read_betas, to_diffusers
+from diffusion.schedules.schedule import (
     FAMILIES,
     T_MAX,
     Schedule,
@@ -26,10 +26,10 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
     import torch
     from accelerate import PartialState
 
-    from diffusion.checkpoint import Card
-    from diffusion.data import ImageSet
-    from diffusion.recipe import Precision, Recipe
-    from diffusion.sampler import Spacing
+    from diffusion.data.sets import ImageSet
+    from diffusion.networks.checkpoint import Card
+    from diffusion.sampling.recipe import Precision, Recipe
+    from diffusion.sampling.updates import Spacing
 
 BATCH = 64
 # What `evaluate` draws: fewer images where one takes longer.
@@ -72,11 +72,11 @@ def _train(args: argparse.Namespace) -> None:
     import torch
     from accelerate import Accelerator
 
-    from diffusion.checkpoint import Card, load_model
+    from diffusion.data.folders import load_data
     from diffusion.device import best_precision
-    from diffusion.folders import load_data
-    from diffusion.train import RECIPES, TrainConfig, asked, begin_labels, train
-    from diffusion.unet import UNet, grow
+    from diffusion.networks.checkpoint import Card, load_model
+    from diffusion.networks.unet import UNet, grow
+    from diffusion.training.train import RECIPES, TrainConfig, asked, begin_labels, train
 
     name = (args.data if args.data in RECIPES else "emoji") if args.config is None else args.config
     if name not in RECIPES:
@@ -171,10 +171,10 @@ def _sample(args: argparse.Namespace) -> None:
         _check_unused(args, "--like has all that decides which images are drawn; leave {} out.", *DEFAULTS, "model",
                       "examples", "label", "image", "at", "mask", "betas", *SCHEDULE_OPTIONS)  # fmt: skip
 
-    from diffusion import recipe as recipes
-    from diffusion.checkpoint import write_atomically
     from diffusion.images import encode, grid, to_bytes, to_pil
-    from diffusion.sampler import calls
+    from diffusion.networks.checkpoint import write_atomically
+    from diffusion.sampling import recipe as recipes
+    from diffusion.sampling.updates import calls
 
     recipe = _recipe(args) if args.like is None else recipes.read(args.like)
     if args.compile and recipe.examples is not None:
@@ -211,11 +211,11 @@ def _sample(args: argparse.Namespace) -> None:
 
 def _recipe(args: argparse.Namespace) -> Recipe:
     """What the options of ``sample`` describe."""
-    from diffusion.checkpoint import find_model, read_card
-    from diffusion.folders import load_data
+    from diffusion.data.folders import load_data
     from diffusion.images import ImageError, open_image, picture_for
-    from diffusion.recipe import Recipe, known_part
-    from diffusion.sampler import SAMPLERS, make_update, noised, resampled, timesteps
+    from diffusion.networks.checkpoint import find_model, read_card
+    from diffusion.sampling.recipe import Recipe, known_part
+    from diffusion.sampling.updates import SAMPLERS, make_update, noised, resampled, timesteps
 
     if (args.model is None) == (args.examples is None):
         raise CommandError("Say what to draw from: --model NAME or --examples DATA.")
@@ -302,12 +302,12 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     from dataclasses import replace
 
-    from diffusion.checkpoint import load_model, save_card, write_atomically
-    from diffusion.classifier import load_classifier
-    from diffusion.evaluate import Run, evaluate_likelihood, evaluate_samples
-    from diffusion.folders import load_data
-    from diffusion.recipe import PRECISIONS
-    from diffusion.sampler import make_update, timesteps
+    from diffusion.data.folders import load_data
+    from diffusion.evaluation.classifier import load_classifier
+    from diffusion.evaluation.evaluate import Run, evaluate_likelihood, evaluate_samples
+    from diffusion.networks.checkpoint import load_model, save_card, write_atomically
+    from diffusion.sampling.recipe import PRECISIONS
+    from diffusion.sampling.updates import make_update, timesteps
 
     for name, _, _, options, _ in runs:
         make_update(name, **options)  # refuses what is not there
@@ -371,8 +371,8 @@ def _classifier(args: argparse.Namespace) -> None:
     if args.images < BATCH:
         raise CommandError(f"--images must be at least {BATCH}, a step's, not {args.images}.")
 
-    from diffusion.classifier import ClassifierConfig, ClassifierTraining, make_classifier
-    from diffusion.folders import load_data
+    from diffusion.data.folders import load_data
+    from diffusion.evaluation.classifier import ClassifierConfig, ClassifierTraining, make_classifier
 
     train = load_data(args.data, "train", args.image_size)
     channels = train.images.shape[1]
@@ -408,8 +408,8 @@ def _schedule(args: argparse.Namespace) -> None:
     _check_places(*(Path(path) for path in (args.csv, args.diffusers) if path not in (None, "-")))
     schedule = _schedule_of(args, args.family)
 
-    from diffusion.checkpoint import write_atomically
-    from diffusion.likelihood import schedule_csv
+    from diffusion.losses.likelihood import schedule_csv
+    from diffusion.networks.checkpoint import write_atomically
 
     texts = {args.csv: schedule_csv(schedule), args.diffusers: json.dumps(to_diffusers(schedule), indent=1) + "\n"}
     for path, text in texts.items():
@@ -425,12 +425,12 @@ def _loss(args: argparse.Namespace) -> None:
 
     from tqdm import tqdm
 
-    from diffusion.checkpoint import load_model, write_atomically
-    from diffusion.folders import BUNDLED, load_data
+    from diffusion.data.folders import BUNDLED, load_data
     from diffusion.images import to_unit
-    from diffusion.measure import measure_errors, measuring_levels
-    from diffusion.rate import loss_csv
-    from diffusion.reference import measure_references, other_images
+    from diffusion.losses.measure import measure_errors, measuring_levels
+    from diffusion.losses.rate import loss_csv
+    from diffusion.losses.reference import measure_references, other_images
+    from diffusion.networks.checkpoint import load_model, write_atomically
 
     model = load_model(args.model, _device(args.device))
     images = args.images if args.images is not None else (model.card.name if model.card.name in BUNDLED else "digits")

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion.unet import Attention, Level, ResidualBlock, UNet, attend
+from diffusion.networks.unet import Attention, Level, ResidualBlock, UNet, attend
 
 DTYPE = torch.bfloat16
 # What noise level and class do in a block: added before its second norm (B, C), and its modulation (B, C or 2 C), if it

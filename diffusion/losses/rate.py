@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffusion.likelihood import kl_extra
-from diffusion.measure import ErrorCurve
-from diffusion.schedule import EXPONENTS, Array, Schedule, Variance
-from diffusion.weights import WEIGHTINGS
+from diffusion.losses.likelihood import kl_extra
+from diffusion.losses.measure import ErrorCurve
+from diffusion.losses.weightings import WEIGHTINGS
+from diffusion.schedules.schedule import EXPONENTS, Array, Schedule, Variance
 
 LN2 = math.log(2)
 
