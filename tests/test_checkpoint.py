@@ -12,8 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion.networks import checkpoint
-from diffusion.networks.checkpoint import Card, CheckpointError, load_model, read_card, save_model, write_atomically
+from diffusion.files import write_atomically
+from diffusion.networks import model
+from diffusion.networks.card import Card
+from diffusion.networks.checkpoint import CheckpointError
+from diffusion.networks.model import load_model, read_card, save_model
 from diffusion.networks.unet import UNet, UNetConfig
 
 CONFIG = UNetConfig(8, 1, (3,), widths=(8, 16), blocks=1, attention=(1,))
@@ -68,10 +71,10 @@ def test_saving_leaves_the_network_in_full_precision(tmp_path: Path) -> None:
 
 
 def test_models_are_found_by_name_and_by_path(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "MODELS", saved.parent)
+    monkeypatch.setattr("diffusion.networks.model.MODELS", saved.parent)
     assert load_model("tiny").card == load_model(str(saved)).card
     (saved.parent / "cardless.safetensors").write_bytes(b"")
-    assert checkpoint.available(saved.parent) == ["tiny"]
+    assert model.available(saved.parent) == ["tiny"]
 
 
 @pytest.mark.parametrize("name", ["absent", "absent.safetensors", "tiny.json", ""])

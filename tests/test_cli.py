@@ -13,10 +13,12 @@ import torch
 from PIL import Image
 
 from diffusion.cli.main import main, parser
-from diffusion.losses.likelihood import loss_weight, schedule_csv
-from diffusion.losses.measure import ErrorCurve, measuring_levels
-from diffusion.sampling.recipe import Recipe, save
-from diffusion.schedules.schedule import beta_for_terminal_snr, make_schedule
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.measure import measuring_levels
+from diffusion.losses.weightings import loss_weight, schedule_csv
+from diffusion.sampling.archive import save
+from diffusion.sampling.recipe import Recipe
+from diffusion.schedules.families import beta_for_terminal_snr, make_schedule
 from tests.tiny import save_tiny
 
 
@@ -718,7 +720,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def interrupted(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("diffusion.cli.main.make_schedule", interrupted)
+    monkeypatch.setattr("diffusion.cli.options.make_schedule", interrupted)
     assert main(["schedule", "--csv", "-"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from diffusion.data.draws import choose
 from diffusion.data.folders import BUNDLED, DataWarning, load_data
 from diffusion.data.sets import DataError, ImageSet, load_npz
 from diffusion.images import encode, open_image, to_tensor, to_unit
-from diffusion.training.train import choose
 
 ROOT = Path(__file__).parent.parent
 
@@ -189,8 +189,8 @@ def test_held_out_images_are_left_out_wherever_they_stand() -> None:
 
 def test_spread_reaches_both_ends_and_never_repeats() -> None:
     data = ImageSet(torch.zeros(10, 1, 2, 2, dtype=torch.uint8), torch.arange(10))
-    assert data.spread(4).labels.tolist() == [0, 3, 6, 9]
-    assert data.spread(99).labels.tolist() == list(range(10))
+    assert data.evenly(4).labels.tolist() == [0, 3, 6, 9]
+    assert data.evenly(99).labels.tolist() == list(range(10))
 
 
 def test_a_group_is_drawn_as_often_as_an_image_alone() -> None:
@@ -562,7 +562,7 @@ def test_sources_without_images_are_refused(tmp_path: Path) -> None:
 def test_the_bundled_data_have_names() -> None:
     emoji, digits = load_data("emoji", "test", 32, 3), load_data("digits", "test", 32)
     assert len(emoji.classes) == 9 and emoji.classes[0] == "Activities"
-    assert emoji[:3].classes == emoji.spread(5).classes == emoji.without(emoji[:3]).classes == emoji.classes
+    assert emoji[:3].classes == emoji.evenly(5).classes == emoji.without(emoji[:3]).classes == emoji.classes
     assert digits.classes == () and torch.equal(digits.images, load_npz(BUNDLED["digits"], "test", 32).images)
     assert digits.images.shape[1:] == (1, 32, 32)
     with pytest.raises(DataError, match="has images of 3 channels, not 1"):

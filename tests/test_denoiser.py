@@ -13,8 +13,9 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from diffusion import process
-from diffusion.denoiser import LOG_SNR_MAX, LOG_SNR_MIN, ExactDenoiser, Guided, NetworkDenoiser
+from diffusion.denoiser import ExactDenoiser, Guided
 from diffusion.images import to_unit
+from diffusion.networks.denoiser import LOG_SNR_MAX, LOG_SNR_MIN, NetworkDenoiser
 from diffusion.networks.unet import ResidualBlock, UNet, UNetConfig
 from tests.tiny import trained
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion.denoiser import NetworkDenoiser
-from diffusion.networks.checkpoint import load_model
+from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.fast import FastUNet, _upsample
+from diffusion.networks.model import load_model
 from diffusion.networks.unet import UNetConfig
 from tests.tiny import inputs, trained
 

@@ -11,19 +11,31 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Every module of the library, each after all that it may import: there is no circle.
 ROWS = (
-    "checks device images animation",
-    "schedules.schedule schedules.exchange schedules.review",
-    "process chain",
-    "data.sets data.folders",
-    "networks.unet networks.fast",
-    "denoiser",
-    "networks.checkpoint",
-    "sampling.updates sampling.generate sampling.statistics sampling.recipe",
-    "losses.likelihood losses.weightings losses.measure losses.rate losses.reference",
-    "training.train",
+    "checks device files images animation",
+    "schedules.schedule schedules.families schedules.given schedules.exchange schedules.review",
+    "process chain denoiser",
+    "data.sets data.folders data.draws",
+    "networks.unet networks.fast networks.denoiser networks.card networks.checkpoint networks.model",
+    "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.loop sampling.generate",
+    "sampling.statistics sampling.recipe sampling.archive sampling.snippet",
+    "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
+    "training.config training.presets training.history training.errors training.conditions training.state",
+    "training.preview training.stop training.train",
     "evaluation.classifier evaluation.evaluate",
-    "cli.main",
+    "cli.options cli.train cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
+# Which packages a package may take from at all, besides the modules that are in none and its own.
+PACKAGES: dict[str, set[str]] = {
+    "": {"schedules"},
+    "schedules": set(),
+    "data": set(),
+    "networks": {"schedules"},
+    "sampling": {"schedules", "networks"},
+    "losses": {"schedules", "data"},
+    "training": {"schedules", "data", "networks", "sampling", "losses"},
+    "evaluation": {"schedules", "data", "networks", "sampling", "losses"},
+    "cli": {"schedules", "data", "networks", "sampling", "losses", "training", "evaluation"},
+}
 ORDER = [module for row in ROWS for module in row.split()]
 # What the modules of the page may take from each other; those shared by all tabs take nothing from a tab.
 TABS = {"schedule_tab", "forward_tab", "reverse_tab", "whatif_tab", "loss_tab"}
@@ -46,6 +58,10 @@ def modules(folder: str) -> list[str]:
     """The names of all modules in a folder and its packages, with dots."""
     paths = (path.relative_to(ROOT / folder).with_suffix("") for path in (ROOT / folder).rglob("[!_]*.py"))
     return sorted(".".join(path.parts) for path in paths)
+
+
+def package_of(module: str) -> str:
+    return module.rpartition(".")[0]
 
 
 def path_of(folder: str, module: str) -> Path:
@@ -96,6 +112,19 @@ def test_every_module_has_its_place(folder: str, named: list[str]) -> None:
 def test_modules_import_only_what_lies_below_them(module: str) -> None:
     below = ORDER[: ORDER.index(module)]
     assert taken("diffusion", module) <= set(below)
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_packages_take_only_from_those_they_are_made_of(module: str) -> None:
+    own, others = package_of(module), {package_of(other) for other in taken("diffusion", module)}
+    assert others <= PACKAGES[own] | {own, ""}
+
+
+def test_a_schedule_is_written_without_torch() -> None:
+    code = "import sys; from diffusion.cli.main import main; main(['schedule', '--csv', '-']); "
+    code += "print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
 
 
 @pytest.mark.parametrize("module", UI)

@@ -18,12 +18,13 @@ from PIL import Image
 
 from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_unit
-from diffusion.losses.likelihood import kl_extra, loss_weight
-from diffusion.losses.measure import ErrorCurve, measure_errors, measuring_levels
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.measure import measure_errors, measuring_levels
 from diffusion.losses.rate import ledger, rate
-from diffusion.losses.weightings import WEIGHTINGS
-from diffusion.networks.checkpoint import available
-from diffusion.schedules.schedule import EXPONENTS, make_schedule
+from diffusion.losses.weightings import WEIGHTINGS, kl_extra, loss_weight
+from diffusion.networks.model import available
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.schedule import EXPONENTS
 from ui import figures, loss_tab, seen, sidebar, subjects
 from ui.models import StopFlag, shared_model
 
@@ -56,7 +57,7 @@ def test_errors_are_weighed_by_the_paper_s_formula() -> None:
     assert columns["error_low"][at] < error[t] < columns["error_high"][at]
     nats = loss_weight(SCHEDULE)[t] * error[t] + kl_extra(SCHEDULE)[t]
     assert columns["term_beta"][at] == pytest.approx(nats / math.log(2), rel=2e-5)
-    spread = loss_weight(SCHEDULE)[t] * curve.spread_on(SCHEDULE)[t] / math.log(2)
+    spread = loss_weight(SCHEDULE)[t] * curve.standard_error_on(SCHEDULE)[t] / math.log(2)
     assert columns["spread_beta"][at] == pytest.approx(spread, rel=2e-5)
     assert columns["weight_simple"][at] == 1
     np.testing.assert_allclose(columns["known_beta"], columns["term_beta"], rtol=1e-6)  # here the same denoiser
@@ -141,7 +142,7 @@ def test_the_browser_gets_what_the_network_sees(name: str) -> None:
     words = np.frombuffer(data, "<i2", offset=n).reshape(-1, n) / sent["unit"]
     eps, v = words[0], words[1:]
     assert len(v) == len(sent["log_snr"]) == seen.LEVELS
-    chosen = subjects.bundled(name).spread(seen.FACES)
+    chosen = subjects.bundled(name).evenly(seen.FACES)
     np.testing.assert_allclose(x_0, to_unit(chosen.images[3]).movedim(0, -1).flatten(), atol=1e-6)
     for k in (20, 50, 80):
         alpha_bar = 1 / (1 + math.exp(-sent["log_snr"][k]))

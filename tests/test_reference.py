@@ -57,5 +57,5 @@ def test_others_are_the_training_images_and_none_that_was_measured(tmp_path: Pat
 
 
 def test_where_there_are_no_training_images_the_rest_are_the_others() -> None:
-    digits = load_data("digits", "test", 32).spread(64)
+    digits = load_data("digits", "test", 32).evenly(64)
     assert len(other_images("digits", digits)) == 64

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from diffusion.networks.checkpoint import Card, save_model
+from diffusion.networks.card import Card
+from diffusion.networks.model import save_model
 from diffusion.networks.unet import UNet, UNetConfig
 
 

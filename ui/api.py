@@ -12,9 +12,11 @@ from gradio.events import api
 from diffusion.images import encode, grid, open_image, to_bytes, to_pil, to_tensor
 from diffusion.losses.rate import ledger, loss_terms
 from diffusion.process import q_sample
+from diffusion.sampling import archive
 from diffusion.sampling import recipe as recipes
+from diffusion.sampling.clips import Clip
 from diffusion.sampling.recipe import denoiser_of
-from diffusion.sampling.updates import Clip, Spacing
+from diffusion.sampling.steps import Spacing
 from diffusion.schedules.schedule import EXPONENTS
 from ui.asked import AskedError
 from ui.background import in_background
@@ -86,7 +88,7 @@ def generate(
         x = step.x_s
     images = to_bytes(x)
     path = made_path(f"{run_name(network, recipe)}.npz")
-    recipes.save(path, recipe, images)
+    archive.save(path, recipe, images)
     return made_file(encode(to_pil(grid(images)), "PNG"), f"{path.stem}.png"), for_browser(path)
 
 

@@ -20,8 +20,8 @@ from fastapi import HTTPException
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from diffusion.images import ImageError
-from diffusion.losses.measure import CurveError
-from diffusion.sampling.updates import SamplingError
+from diffusion.losses.curve import CurveError
+from diffusion.sampling.choices import SamplingError
 from diffusion.schedules.schedule import ScheduleError
 
 REFUSED = "This request cannot be answered: "

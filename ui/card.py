@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusion.networks.checkpoint import Model
-from diffusion.sampling.updates import SAMPLERS, SPACINGS, title_of
+from diffusion.networks.model import Model
+from diffusion.sampling.steps import SPACINGS
+from diffusion.sampling.updates import SAMPLERS, title_of
 
 COLUMNS = (
     "Right class: how often a classifier finds the class that was asked for. Fréchet: the distance of its features to "

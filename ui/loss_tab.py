@@ -19,13 +19,13 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from diffusion.images import ImageError, to_unit
-from diffusion.losses.likelihood import kl_extra, loss_weight
-from diffusion.losses.measure import ErrorCurve, measure_errors, measuring_levels
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.measure import measure_errors, measuring_levels
 from diffusion.losses.rate import PUBLISHED, distortion, ledger, loss_csv, loss_terms, rate
 from diffusion.losses.reference import measure_references
-from diffusion.losses.weightings import WEIGHTINGS
-from diffusion.networks.checkpoint import MODELS, Model
-from diffusion.sampling.updates import SamplingError
+from diffusion.losses.weightings import WEIGHTINGS, kl_extra, loss_weight
+from diffusion.networks.model import MODELS, Model
+from diffusion.sampling.choices import SamplingError
 from diffusion.schedules.schedule import EXPONENTS, Array, Schedule, Variance
 from ui.figures import loss_figure, rate_figure
 from ui.job import Values, run_job
@@ -93,7 +93,7 @@ def weigh(asked: AskedLoss) -> dict[str, Any]:
     """
     (curve, references), schedule = read_curves(asked), read_schedule(asked["settings"])
     steps = np.arange(schedule.T + 1, dtype=np.float64)
-    error, spread = curve.on(schedule), curve.spread_on(schedule)
+    error, spread = curve.on(schedule), curve.standard_error_on(schedule)
     columns = {
         "t": steps,
         "u": steps / schedule.T,

@@ -13,7 +13,7 @@ from torch import Tensor
 from diffusion.data.folders import BUNDLED, load_data
 from diffusion.device import best_device, best_precision
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
-from diffusion.networks.checkpoint import MODELS, Model, available, load_model, read_card
+from diffusion.networks.model import MODELS, Model, available, load_model, read_card
 from diffusion.sampling.recipe import Precision
 from diffusion.sampling.statistics import Moments, moments
 

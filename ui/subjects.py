@@ -12,7 +12,7 @@ from diffusion.data.folders import BUNDLED, load_data
 from diffusion.data.sets import ImageSet
 from diffusion.images import picture_for, to_bytes
 from diffusion.losses.reference import other_images
-from diffusion.networks.checkpoint import Model
+from diffusion.networks.model import Model
 from ui.models import choices, shared_model
 
 
@@ -83,7 +83,7 @@ def about_bundled(model: Model, count: int, others: int) -> About:
 
 def bundled_subject(model: Model, count: int) -> Subject:
     """Images of the kind a network makes, evenly over the classes as they are stored."""
-    images = bundled(model.card.name).spread(count)
+    images = bundled(model.card.name).evenly(count)
     others = other_images(model.card.name, images)
     return Subject(images, others, bool(model.card.classes), about_bundled(model, len(images), len(others)))
 

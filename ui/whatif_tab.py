@@ -17,9 +17,10 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
+from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe
-from diffusion.sampling.updates import SAMPLERS, SamplingError
-from diffusion.schedules.schedule import T_MAX
+from diffusion.sampling.updates import SAMPLERS
+from diffusion.schedules.families import T_MAX
 from ui.forward_tab import Picture
 from ui.job import Values, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop

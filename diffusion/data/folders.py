@@ -20,13 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from diffusion.data.sets import MOST_CLASSES, UNREADABLE, DataError, ImageSet, load_npz
+from diffusion.data.sets import MOST_CLASSES, DataError, ImageSet, load_npz
+from diffusion.files import ASSETS, UNREADABLE
 from diffusion.images import SUFFIXES, middle, read_picture
 
-# The data that come with the project; the README.md beside each says from where.
-ASSETS = Path(__file__).parents[2] / "assets"
 BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
-
 SPLITS = ("train", "test")
 MOST_BYTES = 2**28  # of a file
 LABELS = "dataset.json"

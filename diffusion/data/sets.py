@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import lzma
-import math
-import struct
 import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-# What the readers of zipfile and numpy raise on bytes that are not what they say.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, OverflowError, struct.error, zlib.error,
-              lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
-MOST_BYTES = 2**36  # of an array of a data set
+from diffusion.files import UNREADABLE, read_arrays
+
 MOST_CLASSES = 100_000
 
 
@@ -53,7 +47,7 @@ class ImageSet:
         groups = None if self.groups is None else self.groups[index]
         return replace(self, images=self.images[index], labels=self.labels[index], groups=groups)
 
-    def spread(self, count: int) -> ImageSet:
+    def evenly(self, count: int) -> ImageSet:
         """``count`` of the images at an even stride (data sets are often sorted by class); all if there are fewer."""
         at = torch.linspace(0, len(self) - 1, min(count, len(self)), dtype=torch.float64)
         return self[at.round().long()]
@@ -63,45 +57,6 @@ class ImageSet:
         unwanted = {image.numpy().tobytes() for image in held_out.images}
         keep = [i for i, image in enumerate(self.images) if image.numpy().tobytes() not in unwanted]
         return self[torch.tensor(keep, dtype=torch.int64)]
-
-
-def read_arrays(opened: BinaryIO, names: Sequence[str], limit: int = MOST_BYTES) -> dict[str, NDArray[Any]]:
-    """Those of the named arrays that an .npz has, each of at most ``limit`` bytes, which is seen to before any is read.
-
-    Raises:
-        ValueError: no .npz, an array of objects or of too many bytes, or not of as many as it says.
-        UNREADABLE: whatever else its readers raise.
-    """
-    with zipfile.ZipFile(opened) as archive:
-        entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
-        found = {name: entries[name] for name in names if name in entries}
-        for name, entry in found.items():
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{name} is compressed in a way that NumPy does not write")
-            with archive.open(entry) as file:
-                version = np.lib.format.read_magic(file)
-                if version not in _READ_HEADER:
-                    raise ValueError(f"{name} is an array of an unknown version")
-                shape, _, dtype = _READ_HEADER[version](file)
-                size = file.tell() + math.prod(shape) * dtype.itemsize
-            if dtype.hasobject or not all(0 <= side <= limit for side in shape):
-                raise ValueError(f"{name} is not an array of numbers or text")
-            if size != entry.file_size:
-                raise ValueError(f"{name} is not as large as it says")
-            if size > limit:
-                raise ValueError(f"{name} takes {size:,} bytes, more than the {limit:,} that are read")
-        arrays = {}
-        for name, entry in found.items():
-            with archive.open(entry) as file:
-                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
-        return arrays
-
-
-# NumPy writes the first unless a header is long.
-_READ_HEADER: dict[tuple[int, int], Callable[[Any], Any]] = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 def load_npz(path: Path, split: str, image_size: int) -> ImageSet:

@@ -19,12 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from diffusion.data.draws import choose
 from diffusion.data.sets import DataError, ImageSet
+from diffusion.files import ASSETS
 from diffusion.images import to_unit
 from diffusion.networks.checkpoint import CheckpointError, find_weights, read_card_as, read_weights, write_weights
-from diffusion.training.train import choose
 
-CLASSIFIERS = Path(__file__).parents[2] / "assets" / "classifiers"
+CLASSIFIERS = ASSETS / "classifiers"
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from diffusion.data.sets import ImageSet
 from diffusion.evaluation.classifier import Classifier, accuracy, classify, once_each
 from diffusion.images import to_unit
 from diffusion.losses.likelihood import bits_per_dim, estimate_bound
-from diffusion.networks.checkpoint import Model
+from diffusion.networks.model import Model
 from diffusion.sampling.generate import generate
-from diffusion.sampling.updates import Spacing, all_options, make_update, timesteps
+from diffusion.sampling.steps import Spacing, timesteps
+from diffusion.sampling.updates import all_options, make_update
 from diffusion.schedules.schedule import Variance
 
 Array = NDArray[np.float64]
@@ -226,7 +227,7 @@ def _check_count(count: int) -> None:
 
 
 @dataclass(frozen=True)
-class Run:
+class Drawing:
     """One way to draw, as in ``make_update`` and ``timesteps``, and how many images to draw that way."""
 
     sampler: str
@@ -236,7 +237,7 @@ class Run:
     spacing: Spacing = "trailing"
 
 
-def draw(model: Model, run: Run, labels: Tensor, *, seed: int = 0, batch: int = 64) -> ImageSet:
+def draw(model: Model, run: Drawing, labels: Tensor, *, seed: int = 0, batch: int = 64) -> ImageSet:
     """Draw an image for each label (count,), with seeds seed ... seed + count - 1, under the schedule of training.
 
     The predicted x_0 is clipped.
@@ -255,7 +256,7 @@ def evaluate_samples(
     classifier: Classifier,
     train: ImageSet,
     held_out: ImageSet,
-    runs: Sequence[Run],
+    runs: Sequence[Drawing],
     *,
     seed: int = 0,
     batch: int = 64,

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from diffusion.losses.likelihood import kl_extra
-from diffusion.losses.measure import ErrorCurve
-from diffusion.losses.weightings import WEIGHTINGS
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.weightings import WEIGHTINGS, kl_extra
 from diffusion.schedules.schedule import EXPONENTS, Array, Schedule, Variance
 
 LN2 = math.log(2)
@@ -87,7 +86,7 @@ def ledger(curve: ErrorCurve, schedule: Schedule, variance: Variance) -> Ledger:
         L_mid=float(np.nansum(terms.term)),
         L_0=curve.decoder_on(schedule, variance) / LN2,
         constant=float(np.nansum(kl_extra(schedule, variance))) / LN2,
-        standard_error=float(np.nansum(terms.weight[2:] * curve.spread_on(schedule)[2:])) / LN2,
+        standard_error=float(np.nansum(terms.weight[2:] * curve.standard_error_on(schedule)[2:])) / LN2,
         missing=int(np.isnan(terms.term[2:]).sum()),
     )
 
@@ -119,7 +118,7 @@ def loss_csv(curve: ErrorCurve, schedule: Schedule, references: Mapping[str, Err
     columns = {
         "log_snr": schedule.log_snr,
         "error": curve.on(schedule),
-        "standard_error": curve.spread_on(schedule),
+        "standard_error": curve.standard_error_on(schedule),
         **{f"error_{name}": reference.on(schedule) for name, reference in references.items()},
     }
     for name in WEIGHTINGS:

@@ -20,7 +20,8 @@ from diffusion.data.folders import load_data
 from diffusion.data.sets import DataError, ImageSet
 from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_unit
-from diffusion.losses.measure import ErrorCurve, measure_errors
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.measure import measure_errors
 from diffusion.schedules.schedule import Array
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from torch import Tensor
 
-from diffusion.losses.likelihood import loss_weight
-from diffusion.networks.unet import Prediction
+from diffusion.process import Prediction
 from diffusion.schedules.schedule import Array, Schedule, Variance
 
-X = TypeVar("X", Tensor, np.ndarray)
+if TYPE_CHECKING:  # torch takes seconds to import, and plain arithmetic does not need it
+    from torch import Tensor
 
+X = TypeVar("X", "Tensor", np.ndarray)
 GAMMA = 5.0  # of min-SNR, the paper's own choice
 
 
@@ -93,3 +93,39 @@ WEIGHTINGS: dict[str, Weighting] = {
         lambda snr: (snr + 1) / snr,
     ),
 }
+
+
+def loss_weight(schedule: Schedule, variance: Variance = "beta") -> Array:
+    """w_t of |eps - eps_theta|^2 in L_{t-1} (eq. 12), (T+1,); nan at t = 0.
+
+    With sigma^2 = beta~ it is infinite at t = 1, where L_0 takes the place of L_{t-1}.
+    """
+    sigma2 = schedule.reverse_variance(variance)[1:]
+    with np.errstate(divide="ignore"):
+        weight = schedule.beta[1:] ** 2 / (2 * sigma2 * schedule.alpha[1:] * schedule.noise_power[1:])
+    return np.concatenate(([np.nan], weight))
+
+
+def schedule_csv(schedule: Schedule) -> str:
+    """A schedule as text, a row for each t = 1 ... T, every number with all its digits.
+
+    log_snr is natural; the weight is that of sigma^2 = beta.
+    """
+    columns = {
+        "beta": schedule.beta,
+        "alpha_bar": schedule.alpha_bar,
+        "log_snr": schedule.log_snr,
+        "posterior_variance": schedule.posterior_variance,
+        "loss_weight": loss_weight(schedule, "beta"),
+    }
+    rows = zip(*(column[1:].tolist() for column in columns.values()), strict=True)
+    lines = [",".join([str(t), *map(repr, row)]) for t, row in enumerate(rows, 1)]
+    return "\n".join([",".join(["t", *columns]), *lines]) + "\n"
+
+
+def kl_extra(schedule: Schedule, variance: Variance = "beta") -> Array:
+    """What L_{t-1} adds to the weighted error, nats a dimension, (T+1,); nan at t = 0 and t = 1 (no KL there)."""
+    out = np.full_like(schedule.beta, np.nan)
+    ratio = schedule.posterior_variance[2:] / schedule.reverse_variance(variance)[2:]
+    out[2:] = (ratio - 1 - np.log(ratio)) / 2
+    return out

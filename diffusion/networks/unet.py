@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.checks import is_number, is_whole, shown
+from diffusion.process import Prediction
 
-Prediction = Literal["eps", "v", "x0"]
 Modulation = bool | Literal["scale"]
 
 

@@ -14,7 +14,10 @@ from tqdm import tqdm
 
 from diffusion.denoiser import Denoiser
 from diffusion.images import to_bytes
-from diffusion.sampling.updates import Clip, Known, Update, calls, sample
+from diffusion.sampling.clips import Clip
+from diffusion.sampling.loop import Known, sample
+from diffusion.sampling.steps import calls
+from diffusion.sampling.updates import Update
 from diffusion.schedules.schedule import Schedule
 
 

@@ -8,20 +8,16 @@
     save(Path("digits.npz"), recipe, to_bytes(step.x_s))
     print(snippet(recipe))
 
-The file is an .npz with the images, the recipe and, where they were kept, the frames of the trajectory.
+``save`` is in archive.py, ``snippet`` in snippet.py.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,46 +25,31 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor
 
-import diffusion
 from diffusion.checks import is_number, is_whole, shown
-from diffusion.data.sets import UNREADABLE, read_arrays
 from diffusion.denoiser import Denoiser, ExactDenoiser, Guided
-from diffusion.images import open_image, picture_for, to_bytes, to_unit
-from diffusion.networks.checkpoint import Card, Model, load_model
+from diffusion.images import open_image, picture_for, to_unit
+from diffusion.networks.card import Card
+from diffusion.networks.model import Model, load_model
+from diffusion.sampling.choices import SamplingError, check_choice
+from diffusion.sampling.clips import CLIPS, Clip
 from diffusion.sampling.generate import generate
-from diffusion.sampling.updates import (
-    CLIPS,
-    SPACINGS,
-    Clip,
-    Known,
-    SamplingError,
-    Spacing,
-    Step,
-    check_choice,
-    check_given,
-    check_seeds,
-    check_steps,
-    make_update,
-    sample,
-    timesteps,
-)
-from diffusion.schedules.schedule import FAMILIES, Schedule, ScheduleError, make_schedule, schedule_of_betas
+from diffusion.sampling.loop import Known, Step, check_given, sample
+from diffusion.sampling.noise import check_seeds
+from diffusion.sampling.steps import SPACINGS, Spacing, check_steps
+from diffusion.sampling.updates import make_update
+from diffusion.schedules.families import FAMILIES, make_schedule
+from diffusion.schedules.given import schedule_of_betas
+from diffusion.schedules.schedule import Schedule, ScheduleError
 
 Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, int, int]
 PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# Of a recipe, beside its JSON.
-ARRAYS = {"start": np.float32, "examples": np.uint8, "known": np.float32, "mask": np.float32}
-# What frames may take in memory, and on disk: noise does not compress.
-FRAME_BYTES = 200_000_000
 # More than anybody draws; less than fills a machine, for a recipe may come from anywhere.
 MOST_IMAGES, MOST_STEPS, MOST_AT_ONCE = 1_000_000, 1_000_000, 4096
 MOST_GUIDANCE = 1000
 MASK_SIDE = 4096  # of a picture and its mask, where their shapes are compared
 MOST_VALUES = 2**28  # of the pixels drawn at a time, a gigabyte in float32
 MOST_DRAWN = 2**33  # of the pixels of all images
-MOST_BYTES, MOST_TEXT = 2**29, 2**27  # of an array in the file of a recipe, and of its JSON
-MOST_LISTS = 5000  # and objects in it, which take far more memory than the letters they are written in
 
 
 class RecipeError(ValueError):
@@ -278,132 +259,6 @@ def _arguments(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-class Arrays(Protocol):
-    """Frames of a trajectory, wherever they are kept."""
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """``t`` (F,) int64; ``x_t`` and ``x_0`` (F, B, H, W, C) uint8."""
-        ...
-
-
-class Frames:
-    """Keeps x_t and the predicted x_0 of the steps as uint8, in memory that is bounded however long the run.
-
-        frames = Frames(len(steps), len(seeds), shape)
-        for step in sample(...):
-            frames.add(step)
-        save(path, recipe, images, frames)
-
-    Args:
-        count: steps of the run.
-        batch, shape: of the images.
-        limit: bytes; where all steps would take more, only every second one is kept, or every third, and so on.
-    """
-
-    def __init__(self, count: int, batch: int, shape: Shape, limit: int = FRAME_BYTES) -> None:
-        channels, height, width = shape
-        frame = 2 * batch * channels * height * width
-        self.every = next(k for k in range(1, count + 1) if k == count or -(-count // k) * frame <= limit)
-        self._taken = 0
-        kept = -(-count // self.every)
-        self._t = np.empty(kept, np.int64)
-        self._x_t, self._x_0 = (np.empty((kept, batch, height, width, channels), np.uint8) for _ in range(2))
-
-    def add(self, step: Step) -> None:
-        """Keep the step if it is one of those to keep."""
-        if step.index % self.every == 0:
-            i = self._taken
-            self._t[i], self._x_t[i], self._x_0[i] = step.t, to_bytes(step.x_t), to_bytes(step.x_0)
-            self._taken += 1
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """``t`` (F,) int64; ``x_t`` and ``x_0`` (F, B, H, W, C) uint8. Fewer frames where the run was stopped."""
-        return {name: array[: self._taken] for name, array in (("t", self._t), ("x_t", self._x_t), ("x_0", self._x_0))}
-
-
-def save(path: Path, recipe: Recipe, images: NDArray[np.uint8], frames: Arrays | None = None) -> None:
-    """Write an .npz: ``images`` (N, H, W, C), ``labels`` (N,), ``recipe`` (JSON), its arrays, and the frames."""
-    arrays: dict[str, Any] = {"images": images, "labels": np.asarray(recipe.labels or [], np.int64)}
-    arrays["recipe"] = np.array(json.dumps(_to_json(recipe)))
-    tensors = {"start": recipe.start, "examples": recipe.examples}
-    if recipe.known is not None:
-        tensors |= {"known": recipe.known.image, "mask": recipe.known.mask}
-    arrays |= {name: tensor.cpu().numpy() for name, tensor in tensors.items() if tensor is not None}
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:  # straight to disk: frames take a lot of memory already
-            if frames is None:
-                np.savez_compressed(file, allow_pickle=False, **arrays)
-            else:  # noise does not compress, but takes long to find that out
-                np.savez(file, allow_pickle=False, **arrays, **frames.arrays())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _to_json(recipe: Recipe) -> dict[str, Any]:
-    names = ("model", "sha256", "precision", "guidance", "sampler", "spacing", "clip", "batch")
-    return {
-        "schedule": schedule_settings(recipe.schedule),
-        **{name: getattr(recipe, name) for name in names},
-        "options": dict(recipe.options),
-        "steps": [*map(int, recipe.steps)], "seeds": [*map(int, recipe.seeds)],
-        "labels": None if recipe.labels is None else [*map(int, recipe.labels)],
-        "versions": {"ddpm-lab": diffusion.__version__, "python": platform.python_version(),
-                     **{package: version(package) for package in ("torch", "numpy")}},
-    }  # fmt: skip
-
-
-def read(path: Path) -> Recipe:
-    """The recipe in a file that ``save`` wrote; every field of it is checked, for it may come from anywhere.
-
-    Raises:
-        RecipeError: a file that cannot be read, or has no recipe, or one that nothing can be drawn from.
-    """
-    try:
-        with path.open("rb") as opened:
-            said = read_arrays(opened, ("recipe",), MOST_TEXT)["recipe"]
-            arrays = read_arrays(opened, tuple(ARRAYS), MOST_BYTES)
-        if said.shape or said.dtype.kind != "U":
-            raise ValueError("its recipe is no text")
-        text = str(said)
-        if text.count("[") + text.count("{") > MOST_LISTS:
-            raise ValueError("its recipe is made of too many parts")
-        content = json.loads(text)
-        if not isinstance(content, dict):
-            raise ValueError("its recipe is not an object of JSON")
-        content.pop("versions", None)
-        unknown = content.keys() - {field.name for field in fields(Recipe)} | content.keys() & {*ARRAYS}
-        if unknown:
-            raise ValueError(f"its recipe has an unknown field {shown(min(unknown))}")
-        schedule = schedule_from(content.pop("schedule"))
-        if "examples" in arrays and is_number(content.get("guidance")):
-            content["guidance"] = 1.0  # from before it was refused, when it did nothing
-        missing = {"steps", "seeds"} - content.keys()
-        if missing:
-            raise KeyError(min(missing))
-        for name, array in arrays.items():
-            if array.dtype != ARRAYS[name]:
-                raise ValueError(f"its array {name} is {array.dtype}, not {np.dtype(ARRAYS[name])}")
-        tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        image, mask = tensors.pop("known", None), tensors.pop("mask", None)
-        if (image is None) != (mask is None):
-            raise KeyError("known" if image is None else "mask")
-        known = None if image is None or mask is None else Known(image, mask)
-        recipe = Recipe(schedule, known=known, **tensors, **content)
-        if recipe.examples is None and not recipe.model:
-            raise KeyError("model")
-        return recipe
-    except FileNotFoundError as error:
-        raise RecipeError(f"There is no file {path}.") from error
-    except KeyError as error:
-        raise RecipeError(f"{path.name} does not say how its images were drawn ({error} is missing).") from error
-    except (SamplingError, ScheduleError) as error:
-        raise RecipeError(f"{path.name} is not a file of drawn images that can be used: {error}") from error
-    except (*UNREADABLE, TypeError) as error:
-        raise RecipeError(f"{path.name} is not a file of drawn images that can be read: {error}.") from error
-
-
 def schedule_settings(schedule: Schedule) -> dict[str, Any]:
     """A schedule as JSON: what ``make_schedule`` needs, if that gives the same betas, else {"betas": all of them}."""
     settings: dict[str, Any] = {"family": schedule.family, "T": schedule.T, **dict(schedule.params)}
@@ -429,85 +284,3 @@ def schedule_from(settings: dict[str, Any]) -> Schedule:
         if name not in settings:
             raise KeyError(name)
     return make_schedule(**settings)
-
-
-def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "trajectory.npz") -> str:
-    """Python that draws the same ``images`` (N, H, W, C) uint8 with this package.
-
-    Args:
-        file: what ``save`` wrote; read for arrays and long lists, if there are any.
-    """
-    device, settings, steps = str(device), schedule_settings(recipe.schedule), _steps(recipe)
-    imports = {("diffusion.sampling.updates", "make_update")}
-    lines = []
-    if recipe.examples is not None:
-        imports |= {("diffusion.denoiser", "ExactDenoiser"), ("diffusion.images", "to_unit")}
-        lines += [f"examples = to_unit(torch.from_numpy(file['examples'])).to({device!r})",
-                  "denoiser, shape = ExactDenoiser(examples), tuple(examples.shape[1:])"]  # fmt: skip
-    else:
-        imports.add(("diffusion.networks.checkpoint", "load_model"))
-        precision = "" if recipe.precision == "float32" else f", torch.{recipe.precision}"
-        lines += [f"model = load_model({recipe.model!r}, {device!r}{precision})",
-                  "denoiser, shape = model.denoiser, model.image_shape"]  # fmt: skip
-        if recipe.guidance != 1:
-            imports.add(("diffusion.denoiser", "Guided"))
-            lines.append(f"denoiser = Guided(denoiser, {recipe.guidance!r}, empty=model.card.network.conditions)")
-    if "betas" in settings:
-        imports.add(("diffusion.schedules.schedule", "schedule_of_betas"))
-        lines.append("schedule = schedule_of_betas(recipe['schedule']['betas'])")
-    else:
-        imports.add(("diffusion.schedules.schedule", "make_schedule"))
-        lines.append(f"schedule = make_schedule({_call(settings.pop('family'), settings)})")
-    if steps.startswith("timesteps"):
-        imports.add(("diffusion.sampling.updates", "timesteps"))
-    lines.append(f"steps = {steps}")
-
-    seeds = list(recipe.seeds)
-    in_turn = seeds == list(range(seeds[0], seeds[0] + len(seeds)))
-    arguments = [
-        f"denoiser, schedule, shape, steps=steps, seeds={f'range({seeds[0]}, {seeds[-1] + 1})' if in_turn else seeds}",
-        f"update=make_update({_call(recipe.sampler, recipe.options)}), clip={recipe.clip!r}, device={device!r}",
-    ]
-    if recipe.labels is not None:
-        arguments.append(f"labels=torch.tensor({list(recipe.labels)})")
-    if recipe.start is not None:
-        arguments.append("start=torch.from_numpy(file['start'])")
-    if recipe.known is not None:
-        imports.add(("diffusion.sampling.updates", "Known"))
-        arguments.append("known=Known(torch.from_numpy(file['known']), torch.from_numpy(file['mask']))")
-    call = "".join(f"    {argument},\n" for argument in arguments)
-    if len(seeds) <= recipe.batch:
-        imports |= {("diffusion.images", "to_bytes"), ("diffusion.sampling.updates", "sample")}
-        lines += [f"for step in sample(\n{call}):", "    print(step.t)", "images = to_bytes(step.x_s)"]
-    else:
-        imports.add(("diffusion.sampling.generate", "generate"))
-        lines.append(f"images = generate(\n{call}    batch={recipe.batch},\n)")
-
-    text = "\n".join(lines)
-    if "recipe[" in text:
-        lines.insert(0, "recipe = json.loads(str(file['recipe']))")
-    if "recipe[" in text or "file[" in text:
-        lines.insert(0, f"file = np.load({file!r})")
-    text = "\n".join(lines)
-    packages = {"json.": "import json", "np.": "import numpy as np", "torch.": "import torch"}
-    head = [line for name, line in packages.items() if name in text]
-    modules = [
-        f"from {module} import {', '.join(sorted(name for place, name in imports if place == module))}"
-        for module in sorted({module for module, _ in imports})
-    ]
-    return "\n".join([*head, *([""] if head else []), *modules, "", text]) + "\n"
-
-
-def _call(first: str, options: Mapping[str, Any]) -> str:
-    return ", ".join([repr(first), *(f"{name}={value!r}" for name, value in options.items())])
-
-
-def _steps(recipe: Recipe) -> str:
-    """The steps in Python: how they were made, or a list, or where a list is that would be too long."""
-    steps = list(recipe.steps)
-    if recipe.spacing is not None:
-        for start in (None, steps[0]):
-            count, most = len(steps), start or recipe.schedule.T
-            if count <= most and timesteps(recipe.schedule, count, recipe.spacing, start) == steps:
-                return f"timesteps(schedule, {count}, {recipe.spacing!r}{'' if start is None else f', start={start}'})"
-    return repr(steps) if len(steps) <= 50 else "recipe['steps']"

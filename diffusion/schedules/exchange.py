@@ -9,16 +9,9 @@ import re
 from typing import Any
 
 from diffusion.checks import shown
-from diffusion.schedules.schedule import (
-    FAMILIES,
-    T_MAX,
-    Schedule,
-    ScheduleError,
-    make_schedule,
-    schedule_of_alpha_bars,
-    schedule_of_betas,
-    to_zero_terminal_snr,
-)
+from diffusion.schedules.families import FAMILIES, T_MAX, make_schedule
+from diffusion.schedules.given import schedule_of_alpha_bars, schedule_of_betas
+from diffusion.schedules.schedule import Schedule, ScheduleError, to_zero_terminal_snr
 
 # What diffusers calls the families that it has too.
 DIFFUSERS = {"linear": "linear", "scaled_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from diffusion.schedules.schedule import BETA_CAP, PER_STEP, Array, Schedule
+from diffusion.schedules.families import BETA_CAP, PER_STEP
+from diffusion.schedules.schedule import Array, Schedule
 
 Curve = Literal["beta", "alpha_bar", "log_snr", "weight"]
-
 # Here noise is 32 times as strong as the image. Above it a sampler that starts from pure noise starts from the wrong
 # place: the last step of Stable Diffusion, at -23 dB, is enough to keep it from dark and bright pictures (Lin et al.
 # 2023, arXiv 2305.08891, section 3.1). Below it steps hardly change anything: of the linear schedule, which has 17 %

@@ -12,9 +12,10 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from diffusion.sampling.recipe import denoiser_of, draw, load_model_of, read
+from diffusion.sampling.archive import read
+from diffusion.sampling.recipe import denoiser_of, draw, load_model_of
 from diffusion.sampling.updates import SAMPLERS
-from diffusion.schedules.schedule import make_schedule
+from diffusion.schedules.families import make_schedule
 from ui import api
 
 
