@@ -110,6 +110,13 @@ class Guided:
         if self.scale == 1 or label is None:
             return self.denoiser(x_t, alpha_bar, label)
         both = alpha_bar if isinstance(alpha_bar, float) else alpha_bar.repeat(2)
-        labels = torch.cat([label, torch.as_tensor(self.empty).to(label).expand_as(label)])
+        labels = torch.cat([label, self._empty_like(label)])
         with_label, without = self.denoiser(x_t.repeat(2, 1, 1, 1), both, labels).chunk(2)
         return without + self.scale * (with_label - without)
+
+    def _empty_like(self, label: Tensor) -> Tensor:
+        # Filled where they are used: a copy to a GPU would wait for all that it still has to do.
+        empty = (self.empty,) if isinstance(self.empty, int) else self.empty
+        columns = label.reshape(len(label), -1).unbind(1)
+        filled = [torch.full_like(column, value) for column, value in zip(columns, empty, strict=True)]
+        return torch.stack(filled, dim=1).reshape(label.shape)

@@ -61,12 +61,12 @@ def run_evaluate(args: argparse.Namespace) -> None:
     for name, _, _, options, _ in runs:
         make_update(name, **options)  # refuses what is not there
     model = load_model(args.model, device_of(args.device))
-    network = model.card.network
+    channels, size, _ = model.image_shape
     for _, steps, _, _, spacing in runs:
         timesteps(model.card.training_schedule(), steps, spacing)  # refuses too many
-    train = load_data(args.data, "train", network.image_size, network.channels)
+    train = load_data(args.data, "train", size, channels)
     test = args.data if args.test is None else args.test
-    held_out = load_data(test, "test", network.image_size, network.channels)
+    held_out = load_data(test, "test", size, channels)
     for source, data in ((args.data, train), (test, held_out)):
         check_labels(source, data, model.card)
     if args.test is None:

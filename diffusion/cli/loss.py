@@ -36,9 +36,10 @@ def run_loss(args: argparse.Namespace) -> None:
 
     model = load_model(args.model, device_of(args.device))
     images = args.images if args.images is not None else (model.card.name if model.card.name in BUNDLED else "digits")
-    data = load_data(images, "test", model.card.network.image_size)
-    if data.images.shape[1] != model.card.network.channels:
-        wanted, found = model.card.network.channels, data.images.shape[1]
+    wanted, size, _ = model.image_shape
+    data = load_data(images, "test", size)
+    found = data.images.shape[1]
+    if found != wanted:
         raise CommandError(f"{images} has images of {found} channels, but {args.model} takes {wanted}.")
     if args.count > len(data):
         raise CommandError(f"{images} has {len(data)} images, fewer than the {args.count} preview_labels for.")

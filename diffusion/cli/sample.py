@@ -153,7 +153,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         labels = chosen.tolist() if card.classes else None
         if labels is None and args.guidance != 1:
             raise CommandError(f"{card.name} has no classes to guide to; leave --guidance out.")
-        shape = (card.network.channels, card.network.image_size, card.network.image_size)
+        shape = card.network.image_shape
     start = known = None
     if args.image is not None and args.at is not None:
         start = noised(picture_for(args.image, shape)[None], schedule, args.at, seeds)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffusion.cli.options import (
     DATA_HELP,
@@ -19,19 +20,31 @@ from diffusion.cli.options import (
 )
 from diffusion.schedules.families import make_schedule
 
+if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
+    from diffusion.data.sets import ImageSet
+    from diffusion.networks.model import Model
+    from diffusion.networks.unet import UNet, UNetConfig
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a network is told of its images: the names of their classes, or of the values of several conditions."""
+
+    classes: list[str]
+    conditions: dict[str, list[str]]
+    counts: tuple[int, ...]
+
+    def names(self) -> str:
+        return ", ".join(self.classes or self.conditions) or "none"
+
 
 def run_train(args: argparse.Namespace) -> None:
-    from dataclasses import fields, replace
-
     import torch
     from accelerate import Accelerator
 
-    from diffusion.data.folders import load_data
     from diffusion.device import best_precision
     from diffusion.networks.card import Card
     from diffusion.networks.model import load_model
-    from diffusion.networks.unet import UNet, grow
-    from diffusion.training.conditions import begin_labels, preview_labels
     from diffusion.training.config import TrainConfig
     from diffusion.training.presets import PRESETS
     from diffusion.training.train import train
@@ -39,29 +52,64 @@ def run_train(args: argparse.Namespace) -> None:
     name = (args.data if args.data in PRESETS else "emoji") if args.config is None else args.config
     if name not in PRESETS:
         raise CommandError(f"There is no configuration {name!r}; choose one of {', '.join(PRESETS)}.")
-    recipe = PRESETS[name]
-
-    def given(kind: type[Any]) -> dict[str, Any]:
-        values = {field.name: getattr(args, field.name, None) for field in fields(kind)}
-        return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
-
+    preset = PRESETS[name]
     if args.drop_label is not None and len(args.drop_label) == 1:
         (args.drop_label,) = args.drop_label
-    config = replace(recipe.train, **given(TrainConfig))
-    schedule = {"family": recipe.schedule["family"] if args.schedule is None else args.schedule, "T": T_of(args)}
+    config = replace(preset.train, **_given(args, TrainConfig))
+    schedule = {"family": preset.schedule["family"] if args.schedule is None else args.schedule, "T": T_of(args)}
     schedule |= schedule_settings_of(args, schedule["family"])
     make_schedule(**schedule)  # refuses what cannot be, before the data are read
-    conditional = bool(recipe.network.conditions)
-    if not conditional:
+    if not preset.network.conditions:
         check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
+    _check_names(args)
+    start = None if args.init is None else load_model(args.init)
+    usual = preset.network if start is None or args.config is not None else _unet_of(args, start).config
+    network = replace(usual, **_given(args, type(usual)))  # refuses what cannot be
+    data = _training_data(args, network.image_size)
+    told = _told(data, start, conditional=bool(preset.network.conditions))
+    network = replace(network, channels=data.images.shape[1], conditions=told.counts)
+    commands = [start.card.command, command_of(args)] if start else [command_of(args)]
+    card = Card(
+        name=args.name, title=args.title or args.name, classes=told.classes, network=network, schedule=schedule,
+        data=args.about_data, licence=args.licence, command=" && ".join(commands),
+        images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
+        conditions=told.conditions,
+    )  # fmt: skip
+    torch.manual_seed(config.seed)
+    begin, labels = _beginning(args, start, network, told, data)
+    processes = processes_of(args)
+    precision = best_precision(processes.device) if args.precision == "auto" else args.precision
+    accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
+    weights = train(data, network, config, args.run, card, accelerator, begin, labels)
+    if processes.is_main_process:
+        print(weights)
+    accelerator.end_training()
+
+
+def _given(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
+    """Those of the fields of a dataclass that were given as options."""
+    values = {field.name: getattr(args, field.name, None) for field in fields(kind)}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+
+
+def _check_names(args: argparse.Namespace) -> None:
     if not args.name or Path(args.name).name != args.name or len(args.name) > 100:
         raise CommandError(f"--name is what the files of the network are called, and cannot be {args.name!r}.")
     if args.run.exists() and not args.run.is_dir():
         raise CommandError(f"{args.run} is a file; --run names a folder.")
-    start = None if args.init is None else load_model(args.init)
-    usual = start.card.network if start is not None and args.config is None else recipe.network
-    network = replace(usual, **given(type(usual)))  # refuses what cannot be
-    size = network.image_size
+
+
+def _unet_of(args: argparse.Namespace, start: Model) -> UNet:
+    from diffusion.networks.unet import UNet
+
+    if not isinstance(start.denoiser.network, UNet):
+        raise CommandError(f"{args.init} is no U-Net, and only those are trained here.")
+    return start.denoiser.network
+
+
+def _training_data(args: argparse.Namespace, size: int) -> ImageSet:
+    from diffusion.data.folders import load_data
+
     data = load_data(args.data, "train", size)
     if args.hold_out is not None:
         whole = len(data)
@@ -69,49 +117,50 @@ def run_train(args: argparse.Namespace) -> None:
         print(f"{whole - len(data)} of the {whole} images are among those that --hold-out leaves out.")
         if not len(data):
             raise CommandError(f"All images of {args.data} are among those that --hold-out leaves out.")
-    counts = (data.labels.reshape(len(data), -1).amax(0) + 1).tolist() if conditional else []
-    conditions = {name: list(values[:n]) for n, (name, values) in zip(counts, data.conditions.items(), strict=False)}
-    classes = list(data.classes or map(str, range(counts[0]))) if counts and not conditions else []
-    network = replace(network, channels=data.images.shape[1],
-                      conditions=tuple(counts) if conditions or not counts else (len(classes),))  # fmt: skip
-    grown, same = None, False
-    torch.manual_seed(config.seed)
+    return data
+
+
+def _told(data: ImageSet, start: Model | None, *, conditional: bool) -> Told:
+    """What is known of the images; as ``start`` calls it where they have no names of their own."""
+    if not conditional:
+        return Told([], {}, ())
+    counts = (data.labels.reshape(len(data), -1).amax(0) + 1).tolist()
+    if data.conditions:
+        names = {name: list(v[:count]) for count, (name, v) in zip(counts, data.conditions.items(), strict=True)}
+        return Told([], names, tuple(counts))
+    classes = list(data.classes or map(str, range(counts[0])))
+    if start is not None and not data.classes and len(classes) == len(start.card.classes):
+        classes = start.card.classes
+    return Told(classes, {}, (len(classes),))
+
+
+def _beginning(
+    args: argparse.Namespace, start: Model | None, network: UNetConfig, told: Told, data: ImageSet
+) -> tuple[UNet | None, Any]:
+    """The network to begin with, None for any weights, and the labels of a preview, where there are conditions."""
+    from diffusion.data.folders import load_data
+    from diffusion.networks.unet import UNet, grow
+    from diffusion.training.conditions import begin_labels, preview_labels
+
+    begin, same = None, False
     if start is not None:
-        before, before_conditions = start.card.classes, start.card.conditions
-        if not data.classes and len(classes) == len(before) and not conditions:
-            classes = before  # they have no names of their own
-        same = classes == before and conditions == before_conditions
+        card = start.card
+        before = Told(card.classes, card.conditions, card.network.conditions)
+        same = (told.classes, told.conditions) == (before.classes, before.conditions)
         if not same:
-            theirs, ours = (
-                ", ".join(names) or "none" for names in (classes or conditions, before or before_conditions)
-            )
-            print(f"The classes of {args.data} ({theirs}) are not those of {start.card.name} ({ours}): what depends on "
-                  "them begins anew, the rest is kept.")  # fmt: skip
+            print(f"The classes of {args.data} ({told.names()}) are not those of {card.name} ({before.names()}): what "
+                  "depends on them begins anew, the rest is kept.")  # fmt: skip
         try:
-            grown = grow(start.denoiser.network, network, same_classes=same)
+            begin = grow(_unet_of(args, start), network, same_classes=same)
         except ValueError as error:
             raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with. "
                                f"{error}") from error  # fmt: skip
-    commands = [start.card.command, command_of(args)] if start else [command_of(args)]
-    card = Card(
-        name=args.name, title=args.title or args.name, classes=classes, network=network, schedule=schedule,
-        data=args.about_data, licence=args.licence, command=" && ".join(commands),
-        images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
-        conditions=conditions,
-    )  # fmt: skip
-    processes = processes_of(args)
-    precision = best_precision(processes.device) if args.precision == "auto" else args.precision
-    accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
-    shown = None
-    if conditions:
-        grown = UNet(network) if grown is None else grown
-        if not same:
-            begin_labels(grown, data)
-        shown = preview_labels(data, load_data(args.data, "pairs", size), args.run / "samples")
-    weights = train(data, network, config, args.run, card, accelerator, grown, shown)
-    if processes.is_main_process:
-        print(weights)
-    accelerator.end_training()
+    if not told.conditions:
+        return begin, None
+    begin = UNet(network) if begin is None else begin
+    if not same:
+        begin_labels(begin, data)
+    return begin, preview_labels(data, load_data(args.data, "pairs", network.image_size), args.run / "samples")
 
 
 def add_train(commands: Commands) -> None:

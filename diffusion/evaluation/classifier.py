@@ -24,6 +24,7 @@ from diffusion.data.sets import DataError, ImageSet
 from diffusion.files import ASSETS
 from diffusion.images import to_unit
 from diffusion.networks.checkpoint import CheckpointError, find_weights, read_card_as, read_weights, write_weights
+from diffusion.networks.network import config_from
 
 CLASSIFIERS = ASSETS / "classifiers"
 
@@ -215,7 +216,7 @@ def read_classifier_card(path: Path) -> ClassifierCard:
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
     """
-    return read_card_as(path, ClassifierCard, ClassifierConfig)
+    return read_card_as(path, ClassifierCard, lambda content: config_from(ClassifierConfig, content["network"]))
 
 
 def load_classifier(name: str) -> tuple[Classifier, ClassifierCard]:

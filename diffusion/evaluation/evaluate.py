@@ -274,10 +274,11 @@ def evaluate_samples(
         EvaluationError: fewer than two images, or a classifier for other images or classes than the network's.
     """
     config = classifier.config
-    if (config.channels, config.num_classes) != (model.card.network.channels, len(model.card.classes)):
+    channels, classes = model.image_shape[0], len(model.card.classes)
+    if (config.channels, config.num_classes) != (channels, classes):
         raise EvaluationError(
             f"The classifier knows {config.num_classes} classes of images of {config.channels} channels, but "
-            f"{model.card.name} has {len(model.card.classes)} classes and {model.card.network.channels} channels."
+            f"{model.card.name} has {classes} classes and {channels} channels."
         )
     for run in runs:
         _check_count(run.count)

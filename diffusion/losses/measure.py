@@ -58,7 +58,7 @@ def measure_errors(
     generator = torch.Generator().manual_seed(seed)
     x_0 = images.repeat(noises, 1, 1, 1).to(device)
     eps = torch.randn(x_0.shape, generator=generator).to(device)
-    label = None if labels is None else labels.repeat(noises).to(device)
+    label = None if labels is None else torch.cat([labels] * noises).to(device)
     batches = [slice(start, start + batch) for start in range(0, len(x_0), batch)]
     levels = np.asarray(alpha_bars, dtype=np.float64)
     log_snr = np.log(levels) - np.log1p(-levels)

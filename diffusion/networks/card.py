@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion.networks.unet import UNetConfig
+from diffusion.networks.kinds import DEFAULT_KIND
+from diffusion.networks.network import NetworkConfig
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import Schedule
 
@@ -20,7 +21,7 @@ class Card:
     name: str
     title: str
     classes: list[str]
-    network: UNetConfig
+    network: NetworkConfig
     schedule: dict[str, Any]
     data: str
     licence: str
@@ -31,6 +32,7 @@ class Card:
     figures: dict[str, Any] = field(default_factory=dict)
     # The names of the values of each condition, where there are several in place of classes.
     conditions: dict[str, list[str]] = field(default_factory=dict)
+    kind: str = DEFAULT_KIND  # in ``KINDS``
 
     def training_schedule(self) -> Schedule:
         """The schedule its noise levels were drawn from in training."""
@@ -41,3 +43,9 @@ class Card:
         if only is not None:
             return torch.full((count,), only)
         return torch.arange(count) % max(len(self.classes), 1)
+
+    def told(self) -> str:
+        """What it is told of an image, in a few words."""
+        if self.conditions:
+            return ", ".join(f"{name} ({len(values):,})" for name, values in self.conditions.items())
+        return f"{len(self.classes) or 'no'} class{'' if len(self.classes) == 1 else 'es'}"

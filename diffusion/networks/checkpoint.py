@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +19,7 @@ from torch import nn
 from diffusion.files import write_together
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+    pass
 
 
 C = TypeVar("C")  # a card of any kind
@@ -60,16 +59,9 @@ def card_bytes(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def read_card_as(
-    path: Path,
-    card: Callable[..., C],
-    config: type[DataclassInstance],
-    of_today: Callable[[dict[str, Any]], dict[str, Any]] = dict,
-) -> C:
-    """The card of the weights at ``path``, of any kind: ``card`` of its fields, ``config`` of those of ``network``.
-
-    Args:
-        of_today: makes the fields of ``network`` those of ``config``, where older cards have others.
+def read_card_as(path: Path, card: Callable[..., C], read_config: Callable[[dict[str, Any]], Any]) -> C:
+    """The card of the weights at ``path``, of any kind: ``card`` of its fields, of which ``read_config`` makes the
+    "network", given all of them.
 
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
@@ -77,13 +69,7 @@ def read_card_as(
     card_path = path.with_suffix(".json")
     try:
         content = json.loads(card_path.read_text(encoding="utf-8"))
-        network = of_today(content.pop("network"))
-        # A default could change, and a card that leaves a field out with it: all must be there.
-        missing = {field.name for field in fields(config)} - set(network)
-        if missing:
-            raise KeyError(", ".join(sorted(missing)))
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
-        return card(network=config(**values), **content)
+        return card(**(content | {"network": read_config(content)}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -11,8 +12,7 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import per_image
-from diffusion.networks.fast import FastUNet
-from diffusion.networks.unet import UNet
+from diffusion.networks.network import Network
 
 # Beyond these the noise (or the signal) is below float32's resolution of an image; an infinite log-SNR has no sinusoid.
 LOG_SNR_MIN, LOG_SNR_MAX = -20.0, 20.0
@@ -20,7 +20,7 @@ LOG_SNR_MIN, LOG_SNR_MAX = -20.0, 20.0
 
 @dataclass(frozen=True)
 class NetworkDenoiser:
-    """A trained U-Net as a denoiser: log-SNR in, its own prediction turned into eps in closed form.
+    """A trained network as a denoiser: log-SNR in, its own prediction turned into eps in closed form.
 
     Args:
         network: in float32.
@@ -28,9 +28,9 @@ class NetworkDenoiser:
         fast: the same network prepared for that precision; asked in its place if there is one.
     """
 
-    network: UNet
+    network: Network
     precision: torch.dtype = torch.float32
-    fast: FastUNet | None = None
+    fast: Callable[[Tensor, Tensor, Tensor | None], Tensor] | None = None
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         if isinstance(alpha_bar, float):

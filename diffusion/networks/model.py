@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
+from torch import nn
 
+from diffusion.checks import shown
 from diffusion.files import ASSETS, write_atomically
 from diffusion.networks.card import Card
 from diffusion.networks.checkpoint import (
@@ -19,8 +21,8 @@ from diffusion.networks.checkpoint import (
     write_weights,
 )
 from diffusion.networks.denoiser import NetworkDenoiser
-from diffusion.networks.fast import FastUNet
-from diffusion.networks.unet import UNet, UNetConfig, fields_of_today
+from diffusion.networks.kinds import DEFAULT_KIND, KINDS
+from diffusion.networks.network import Kind, Network, NetworkConfig
 
 MODELS = ASSETS / "models"
 
@@ -36,8 +38,7 @@ class Model:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the images it makes."""
-        config = self.card.network
-        return config.channels, config.image_size, config.image_size
+        return self.card.network.image_shape
 
 
 def available(folder: Path = MODELS) -> list[str]:
@@ -45,7 +46,7 @@ def available(folder: Path = MODELS) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.safetensors") if path.with_suffix(".json").is_file())
 
 
-def save_model(path: Path, network: UNet, card: Card) -> Card:
+def save_model(path: Path, network: nn.Module, card: Card) -> Card:
     """Write ``path`` (NAME.safetensors, float16) and its card; returns the card with the hash filled in."""
     write_weights(path, network, asdict(card))
     return read_card(path)
@@ -62,7 +63,18 @@ def read_card(path: Path) -> Card:
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
     """
-    return read_card_as(path, Card, UNetConfig, fields_of_today)
+
+    def read_config(content: dict[str, Any]) -> NetworkConfig:
+        return _kind(content.get("kind", DEFAULT_KIND)).read_config(content["network"])
+
+    return read_card_as(path, Card, read_config)
+
+
+def _kind(name: Any) -> Kind:
+    """Raises ValueError: none of that name."""
+    if not isinstance(name, str) or name not in KINDS:
+        raise ValueError(f"there is no kind of network {shown(name)}, only {', '.join(KINDS)}")
+    return KINDS[name]
 
 
 def find_model(name: str) -> Path:
@@ -83,7 +95,7 @@ def load_model(
     """Load a shipped network by name, or one from a path to its .safetensors.
 
     Args:
-        precision: as in NetworkDenoiser. On a CPU, bfloat16 prepares the network for it (``FastUNet``).
+        precision: as in NetworkDenoiser. On a CPU, bfloat16 prepares a network for it, if its kind can be.
         compiled: let PyTorch compile the network at its first call for a batch size, which takes a minute or more; on a
             GPU into CUDA graphs. Pays for many samples.
 
@@ -92,7 +104,8 @@ def load_model(
     """
     path = find_model(name)
     card = read_card(path)
-    network = UNet(card.network)
+    kind = _kind(card.kind)
+    network = kind.build(card.network)
     read_weights(path, card.sha256, network)
     device = torch.device(device)
     # What GPUs are fast in; in float32, processors are slower at it.
@@ -100,6 +113,12 @@ def load_model(
     network = network.to(device, memory_format=order)  # type: ignore[call-overload]
     network.eval().requires_grad_(False)
     if compiled:
-        network = cast(UNet, torch.compile(network, mode="reduce-overhead"))  # a UNet in all but its class
-    fast = FastUNet(network) if device.type == "cpu" and precision == torch.bfloat16 and not compiled else None
-    return Model(NetworkDenoiser(network, precision, fast), card, device)
+        network = cast(nn.Module, torch.compile(network, mode="reduce-overhead"))  # a module in all but its class
+    prepare = kind.fast if device.type == "cpu" and precision == torch.bfloat16 and not compiled else None
+    fast = None if prepare is None else prepare(network)
+    return Model(NetworkDenoiser(cast(Network, network), precision, fast), card, device)
+
+
+def count_parameters(model: Model) -> int:
+    """How many numbers it has learnt."""
+    return sum(parameter.numel() for parameter in cast(nn.Module, model.denoiser.network).parameters())

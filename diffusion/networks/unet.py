@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.checks import is_number, is_whole, shown
+from diffusion.networks.network import config_from
 from diffusion.process import Prediction
 
 Modulation = bool | Literal["scale"]
@@ -79,6 +80,24 @@ class UNetConfig:
         if self.image_size % fold:
             raise ValueError(f"{len(self.widths)} levels and patches of {self.patch} need an image size divisible by "
                              f"{fold}, not {self.image_size}.")  # fmt: skip
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.channels, self.image_size, self.image_size
+
+    def describe(self, parameters: int) -> str:
+        told = " by noise level and class" if self.modulate else ""
+        sides = ", ".join(f"{self.image_size // self.patch >> i} px" for i in self.attention)
+        return (
+            f"U-Net, {parameters / 1e6:.1f} M parameters, channels {' - '.join(map(str, self.widths))}, "
+            f"{self.blocks} blocks a level{', modulated' + told if told else ''}, attention at {sides}, "
+            f"patches of {self.patch} x {self.patch}, predicts {self.prediction}"
+        )
+
+
+def read_config(values: dict[str, Any]) -> UNetConfig:
+    """The configuration of a card."""
+    return config_from(UNetConfig, fields_of_today(values))
 
 
 def fields_of_today(values: dict[str, Any]) -> dict[str, Any]:
