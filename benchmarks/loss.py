@@ -17,8 +17,8 @@ from torch import Tensor
 
 from diffusion.denoiser import Denoiser
 from diffusion.images import to_unit
-from diffusion.measure import measure_errors, measuring_levels
-from diffusion.reference import measure_references
+from diffusion.losses.measure import measure_errors, measuring_levels
+from diffusion.losses.reference import measure_references
 from ui.loss_tab import weigh
 from ui.models import shared_model
 from ui.seen import look

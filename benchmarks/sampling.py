@@ -25,13 +25,14 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 import ui.sampling
-from diffusion import recipe as recipes
-from diffusion.checkpoint import Model, load_model
-from diffusion.denoiser import NetworkDenoiser
 from diffusion.device import best_device, describe_device
 from diffusion.images import difference, to_bytes
-from diffusion.recipe import Recipe
-from diffusion.sampler import first_noise, timesteps
+from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.model import Model, load_model
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.noise import first_noise
+from diffusion.sampling.recipe import Recipe
+from diffusion.sampling.steps import timesteps
 from ui.models import StopFlag, find_source
 
 PREDICTION = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}

@@ -1,3 +1,3 @@
-from diffusion.cli import main
+from diffusion.cli.main import main
 
 raise SystemExit(main())

@@ -22,7 +22,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from diffusion import process
-from diffusion.schedule import Array, Schedule
+from diffusion.schedules.schedule import Array, Schedule
 
 
 def walk(x_0: Tensor, schedule: Schedule, t: int, generator: torch.Generator) -> Iterator[tuple[int, Tensor]]:

@@ -6,8 +6,6 @@ under any schedule and any number of steps.
 
 from __future__ import annotations
 
-import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,12 +13,7 @@ import torch
 from torch import Tensor
 
 from diffusion import process
-from diffusion.fast import FastUNet
 from diffusion.images import to_unit
-from diffusion.unet import UNet
-
-# Beyond these the noise (or the signal) is below float32's resolution of an image; an infinite log-SNR has no sinusoid.
-LOG_SNR_MIN, LOG_SNR_MAX = -20.0, 20.0
 
 
 class Denoiser(Protocol):
@@ -32,7 +25,7 @@ class Denoiser(Protocol):
         Args:
             x_t: (B, C, H, W) float32.
             alpha_bar: noise level in [0, 1), one float for all, or a (B,) float64 tensor on the CPU.
-            label: (B,) int64 class of each image; None, or ``num_classes``, for the empty class.
+            label: (B,) int64 class of each image, or (B, conditions), see ``unet.Labels``; None says nothing.
         """
         ...
 
@@ -43,44 +36,6 @@ def per_image(alpha_bar: float | Tensor, x: Tensor) -> float | Tensor:
         return alpha_bar
     # In float32 a level next to one rounds to one, and 1 - alpha_bar, which is divided by, to zero.
     return alpha_bar.to(x.device, x.dtype).clamp(max=1 - torch.finfo(x.dtype).eps)[:, None, None, None]
-
-
-@dataclass(frozen=True)
-class NetworkDenoiser:
-    """A trained U-Net as a denoiser: log-SNR in, its own prediction turned into eps in closed form.
-
-    Args:
-        network: in float32.
-        precision: what its convolutions and products are computed in, float32 or bfloat16.
-        fast: the same network prepared for that precision; asked in its place if there is one.
-    """
-
-    network: UNet
-    precision: torch.dtype = torch.float32
-    fast: FastUNet | None = None
-
-    def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
-        if isinstance(alpha_bar, float):
-            level = math.log(max(alpha_bar, 1e-30)) - math.log(max(1 - alpha_bar, 1e-30))
-            # Filled where it is used: a copy to a GPU would wait for all that it still has to do.
-            log_snr = torch.full(x_t.shape[:1], min(max(level, LOG_SNR_MIN), LOG_SNR_MAX), device=x_t.device)
-        else:
-            log_snr = alpha_bar.logit().clamp(LOG_SNR_MIN, LOG_SNR_MAX).float().to(x_t.device)
-        if self.fast is not None:
-            out = self.fast(x_t, log_snr, label)
-        else:
-            plain = self.precision == torch.float32
-            with nullcontext() if plain else torch.autocast(x_t.device.type, self.precision):
-                out = self.network(x_t, log_snr, label)
-            # A copy in any case: a network compiled into CUDA graphs writes into the same memory at its next call.
-            out = out.to(torch.float32, copy=True)
-        match self.network.config.prediction:
-            case "eps":
-                return out
-            case "v":
-                return process.eps_from_v(x_t, out, per_image(alpha_bar, x_t))
-            case "x0":
-                return process.eps_from_x0(x_t, out, per_image(alpha_bar, x_t))
 
 
 @dataclass(frozen=True)
@@ -142,16 +97,26 @@ class Guided:
         eps = eps(empty) + scale (eps(label) - eps(empty)).
 
     scale 1 is the plain conditional denoiser and costs one call; any other costs two, made as one batch.
+
+    Args:
+        empty: the label that says nothing; one of each condition, where there are several.
     """
 
     denoiser: Denoiser
     scale: float
-    empty: int
+    empty: int | tuple[int, ...]
 
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         if self.scale == 1 or label is None:
             return self.denoiser(x_t, alpha_bar, label)
         both = alpha_bar if isinstance(alpha_bar, float) else alpha_bar.repeat(2)
-        labels = torch.cat([label, torch.full_like(label, self.empty)])
+        labels = torch.cat([label, self._empty_like(label)])
         with_label, without = self.denoiser(x_t.repeat(2, 1, 1, 1), both, labels).chunk(2)
         return without + self.scale * (with_label - without)
+
+    def _empty_like(self, label: Tensor) -> Tensor:
+        # Filled where they are used: a copy to a GPU would wait for all that it still has to do.
+        empty = (self.empty,) if isinstance(self.empty, int) else self.empty
+        columns = label.reshape(len(label), -1).unbind(1)
+        filled = [torch.full_like(column, value) for column, value in zip(columns, empty, strict=True)]
+        return torch.stack(filled, dim=1).reshape(label.shape)

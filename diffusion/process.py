@@ -11,14 +11,18 @@ arXiv 2107.00630, appendix A). Equation numbers without a source are those of Ho
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
-from torch import Tensor
 
-X = TypeVar("X", Tensor, np.ndarray)
+if TYPE_CHECKING:  # torch takes seconds to import, and plain arithmetic does not need it
+    from torch import Tensor
+
+X = TypeVar("X", "Tensor", np.ndarray)
 # A float, or a tensor or array that broadcasts against x. A union would not say that the result is again an X.
 Level = Any
+# What a network's output means; the conversions below say each in terms of the others.
+Prediction = Literal["eps", "v", "x0"]
 
 
 def q_step(x_prev: X, beta_t: Level, noise: X) -> X:

@@ -6,7 +6,7 @@ import torch
 
 from diffusion import process
 from diffusion.chain import closed_form, counted, levels, walk
-from diffusion.schedule import make_schedule
+from diffusion.schedules.families import make_schedule
 
 EDGES = np.linspace(-4, 4, 33)
 

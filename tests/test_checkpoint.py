@@ -12,11 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion import checkpoint
-from diffusion.checkpoint import Card, CheckpointError, load_model, read_card, save_model, write_atomically
-from diffusion.unet import UNet, UNetConfig
+from diffusion.files import write_atomically
+from diffusion.networks import model
+from diffusion.networks.card import Card
+from diffusion.networks.checkpoint import CheckpointError
+from diffusion.networks.model import load_model, read_card, save_model
+from diffusion.networks.unet import UNet, UNetConfig
 
-CONFIG = UNetConfig(8, 1, 3, widths=(8, 16), blocks=1, attention=(1,))
+CONFIG = UNetConfig(8, 1, (3,), widths=(8, 16), blocks=1, attention=(1,))
 CARD = Card(
     name="tiny", title="Tiny", classes=["a", "b", "ç"], network=CONFIG, schedule={"family": "cosine", "T": 50},
     data="none", licence="none", command="none", images_seen=12, seconds=3.5, figures={"loss": 0.5},
@@ -68,10 +71,10 @@ def test_saving_leaves_the_network_in_full_precision(tmp_path: Path) -> None:
 
 
 def test_models_are_found_by_name_and_by_path(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "MODELS", saved.parent)
+    monkeypatch.setattr("diffusion.networks.model.MODELS", saved.parent)
     assert load_model("tiny").card == load_model(str(saved)).card
     (saved.parent / "cardless.safetensors").write_bytes(b"")
-    assert checkpoint.available(saved.parent) == ["tiny"]
+    assert model.available(saved.parent) == ["tiny"]
 
 
 @pytest.mark.parametrize("name", ["absent", "absent.safetensors", "tiny.json", ""])
@@ -114,13 +117,29 @@ def test_a_card_with_fields_missing_or_unknown_is_refused(saved: Path, edit: Cal
         read_card(saved)
 
 
+def test_a_card_of_when_there_were_only_classes_is_read(saved: Path) -> None:
+    before = read_card(saved)
+    edit_card(saved, lambda card: card["network"].update(num_classes=card["network"].pop("conditions")[0]))
+    edit_card(saved, lambda card: card.pop("conditions"))
+    assert read_card(saved) == before and load_model(str(saved)).card.network == CONFIG
+
+
+def test_the_names_of_several_conditions_are_kept(tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, conditions=(2, 1))
+    names = {"thing": ["fox", "pizza"], "hand": ["mine"]}
+    card = dataclasses.replace(CARD, classes=[], conditions=names, network=config)
+    save_model(tmp_path / "tiny.safetensors", UNet(config), card)
+    loaded = load_model(str(tmp_path / "tiny.safetensors")).card
+    assert loaded.conditions == names and loaded.network.conditions == (2, 1)
+
+
 def test_a_missing_card_is_refused(saved: Path) -> None:
     saved.with_suffix(".json").unlink()
     with pytest.raises(CheckpointError, match=r"card tiny.json cannot be read"):
         load_model(str(saved))
 
 
-@pytest.mark.parametrize("change", [{"widths": [8, 24]}, {"blocks": 2}, {"num_classes": 4}, {"channels": 3}])
+@pytest.mark.parametrize("change", [{"widths": [8, 24]}, {"blocks": 2}, {"conditions": [4]}, {"channels": 3}])
 def test_weights_of_another_architecture_are_refused(saved: Path, change: dict[str, Any]) -> None:
     edit_card(saved, lambda card: card["network"].update(change))
     with pytest.raises(CheckpointError, match=r"tiny.safetensors does not fit the architecture in its card"):

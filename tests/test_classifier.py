@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion import classifier
-from diffusion.checkpoint import CheckpointError
-from diffusion.classifier import (
+from diffusion.data.folders import BUNDLED
+from diffusion.data.sets import DataError, ImageSet, load_npz
+from diffusion.evaluation import classifier
+from diffusion.evaluation.classifier import (
     Classifier,
     ClassifierConfig,
     ClassifierTraining,
@@ -24,8 +25,7 @@ from diffusion.classifier import (
     once_each,
     train_classifier,
 )
-from diffusion.data import DataError, ImageSet, load_npz
-from diffusion.folders import BUNDLED
+from diffusion.networks.checkpoint import CheckpointError
 
 CONFIG = ClassifierConfig(1, 2, widths=(8, 16))
 SHORT = ClassifierTraining(images=64, batch=16)

@@ -12,11 +12,13 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from diffusion.cli import main, parser
-from diffusion.likelihood import loss_weight, schedule_csv
-from diffusion.measure import ErrorCurve, measuring_levels
-from diffusion.recipe import Recipe, save
-from diffusion.schedule import beta_for_terminal_snr, make_schedule
+from diffusion.cli.main import main, parser
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.measure import measuring_levels
+from diffusion.losses.weightings import loss_weight, schedule_csv
+from diffusion.sampling.archive import save
+from diffusion.sampling.recipe import Recipe
+from diffusion.schedules.families import beta_for_terminal_snr, make_schedule
 from tests.tiny import save_tiny
 
 
@@ -390,7 +392,7 @@ def options() -> list[tuple[str, str]]:
             and action.dest not in ("help", "run", "device")]  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::diffusion.folders.DataWarning")
+@pytest.mark.filterwarnings("ignore::diffusion.data.folders.DataWarning")
 @pytest.mark.parametrize(("command", "option"), options())
 def test_no_value_of_any_option_ends_in_a_traceback(
     command: str, option: str, model: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -417,8 +419,8 @@ def test_no_value_of_any_option_ends_in_a_traceback(
     def begin(*_args: object, **_options: object) -> None:
         raise BegunError("it would have begun")
 
-    for function in ("train.train", "classifier.make_classifier", "evaluate.evaluate_likelihood",
-                     "reference.other_images"):  # fmt: skip
+    for function in ("training.train.train", "evaluation.classifier.make_classifier",
+                     "evaluation.evaluate.evaluate_likelihood", "losses.reference.other_images"):  # fmt: skip
         monkeypatch.setattr(f"diffusion.{function}", begin)
     monkeypatch.chdir(tmp_path)
     for value in EXTREMES:
@@ -718,9 +720,35 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def interrupted(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("diffusion.cli.make_schedule", interrupted)
+    monkeypatch.setattr("diffusion.cli.options.make_schedule", interrupted)
     assert main(["schedule", "--csv", "-"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
+
+
+def test_train_learns_several_conditions_and_can_begin_with_a_network_of_classes(model: str, tmp_path: Path) -> None:
+    data, run = tmp_path / "data.npz", tmp_path / "run"
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
+    n = np.arange(8)
+    np.savez(
+        data, images=images, conditions=np.array(["concept", "kind", "style"]), concept=n // 2, kind=n // 4,
+        style=n % 2,
+        concepts=np.array(["fox", "axe", "sun", "held out"]), kinds=np.array(["a", "b"]), styles=np.array(["x", "y"]),
+        split=np.array([0, 0, 0, 2, 0, 0, 1, 1]), splits=np.array(["train", "test", "pairs"]), group=n,
+    )  # fmt: skip
+    arguments = ["train", "--data", str(data), "--run", str(run), "--name", "new", "--config", "emoji-sets",
+                 "--init", model, "--image-size", "8", "--widths", "12", "24", "--blocks", "1", "--images", "16",
+                 "--batch", "8", "--drop-label", "0.2", "--drop-all", "0.1", "--device", "cpu"]  # fmt: skip
+    assert main(arguments) == 1  # the network to begin with has no attention
+    assert main([*arguments[:9], *arguments[11:]]) == 0
+    card = json.loads((run / "new.json").read_text())
+    assert card["network"]["conditions"] == [3, 2, 2] and card["network"]["modulate"] == "scale"
+    assert card["conditions"] == {"concept": ["fox", "axe", "sun"], "kind": ["a", "b"], "style": ["x", "y"]}
+    assert card["classes"] == [] and (run / "samples" / "asked.png").is_file()
+    made = sample(str(run / "new.safetensors"), tmp_path / "a.npz", "--count", "2")  # of which nothing is said
+    assert made["images"].shape == (2, 8, 8, 1)
+    begun = ["--init", str(run / "new.safetensors"), "--run", str(tmp_path / "on"), "--decay", "cosine"]
+    assert main([*arguments[:9], *arguments[11:], *begun]) == 0
+    assert json.loads((tmp_path / "on" / "new.json").read_text())["images_seen"] == 32
 
 
 def test_images_with_classes_of_other_names_are_refused(

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.data import DataError, ImageSet, load_npz
-from diffusion.folders import BUNDLED, DataWarning, load_data
+from diffusion.data.draws import choose
+from diffusion.data.folders import BUNDLED, DataWarning, load_data
+from diffusion.data.sets import DataError, ImageSet, load_npz
 from diffusion.images import encode, open_image, to_tensor, to_unit
-from diffusion.train import choose
 
 ROOT = Path(__file__).parent.parent
 
@@ -189,8 +189,8 @@ def test_held_out_images_are_left_out_wherever_they_stand() -> None:
 
 def test_spread_reaches_both_ends_and_never_repeats() -> None:
     data = ImageSet(torch.zeros(10, 1, 2, 2, dtype=torch.uint8), torch.arange(10))
-    assert data.spread(4).labels.tolist() == [0, 3, 6, 9]
-    assert data.spread(99).labels.tolist() == list(range(10))
+    assert data.evenly(4).labels.tolist() == [0, 3, 6, 9]
+    assert data.evenly(99).labels.tolist() == list(range(10))
 
 
 def test_a_group_is_drawn_as_often_as_an_image_alone() -> None:
@@ -396,7 +396,7 @@ def test_a_picture_of_a_kind_that_is_not_opened_is_not_by_another_name(tmp_path:
 
 
 def test_files_that_say_they_are_huge_are_never_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.folders.MOST_BYTES", 1000)
+    monkeypatch.setattr("diffusion.data.folders.MOST_BYTES", 1000)
     path = pictures_in_a_zip(tmp_path / "a.zip", "a.png")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("b.png", bytes(1001))
@@ -562,7 +562,7 @@ def test_sources_without_images_are_refused(tmp_path: Path) -> None:
 def test_the_bundled_data_have_names() -> None:
     emoji, digits = load_data("emoji", "test", 32, 3), load_data("digits", "test", 32)
     assert len(emoji.classes) == 9 and emoji.classes[0] == "Activities"
-    assert emoji[:3].classes == emoji.spread(5).classes == emoji.without(emoji[:3]).classes == emoji.classes
+    assert emoji[:3].classes == emoji.evenly(5).classes == emoji.without(emoji[:3]).classes == emoji.classes
     assert digits.classes == () and torch.equal(digits.images, load_npz(BUNDLED["digits"], "test", 32).images)
     assert digits.images.shape[1:] == (1, 32, 32)
     with pytest.raises(DataError, match="has images of 3 channels, not 1"):
@@ -585,3 +585,41 @@ def test_groups_and_classes_that_do_not_fit_are_refused(tmp_path: Path, extra: d
     path = write(tmp_path / "a.npz", x_test=noise(0, 3, 8, 8), y_test=np.array([0, 1, 2]), **extra)
     with pytest.raises(DataError, match=message):
         load_npz(path, "test", 8)
+
+
+CONDITIONED: dict[str, Any] = {
+    "images": some(5, 4, 4, 3), "conditions": np.array(["thing", "hand"]), "thing": np.array([0, 2, 1, 0, 1]),
+    "hand": np.array([0, 0, 1, 1, 0], np.uint8), "things": np.array(["fox", "pizza", "axe"]),
+    "hands": np.array(["left", "right"]), "split": np.array([0, 1, 0, 0, 2]),
+    "splits": np.array(["train", "test", "pairs"]), "group": np.array([3, 4, 5, 3, 6]),
+}  # fmt: skip
+
+
+def test_images_with_several_labels_are_read_by_split(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npz", **CONDITIONED)
+    data = load_data(path, "train", 6)
+    assert data.images.shape == (3, 3, 6, 6)
+    np.testing.assert_array_equal(data.images[1, :, 1:5, 1:5], np.moveaxis(CONDITIONED["images"][2], 2, 0))
+    assert data.labels.tolist() == [[0, 0], [1, 1], [0, 1]] and data.labels.dtype == torch.int64
+    assert data.groups is not None and data.groups.tolist() == [3, 5, 3] and data.classes == ()
+    assert data.conditions == {"thing": ("fox", "pizza", "axe"), "hand": ("left", "right")}
+    assert [load_npz(path, split, 4).labels.tolist() for split in ("test", "pairs")] == [[[2, 0]], [[1, 0]]]
+    assert data[1:].conditions == data.conditions
+
+
+@pytest.mark.parametrize(
+    ("change", "split", "message"),
+    [
+        ({"hands": None, "split": None}, "train", "names conditions, but has no split, hands"),
+        ({}, "validation", "no images for 'validation', only for train, test, pairs"),
+        ({"thing": np.array([0, 2, 3, 0, 1])}, "train", "labels that have no name"),
+        ({"split": np.ones(5, int)}, "train", "has no images for 'train'"),
+        ({"images": some(5, 9, 9, 3)}, "train", "larger than the network's 4"),
+    ],
+)
+def test_conditions_that_do_not_fit_are_refused(
+    tmp_path: Path, change: dict[str, Any], split: str, message: str
+) -> None:
+    arrays = {name: value for name, value in (CONDITIONED | change).items() if value is not None}
+    with pytest.raises(DataError, match=message):
+        load_npz(write(tmp_path / "a.npz", **arrays), split, 4)

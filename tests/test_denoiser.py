@@ -13,9 +13,11 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from diffusion import process
-from diffusion.denoiser import LOG_SNR_MAX, LOG_SNR_MIN, ExactDenoiser, Guided, NetworkDenoiser
+from diffusion.denoiser import ExactDenoiser, Guided
 from diffusion.images import to_unit
-from diffusion.unet import ResidualBlock, UNet, UNetConfig
+from diffusion.networks.denoiser import LOG_SNR_MAX, LOG_SNR_MIN, NetworkDenoiser
+from diffusion.networks.unet import ResidualBlock, UNet, UNetConfig
+from tests.tiny import trained
 
 ROOT = Path(__file__).parent.parent
 LEVELS = [1e-10, 0.01, 0.5, 0.99, 0.9999]
@@ -119,7 +121,7 @@ class StubNetwork(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.config = UNetConfig(3, 2, 4, patch=1, widths=(8,), prediction=self.prediction)
+        self.config = UNetConfig(3, 2, (4,), patch=1, widths=(8,), prediction=self.prediction)
 
     def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
         self.seen = log_snr
@@ -152,7 +154,7 @@ def unet() -> NetworkDenoiser:
     """A U-Net with random weights everywhere, the last layers, which begin at zero, among them."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    network = UNet(UNetConfig(8, 1, 3, widths=(8, 16), blocks=1, attention=(1,))).eval().requires_grad_(False)
+    network = UNet(UNetConfig(8, 1, (3,), widths=(8, 16), blocks=1, attention=(1,))).eval().requires_grad_(False)
     for parameter in network.parameters():
         if not parameter.any():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
@@ -186,9 +188,9 @@ def test_no_label_is_the_empty_class() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        UNetConfig(8, 1, 0, patch=1, widths=(8,), blocks=1, attention=()),
-        UNetConfig(8, 3, 2, patch=2, widths=(8, 16), blocks=2, attention=(0, 1)),
-        UNetConfig(16, 1, 5, patch=2, widths=(8, 16, 24), blocks=1, attention=(2,)),
+        UNetConfig(8, 1, (), patch=1, widths=(8,), blocks=1, attention=()),
+        UNetConfig(8, 3, (2,), patch=2, widths=(8, 16), blocks=2, attention=(0, 1)),
+        UNetConfig(16, 1, (5,), patch=2, widths=(8, 16, 24), blocks=1, attention=(2,)),
     ],
 )
 def test_a_new_unet_of_any_shape_says_nothing_yet(config: UNetConfig) -> None:
@@ -244,6 +246,15 @@ def test_guidance_goes_from_the_empty_class_towards_the_label_in_one_doubled_cal
     assert inner.batches == [6, 6]
 
 
+@torch.inference_mode()
+def test_guidance_leaves_out_all_of_several_conditions() -> None:
+    config = UNetConfig(8, 1, (4, 2, 3), widths=(12,), blocks=1, attention=())
+    inner, x_t = NetworkDenoiser(trained(config)), torch.randn(3, 1, 8, 8)
+    label = torch.tensor([[0, 1, 2], [4, 0, 3], [3, 2, 1]])
+    expected = 3 * inner(x_t, 0.5, label) - 2 * inner(x_t, 0.5)
+    torch.testing.assert_close(Guided(inner, 3.0, config.conditions)(x_t, 0.5, label), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_bfloat16_computes_the_same_to_its_own_precision() -> None:
     x_t = torch.randn((3, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     exact, rounded = unet()(x_t, 0.5), dataclasses.replace(unet(), precision=torch.bfloat16)(x_t, 0.5)
@@ -260,7 +271,7 @@ def test_a_level_asks_the_same_as_a_number_and_as_a_tensor(alpha_bar: float) -> 
             asked.append(log_snr)
             return x_t
 
-    denoiser = NetworkDenoiser(Listening(UNetConfig(8, 1, 0, widths=(12,), attention=(), prediction="eps")))
+    denoiser = NetworkDenoiser(Listening(UNetConfig(8, 1, (), widths=(12,), attention=(), prediction="eps")))
     x = torch.zeros(2, 1, 8, 8)
     denoiser(x, alpha_bar)
     denoiser(x, torch.full((2,), alpha_bar, dtype=torch.float64))

@@ -20,22 +20,13 @@ from diffusers import (
 from diffusers.schedulers import scheduling_ddpm
 from torch import Tensor
 
-from diffusion.sampler import (
-    DDIM,
-    DDPM,
-    DYNAMIC_PERCENTILE,
-    Clip,
-    DPMSolver2M,
-    NoiseSource,
-    Spacing,
-    UniPC,
-    Update,
-    limit,
-    resampled,
-    sample,
-    timesteps,
-)
-from diffusion.schedule import Schedule, make_schedule
+from diffusion.sampling.clips import DYNAMIC_PERCENTILE, Clip, clipped
+from diffusion.sampling.loop import sample
+from diffusion.sampling.noise import NoiseSource
+from diffusion.sampling.steps import Spacing, resampled, timesteps
+from diffusion.sampling.updates import DDIM, DDPM, DPMSolver2M, UniPC, Update
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.schedule import Schedule
 
 SEEDS, SHAPE = [0, 7], (3, 8, 8)
 TOLERANCE = 1e-5
@@ -211,7 +202,7 @@ def test_unipc_is_that_of_diffusers(
 def test_the_dynamic_threshold_is_that_of_diffusers() -> None:
     x_0 = 2 * torch.randn(5, *SHAPE, generator=torch.Generator().manual_seed(0))
     scheduler = DDPMScheduler(thresholding=True, dynamic_thresholding_ratio=DYNAMIC_PERCENTILE, sample_max_value=1e6)
-    torch.testing.assert_close(limit(x_0, "dynamic"), scheduler._threshold_sample(x_0))
+    torch.testing.assert_close(clipped(x_0, "dynamic"), scheduler._threshold_sample(x_0))
 
 
 @dpm_solver_warns

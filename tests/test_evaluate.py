@@ -11,9 +11,10 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from diffusion import evaluate
-from diffusion.checkpoint import CheckpointError, Model, load_model
-from diffusion.classifier import (
+from diffusion.cli.main import main
+from diffusion.data.sets import ImageSet
+from diffusion.evaluation import evaluate
+from diffusion.evaluation.classifier import (
     Classifier,
     ClassifierConfig,
     ClassifierTraining,
@@ -23,12 +24,19 @@ from diffusion.classifier import (
     once_each,
     train_classifier,
 )
-from diffusion.cli import main
-from diffusion.data import ImageSet
-from diffusion.evaluate import EvaluationError, Gaussian, Run, fit_gaussian, frechet_distance, nearest_distance
+from diffusion.evaluation.evaluate import (
+    Drawing,
+    EvaluationError,
+    Gaussian,
+    fit_gaussian,
+    frechet_distance,
+    nearest_distance,
+)
 from diffusion.images import to_unit
-from diffusion.likelihood import bits_per_dim, bound, estimate_bound
-from diffusion.schedule import make_schedule
+from diffusion.losses.likelihood import bits_per_dim, bound, estimate_bound
+from diffusion.networks.checkpoint import CheckpointError
+from diffusion.networks.model import Model, load_model
+from diffusion.schedules.families import make_schedule
 from tests.tiny import save_tiny
 
 
@@ -187,7 +195,7 @@ def test_held_out_images_that_are_training_images_too_do_not_hide_copies(classif
 
 def test_every_way_to_draw_is_judged_on_the_labels_of_the_held_out_images(model: Model, classifier: Classifier) -> None:
     held_out = stripes(10, 5)
-    runs = [Run("ddim", 3, 12), Run("ddpm", 5, 4, {"v": 0.0}, "log_snr")]
+    runs = [Drawing("ddim", 3, 12), Drawing("ddpm", 5, 4, {"v": 0.0}, "log_snr")]
     result = evaluate.evaluate_samples(model, classifier, stripes(30, 4), held_out, runs, batch=5)
     assert result["held_out"]["images"] == 10
     assert [(run["sampler"], run["steps"], run["images"]) for run in result["runs"]] == [
@@ -197,7 +205,7 @@ def test_every_way_to_draw_is_judged_on_the_labels_of_the_held_out_images(model:
     assert (result["runs"][1]["v"], result["runs"][1]["spacing"]) == (0, "log_snr")
     reference = evaluate.make_reference(classifier, stripes(30, 4), held_out)
     labels = reference.held_out.labels[torch.arange(12) % 10]
-    again = evaluate.measure(reference, evaluate.draw(model, Run("ddim", 3, 12), labels, batch=12))
+    again = evaluate.measure(reference, evaluate.draw(model, Drawing("ddim", 3, 12), labels, batch=12))
     assert again["accuracy"] == pytest.approx(result["runs"][0]["accuracy"], abs=0.1)
     other = Classifier(ClassifierConfig(3, 2))
     with pytest.raises(EvaluationError, match="images of 3 channels"):

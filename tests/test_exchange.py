@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler
 
-from diffusion.exchange import read_betas, to_diffusers
-from diffusion.likelihood import schedule_csv
-from diffusion.schedule import FAMILIES, ScheduleError, drawn_schedule, make_schedule, schedule_of_betas
+from diffusion.losses.weightings import schedule_csv
+from diffusion.schedules.exchange import read_betas, to_diffusers
+from diffusion.schedules.families import FAMILIES, make_schedule
+from diffusion.schedules.given import drawn_schedule, schedule_of_betas
+from diffusion.schedules.schedule import ScheduleError
 
 
 @pytest.mark.parametrize("family", FAMILIES)

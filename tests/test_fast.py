@@ -6,24 +6,25 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion.checkpoint import load_model
-from diffusion.denoiser import NetworkDenoiser
-from diffusion.fast import FastUNet, _upsample
-from diffusion.unet import UNetConfig
+from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.fast import FastUNet, _upsample
+from diffusion.networks.model import load_model
+from diffusion.networks.unet import UNetConfig
 from tests.tiny import inputs, trained
 
 CONFIGS = {
-    "digits": UNetConfig(32, 1, 10, widths=(48, 96, 128)),
-    "no classes, no patches": UNetConfig(16, 3, 0, patch=1, widths=(16, 32), blocks=1, attention=()),
-    "few channels": UNetConfig(8, 1, 2, widths=(12, 24), blocks=1, attention=(0,), dropout=0.5),
-    "one level": UNetConfig(8, 3, 2, widths=(64,), blocks=3, attention=(0,)),
-    "modulated": UNetConfig(16, 1, 3, widths=(24, 32), attention=(1,), modulate=True),
+    "digits": UNetConfig(32, 1, (10,), widths=(48, 96, 128)),
+    "no classes, no patches": UNetConfig(16, 3, (), patch=1, widths=(16, 32), blocks=1, attention=()),
+    "few channels": UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(0,), dropout=0.5),
+    "one level": UNetConfig(8, 3, (2,), widths=(64,), blocks=3, attention=(0,)),
+    "modulated": UNetConfig(16, 1, (3,), widths=(24, 32), attention=(1,), modulate=True),
+    "three conditions, scaled": UNetConfig(16, 3, (5, 1, 3), widths=(24, 32), attention=(1,), modulate="scale"),
 }
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_in_full_precision_it_is_the_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.fast.DTYPE", torch.float32)
+    monkeypatch.setattr("diffusion.networks.fast.DTYPE", torch.float32)
     network = trained(CONFIGS[name])
     x, log_snr, label = inputs(CONFIGS[name])
     with torch.inference_mode():
@@ -86,7 +87,7 @@ def test_a_network_is_compiled_only_when_asked(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_enlarging_first_or_last_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.fast.DTYPE", torch.float32)
+    monkeypatch.setattr("diffusion.networks.fast.DTYPE", torch.float32)
     torch.manual_seed(0)
     conv = nn.Conv2d(5, 7, 3, padding=1).requires_grad_(False)
     x = torch.randn(2, 5, 4, 6)

@@ -3,32 +3,68 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(path.stem for path in (ROOT / "diffusion").glob("[!_]*.py"))
-# What each module of the core may take from its neighbours; the others may take anything but the command line.
-MAY_IMPORT = {
-    "checks": set(),
-    "schedule": {"checks"},
-    "unet": {"checks"},
-    "images": set(),
-    "animation": {"images"},
-    "data": {"checks"},
-    "device": set(),
-    "process": set(),
-    "fast": {"unet"},
-    "denoiser": {"process", "unet", "fast", "images"},
-    "sampler": {"checks", "process", "denoiser", "schedule"},
-    "likelihood": {"process", "denoiser", "schedule"},
-    "weights": {"likelihood", "schedule", "unet"},
-    "measure": {"process", "denoiser", "likelihood", "schedule"},
-    "rate": {"likelihood", "measure", "schedule", "weights"},
-    "exchange": {"checks", "schedule"},
-    "checkpoint": {"denoiser", "fast", "schedule", "unet"},
+# Every module of the library, each after all that it may import: there is no circle.
+ROWS = (
+    "checks device files images animation",
+    "schedules.schedule schedules.families schedules.given schedules.exchange schedules.review",
+    "process chain denoiser",
+    "data.sets data.folders data.draws",
+    "networks.network networks.unet networks.fast networks.kinds networks.denoiser networks.checkpoint networks.card",
+    "networks.model",
+    "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.loop sampling.generate",
+    "sampling.statistics sampling.recipe sampling.archive sampling.snippet",
+    "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
+    "training.config training.presets training.history training.errors training.conditions training.state",
+    "training.preview training.stop training.train",
+    "evaluation.classifier evaluation.evaluate",
+    "cli.options cli.train cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
+)
+# Which packages a package may take from at all, besides the modules that are in none and its own.
+PACKAGES: dict[str, set[str]] = {
+    "": {"schedules"},
+    "schedules": set(),
+    "data": set(),
+    "networks": {"schedules"},
+    "sampling": {"schedules", "networks"},
+    "losses": {"schedules", "data"},
+    "training": {"schedules", "data", "networks", "sampling", "losses"},
+    "evaluation": {"schedules", "data", "networks", "sampling", "losses"},
+    "cli": {"schedules", "data", "networks", "sampling", "losses", "training", "evaluation"},
 }
+ORDER = [module for row in ROWS for module in row.split()]
+# What the modules of the page may take from each other; those shared by all tabs take nothing from a tab.
+TABS = {"schedule_tab", "forward_tab", "reverse_tab", "whatif_tab", "loss_tab"}
+MAY_TAKE_A_TAB = {
+    "demo": TABS,
+    "reverse_tab": {"whatif_tab"},  # which is drawn inside of it
+}
+UI_ROWS = (
+    "theme figures files asked view page picture sidebar",
+    "models subjects card background job player sampling seen weighing whatif",
+    "schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
+    "api guard demo",
+)
+UI = [module for row in UI_ROWS for module in row.split()]
+
+
+def modules(folder: str) -> list[str]:
+    """The names of all modules in a folder and its packages, with dots."""
+    paths = (path.relative_to(ROOT / folder).with_suffix("") for path in (ROOT / folder).rglob("[!_]*.py"))
+    return sorted(".".join(path.parts) for path in paths)
+
+
+def package_of(module: str) -> str:
+    return module.rpartition(".")[0]
+
+
+def path_of(folder: str, module: str) -> Path:
+    return (ROOT / folder).joinpath(*module.split(".")).with_suffix(".py")
 
 
 def imported(path: Path) -> set[str]:
@@ -43,30 +79,57 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def taken(folder: str, module: str) -> set[str]:
+    """The modules of the same folder that a module imports."""
+    names = {name.removeprefix(f"{folder}.") for name in imported(path_of(folder, module))}
+    return {other for other in modules(folder) for name in names if f"{name}.".startswith(f"{other}.")}
+
+
 def packages(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(path)}
 
 
 def test_importing_all_of_diffusion_loads_no_user_interface() -> None:
-    code = f"import importlib, sys\nfor name in {MODULES}: importlib.import_module('diffusion.' + name)\n"
+    code = f"import importlib, sys\nfor name in {modules('diffusion')}: importlib.import_module('diffusion.' + name)\n"
     code += "print(sorted({'gradio', 'plotly', 'ui', 'diffusers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "diffusion").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "diffusion").rglob("*.py")), ids=lambda path: path.name)
 def test_no_module_of_diffusion_imports_a_user_interface_anywhere(path: Path) -> None:
     assert not packages(path) & {"gradio", "plotly", "ui", "app"}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize(("folder", "named"), [("diffusion", ORDER), ("ui", UI)])
+def test_every_module_has_its_place(folder: str, named: list[str]) -> None:
+    assert sorted(named) == modules(folder)
+    assert max(Counter(named).values()) == 1
+
+
+@pytest.mark.parametrize("module", ORDER)
 def test_modules_import_only_what_lies_below_them(module: str) -> None:
-    names = imported(ROOT / "diffusion" / f"{module}.py")
-    inner = {name.split(".")[1] for name in names if name.startswith("diffusion.")}
-    assert "cli" not in inner
-    assert inner <= MAY_IMPORT.get(module, inner)
+    below = ORDER[: ORDER.index(module)]
+    assert taken("diffusion", module) <= set(below)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "ui").glob("figures.py")), ids=lambda path: path.name)
-def test_figures_import_no_gradio(path: Path) -> None:
-    assert "gradio" not in packages(path)
+@pytest.mark.parametrize("module", ORDER)
+def test_packages_take_only_from_those_they_are_made_of(module: str) -> None:
+    own, others = package_of(module), {package_of(other) for other in taken("diffusion", module)}
+    assert others <= PACKAGES[own] | {own, ""}
+
+
+def test_a_schedule_is_written_without_torch() -> None:
+    code = "import sys; from diffusion.cli.main import main; main(['schedule', '--csv', '-']); "
+    code += "print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+
+
+@pytest.mark.parametrize("module", UI)
+def test_what_tabs_share_takes_nothing_from_a_tab(module: str) -> None:
+    assert taken("ui", module) & TABS <= MAY_TAKE_A_TAB.get(module, set())
+
+
+def test_figures_import_no_gradio() -> None:
+    assert "gradio" not in packages(ROOT / "ui" / "figures.py")

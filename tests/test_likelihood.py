@@ -11,8 +11,9 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from diffusion import likelihood
-from diffusion.schedule import Schedule, Variance, make_schedule
+from diffusion.losses import likelihood, weightings
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.schedule import Schedule, Variance
 
 SCHEDULES = [make_schedule("linear", 1000), make_schedule("cosine", 50), make_schedule("scaled_linear", 10)]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.family)
@@ -23,7 +24,7 @@ GREYS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 
 @pytest.mark.parametrize(("t", "weight"), [(1, 0.5000), (100, 0.0101), (500, 0.0055), (1000, 0.0102)])
 def test_the_paper_s_schedule_has_the_target_weights(t: int, weight: float) -> None:
-    assert likelihood.loss_weight(make_schedule("linear", 1000), "beta")[t] == pytest.approx(weight, abs=6e-5)
+    assert weightings.loss_weight(make_schedule("linear", 1000), "beta")[t] == pytest.approx(weight, abs=6e-5)
 
 
 def sigma2_of(variance: Variance, beta: float, beta_tilde: float) -> float:
@@ -44,7 +45,7 @@ def kl_of_step(schedule: Schedule, t: int, variance: Variance, x_0: float, found
 @every_schedule
 @every_variance
 def test_weighted_error_and_extra_are_the_kl_of_two_gaussians(schedule: Schedule, variance: Variance) -> None:
-    weight, extra = likelihood.loss_weight(schedule, variance), likelihood.kl_extra(schedule, variance)
+    weight, extra = weightings.loss_weight(schedule, variance), weightings.kl_extra(schedule, variance)
     for t in {2, 3, schedule.T // 2, schedule.T}:
         abar = schedule.alpha_bar[t]
         x_0, eps, found_eps = 0.4, -0.7, 0.1
@@ -56,15 +57,15 @@ def test_weighted_error_and_extra_are_the_kl_of_two_gaussians(schedule: Schedule
 
 @every_schedule
 def test_the_posterior_variance_adds_nothing_and_others_the_more_the_wider(schedule: Schedule) -> None:
-    assert (likelihood.kl_extra(schedule, "posterior")[2:] == 0).all()
-    beta, between = (likelihood.kl_extra(schedule, variance)[2:] for variance in ("beta", "between"))
+    assert (weightings.kl_extra(schedule, "posterior")[2:] == 0).all()
+    beta, between = (weightings.kl_extra(schedule, variance)[2:] for variance in ("beta", "between"))
     assert (beta > between).all() and (between > 0).all()
 
 
 @every_schedule
 @every_variance
 def test_terms_that_do_not_exist_are_not_numbers(schedule: Schedule, variance: Variance) -> None:
-    weight, extra = likelihood.loss_weight(schedule, variance), likelihood.kl_extra(schedule, variance)
+    weight, extra = weightings.loss_weight(schedule, variance), weightings.kl_extra(schedule, variance)
     assert weight.shape == extra.shape == (schedule.T + 1,)
     assert np.isnan(weight[0]) and np.isnan(extra[:2]).all() and np.isfinite(extra[2:]).all()
     assert np.isinf(weight[1]) == (variance != "beta") and np.isfinite(weight[2:]).all()

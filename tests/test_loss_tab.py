@@ -16,15 +16,16 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.checkpoint import available
 from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_unit
-from diffusion.likelihood import kl_extra, loss_weight
-from diffusion.measure import ErrorCurve, measure_errors, measuring_levels
-from diffusion.rate import ledger, rate
-from diffusion.schedule import EXPONENTS, make_schedule
-from diffusion.weights import WEIGHTINGS
-from ui import figures, loss_tab, seen, sidebar, subjects
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.measure import measure_errors, measuring_levels
+from diffusion.losses.rate import ledger, rate
+from diffusion.losses.weightings import WEIGHTINGS, kl_extra, loss_weight
+from diffusion.networks.model import available
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.schedule import EXPONENTS
+from ui import figures, loss_tab, seen, sidebar, subjects, weighing
 from ui.models import StopFlag, shared_model
 
 SETTINGS = sidebar.default_settings() | {"T": 30}
@@ -47,7 +48,7 @@ def asked(curve: ErrorCurve, **references: ErrorCurve) -> dict[str, Any]:
 
 def test_errors_are_weighed_by_the_paper_s_formula() -> None:
     curve = measured()
-    answer = json.loads(json.dumps(loss_tab.weigh(asked(curve, known=curve))))
+    answer = json.loads(json.dumps(weighing.weigh(asked(curve, known=curve))))
     columns = {name: np.array(column, dtype=float) for name, column in answer["columns"].items()}
     t = 17
     at = int(np.flatnonzero(columns["t"] == t)[0])
@@ -56,7 +57,7 @@ def test_errors_are_weighed_by_the_paper_s_formula() -> None:
     assert columns["error_low"][at] < error[t] < columns["error_high"][at]
     nats = loss_weight(SCHEDULE)[t] * error[t] + kl_extra(SCHEDULE)[t]
     assert columns["term_beta"][at] == pytest.approx(nats / math.log(2), rel=2e-5)
-    spread = loss_weight(SCHEDULE)[t] * curve.spread_on(SCHEDULE)[t] / math.log(2)
+    spread = loss_weight(SCHEDULE)[t] * curve.standard_error_on(SCHEDULE)[t] / math.log(2)
     assert columns["spread_beta"][at] == pytest.approx(spread, rel=2e-5)
     assert columns["weight_simple"][at] == 1
     np.testing.assert_allclose(columns["known_beta"], columns["term_beta"], rtol=1e-6)  # here the same denoiser
@@ -68,7 +69,7 @@ def test_errors_are_weighed_by_the_paper_s_formula() -> None:
 
 def test_every_trace_of_its_figures_names_columns_that_are_sent() -> None:
     curve = measured()
-    columns = loss_tab.weigh(asked(curve, known=curve, others=curve))["columns"]
+    columns = weighing.weigh(asked(curve, known=curve, others=curve))["columns"]
     added = {"measured_x", "measured", "measured_spread", "rate"}  # by the browser
     for figure in (figures.loss_figure(), figures.rate_figure()):
         for trace in figure["data"]:
@@ -83,15 +84,15 @@ def test_every_trace_of_its_figures_names_columns_that_are_sent() -> None:
 @pytest.mark.parametrize("levels", [1, 2])
 def test_a_pass_that_was_stopped_at_once_can_still_be_shown(levels: int) -> None:
     *_, curve = measure_errors(ExactDenoiser(torch.zeros((1, 1, 2, 2))), torch.ones((2, 1, 2, 2)), [0.9, 0.1][:levels])
-    answer = json.loads(json.dumps(loss_tab.weigh(asked(curve, known=curve))))
+    answer = json.loads(json.dumps(weighing.weigh(asked(curve, known=curve))))
     assert len(answer["measured"]["error"]) == levels
     assert answer["ledger"]["beta"]["missing"] > 0
-    loss_tab.export_loss(asked(curve))
+    weighing.export_loss(asked(curve))
 
 
 def test_the_csv_has_every_step() -> None:
     curve = measured()
-    file = loss_tab.export_loss(asked(curve, known=curve))
+    file = weighing.export_loss(asked(curve, known=curve))
     assert file["name"] == "loss-linear-T30.csv"
     rows = list(csv.DictReader(io.StringIO(file["text"])))
     assert len(rows) == 30
@@ -119,7 +120,7 @@ def test_every_network_opens_measured_on_its_own_kind_of_image(name: str) -> Non
     assert len(subject.images.labels.unique()) >= 5
     shown = loss_tab.show_measured(name)
     assert f"{name} at" in shown["status"] and not shown["running"]
-    curve, references = loss_tab.read_curves(shown)
+    curve, references = weighing.read_curves(shown)
     assert list(references) == ["known", "others"]
     assert (references["known"].mean < references["others"].mean).all()
     assert (
@@ -141,7 +142,7 @@ def test_the_browser_gets_what_the_network_sees(name: str) -> None:
     words = np.frombuffer(data, "<i2", offset=n).reshape(-1, n) / sent["unit"]
     eps, v = words[0], words[1:]
     assert len(v) == len(sent["log_snr"]) == seen.LEVELS
-    chosen = subjects.bundled(name).spread(seen.FACES)
+    chosen = subjects.bundled(name).evenly(seen.FACES)
     np.testing.assert_allclose(x_0, to_unit(chosen.images[3]).movedim(0, -1).flatten(), atol=1e-6)
     for k in (20, 50, 80):
         alpha_bar = 1 / (1 + math.exp(-sent["log_snr"][k]))

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from diffusion import process
 from diffusion.denoiser import ExactDenoiser
-from diffusion.likelihood import decoder_nll
-from diffusion.measure import DECODER_POINTS, ErrorCurve, bit_reversed, find_noise, measure_errors, measuring_levels
-from diffusion.schedule import EXPONENTS, Schedule, Variance, make_schedule
+from diffusion.losses.curve import DECODER_POINTS, ErrorCurve
+from diffusion.losses.likelihood import decoder_nll
+from diffusion.losses.measure import bit_reversed, find_noise, measure_errors, measuring_levels
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.schedule import EXPONENTS, Schedule, Variance
 
 SCHEDULES = [make_schedule("linear", 1000), make_schedule("cosine", 50), make_schedule("scaled_linear", 10)]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.family)
@@ -37,7 +39,7 @@ def test_a_curve_is_exact_where_it_was_measured_and_absent_outside(schedule: Sch
     curve = curve_on(schedule, ts)
     error = curve.on(schedule)
     np.testing.assert_allclose(error[ts], curve.mean, rtol=1e-12)
-    np.testing.assert_allclose(curve.spread_on(schedule)[ts], curve.standard_error, rtol=1e-12)
+    np.testing.assert_allclose(curve.standard_error_on(schedule)[ts], curve.standard_error, rtol=1e-12)
     assert np.isnan(error[[0, 1]]).all()
     assert np.isfinite(error[2 : schedule.T]).all()
     assert np.isnan(error[schedule.T]) or schedule.log_snr[schedule.T - 1] < -12

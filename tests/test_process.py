@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffusion import process
-from diffusion.schedule import Schedule, make_schedule
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.schedule import Schedule
 
 SCHEDULES = [make_schedule("linear", 1000), make_schedule("cosine", 100), make_schedule("scaled_linear", 20)]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.family)

@@ -16,12 +16,15 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from diffusion import measure, rate
 from diffusion.denoiser import ExactDenoiser
-from diffusion.likelihood import bits_per_dim, bound, estimate_bound, kl_extra, loss_weight
-from diffusion.measure import ErrorCurve, decoder_by_variance, measure_errors, measuring_levels
-from diffusion.schedule import EXPONENTS, Schedule, Variance, drawn_schedule, make_schedule
-from diffusion.weights import WEIGHTINGS
+from diffusion.losses import measure, rate
+from diffusion.losses.curve import ErrorCurve
+from diffusion.losses.likelihood import bits_per_dim, bound, estimate_bound
+from diffusion.losses.measure import decoder_by_variance, measure_errors, measuring_levels
+from diffusion.losses.weightings import WEIGHTINGS, kl_extra, loss_weight
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.given import drawn_schedule
+from diffusion.schedules.schedule import EXPONENTS, Schedule, Variance
 
 every_variance = pytest.mark.parametrize("variance", EXPONENTS)
 EVEN = torch.tensor(stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000))  # as good as 10^9 random ones

@@ -13,22 +13,19 @@ import pytest
 import torch
 
 import diffusion
-from diffusion.generate import generate
 from diffusion.images import to_bytes
-from diffusion.recipe import Frames, Recipe, RecipeError, denoiser_of, draw, load_model_of, read, run, save, snippet
-from diffusion.sampler import (
-    CLIPS,
-    DDIM,
-    SAMPLERS,
-    SPACINGS,
-    Known,
-    SamplingError,
-    noised,
-    resampled,
-    sample,
-    timesteps,
-)
-from diffusion.schedule import drawn_schedule, make_schedule, schedule_of_betas
+from diffusion.sampling.archive import Frames, read, save
+from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.clips import CLIPS
+from diffusion.sampling.generate import generate
+from diffusion.sampling.loop import Known, sample
+from diffusion.sampling.noise import noised
+from diffusion.sampling.recipe import Recipe, RecipeError, denoiser_of, draw, load_model_of, run
+from diffusion.sampling.snippet import snippet
+from diffusion.sampling.steps import SPACINGS, resampled, timesteps
+from diffusion.sampling.updates import DDIM, SAMPLERS
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.given import drawn_schedule, schedule_of_betas
 from tests.tiny import save_tiny
 
 
@@ -305,7 +302,7 @@ def test_an_array_of_too_many_bytes_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path / "a.npz", start=np.zeros((2, 1, 100, 100), np.float32))
-    monkeypatch.setattr("diffusion.recipe.MOST_BYTES", 50_000)
+    monkeypatch.setattr("diffusion.sampling.archive.MOST_BYTES", 50_000)
     original, taken = np.lib.format.read_array, list[Any]()
 
     def read_array(*args: Any, **options: Any) -> np.ndarray:

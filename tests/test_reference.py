@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion.data import ImageSet
-from diffusion.folders import load_data
-from diffusion.measure import measure_errors
-from diffusion.reference import measure_references, other_images
+from diffusion.data.folders import load_data
+from diffusion.data.sets import ImageSet
+from diffusion.losses.measure import measure_errors
+from diffusion.losses.reference import measure_references, other_images
 
 LEVELS = np.array([0.999, 0.9, 0.5, 0.1, 0.01])
 
@@ -57,5 +57,5 @@ def test_others_are_the_training_images_and_none_that_was_measured(tmp_path: Pat
 
 
 def test_where_there_are_no_training_images_the_rest_are_the_others() -> None:
-    digits = load_data("digits", "test", 32).spread(64)
+    digits = load_data("digits", "test", 32).evenly(64)
     assert len(other_images("digits", digits)) == 64

@@ -18,7 +18,7 @@ from gradio.routes import App
 from gradio.state_holder import SessionState
 from PIL import Image
 
-from diffusion.denoiser import NetworkDenoiser
+from diffusion.networks.denoiser import NetworkDenoiser
 from ui import files
 from ui.asked import BROKEN
 from ui.demo import build_demo

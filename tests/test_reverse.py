@@ -17,13 +17,15 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion import recipe as recipes
-from diffusion.checkpoint import available
-from diffusion.folders import load_data
+from diffusion.data.folders import load_data
 from diffusion.images import to_bytes, to_unit
-from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import SAMPLERS, SamplingError
-from diffusion.statistics import Moments, distance
+from diffusion.networks.model import available
+from diffusion.sampling import archive
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.recipe import Recipe, denoiser_of
+from diffusion.sampling.statistics import Moments, distance
+from diffusion.sampling.updates import SAMPLERS
 from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
 from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources
@@ -179,7 +181,7 @@ def test_run_is_drawn_again_bit_for_bit_from_the_file_that_is_taken_away() -> No
     assert np.array_equal(images, frames[-1, 0])
     assert t.tolist() == [1000, 750, 500, 250]
     assert np.array_equal(x_0, frames[:-1, 1])
-    again = recipes.read(path)
+    again = archive.read(path)
     denoiser, shape = denoiser_of(again, recipes.load_model_of(again, source.device))
     assert np.array_equal(recipes.draw(again, denoiser, shape, source.device), images)
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from diffusion.likelihood import bits_per_dim, prior_kl
-from diffusion.review import Trained, compare, review, summarize
-from diffusion.schedule import FAMILIES, Schedule, make_schedule
+from diffusion.losses.likelihood import bits_per_dim, prior_kl
+from diffusion.schedules.families import FAMILIES, make_schedule
+from diffusion.schedules.review import Trained, compare, review, summarize
+from diffusion.schedules.schedule import Schedule
 
 SCHEDULES = [make_schedule(family, T) for family in FAMILIES for T in (10, 1000)]
 

@@ -17,34 +17,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion import process
-from diffusion.denoiser import ExactDenoiser, Guided, NetworkDenoiser
-from diffusion.sampler import (
-    CLIPS,
-    DDIM,
-    DDPM,
-    SAMPLERS,
-    SPACINGS,
-    Clip,
-    DPMSolver2M,
-    Known,
-    Past,
-    SamplingError,
-    Spacing,
-    Step,
-    UniPC,
-    Update,
-    _unipc_b,
-    between,
-    first_noise,
-    limit,
-    make_update,
-    noised,
-    resampled,
-    sample,
-    timesteps,
-)
-from diffusion.schedule import BETA_MIN, FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
-from diffusion.unet import UNet, UNetConfig
+from diffusion.denoiser import ExactDenoiser, Guided
+from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.clips import CLIPS, Clip, clipped
+from diffusion.sampling.loop import Known, Step, sample
+from diffusion.sampling.noise import first_noise, noise_between, noised
+from diffusion.sampling.steps import SPACINGS, Spacing, resampled, timesteps
+from diffusion.sampling.updates import DDIM, DDPM, SAMPLERS, DPMSolver2M, Past, UniPC, Update, _unipc_b, make_update
+from diffusion.schedules.families import FAMILIES, make_schedule
+from diffusion.schedules.given import drawn_schedule, schedule_of_betas
+from diffusion.schedules.schedule import BETA_MIN, Schedule
 
 SCHEDULE = make_schedule("linear", 1000)
 SHAPE = (1, 8, 8)
@@ -172,7 +156,7 @@ def test_an_eta_outside_0_and_1_is_refused(eta: Any) -> None:
 def test_no_choice_is_taken_that_is_not_there(name: Any) -> None:
     """Least of all for another one: what is not "static" or "none" was once dynamic thresholding."""
     for field, choose in (
-        ("clip", lambda: limit(torch.zeros(1, *SHAPE), name)),
+        ("clip", lambda: clipped(torch.zeros(1, *SHAPE), name)),
         ("clip", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0], clip=name))),
         ("spacing", lambda: timesteps(SCHEDULE, 3, name)),
         ("sampler", lambda: make_update(name)),
@@ -358,12 +342,12 @@ def test_clipping_keeps_the_prediction_in_range(update: Update) -> None:
 
 def test_the_dynamic_threshold_divides_by_the_percentile_of_each_image() -> None:
     x = torch.linspace(-1, 1, 201).reshape(1, 1, 3, 67) * torch.tensor([0.5, 1.0, 4.0])[:, None, None, None]
-    found = limit(x, "dynamic")
+    found = clipped(x, "dynamic")
     torch.testing.assert_close(found[:2], x[:2])  # nothing beyond [-1, 1]
     s = 4 * 0.995  # 99.5 % of |x| = 0, 0.04, 0.04, 0.08 ... lie below
     torch.testing.assert_close(found[2], x[2].clamp(-s, s) / s, rtol=0, atol=2e-2)
     assert found[2].abs().max() == 1 and (found[2].abs() == 1).sum() == 2
-    assert limit(x, "none") is x
+    assert clipped(x, "none") is x
 
 
 def test_make_update_gives_defaults_and_refuses_what_is_not_there() -> None:
@@ -552,14 +536,14 @@ def test_a_start_that_is_no_step_is_refused(start: int) -> None:
 def test_noise_between_two_keeps_its_length_and_turns_evenly() -> None:
     a, b = first_noise([0, 1], (3, 32, 32))
     b *= a.norm() / b.norm()
-    path = [between(a, b, u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    path = [noise_between(a, b, u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
     torch.testing.assert_close(path[0], a)
     torch.testing.assert_close(path[-1], b)
     for x in path:
         torch.testing.assert_close(x.norm(), a.norm())
     angles = [torch.cosine_similarity(x.flatten(), y.flatten(), dim=0).acos() for x, y in itertools.pairwise(path)]
     torch.testing.assert_close(torch.stack(angles), angles[0].expand(4), rtol=1e-3, atol=0)
-    torch.testing.assert_close(between(a, a, 0.3), a)
+    torch.testing.assert_close(noise_between(a, a, 0.3), a)
 
 
 @pytest.mark.parametrize("update", [DDPM(), UniPC()], ids=str)
@@ -609,7 +593,7 @@ def test_jumps_that_are_none_are_refused(jump: int, repeats: int) -> None:
 @every_update
 def test_the_loop_never_waits_for_the_device(update: Update, guidance: float) -> None:
     """Tensors of the device "meta" have no values: whatever would ask for one, as a copy to the host does, fails."""
-    config = UNetConfig(8, 1, 2, widths=(12, 24), blocks=1, attention=(0,))
+    config = UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(0,))
     network = UNet(config).to("meta").eval()
     denoiser = Guided(NetworkDenoiser(network), guidance, empty=2)
     known = Known(torch.zeros(1, *SHAPE), torch.ones(1, 1, 8, 8))

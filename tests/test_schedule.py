@@ -15,21 +15,17 @@ from diffusers import DDPMScheduler
 from diffusers.schedulers.scheduling_ddpm import rescale_zero_terminal_snr
 from scipy.special import expit
 
-from diffusion.schedule import (
+from diffusion.schedules.families import (
     BETA_CAP,
-    BETA_MIN,
     FAMILIES,
     PER_STEP,
     T_MAX,
     T_MIN,
-    Schedule,
-    ScheduleError,
     beta_for_terminal_snr,
-    drawn_schedule,
     make_schedule,
-    schedule_of_betas,
-    to_zero_terminal_snr,
 )
+from diffusion.schedules.given import drawn_schedule, schedule_of_betas
+from diffusion.schedules.schedule import BETA_MIN, Schedule, ScheduleError, to_zero_terminal_snr
 
 SCHEDULES = [
     make_schedule(family, T, **params)

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from diffusion import process
-from diffusion.sampler import DDIM, sample, timesteps
-from diffusion.schedule import make_schedule
-from diffusion.statistics import Moments, distance, expected, moments
+from diffusion.sampling.loop import sample
+from diffusion.sampling.statistics import Moments, distance, expected, moments
+from diffusion.sampling.steps import timesteps
+from diffusion.sampling.updates import DDIM
+from diffusion.schedules.families import make_schedule
 
 SCHEDULE = make_schedule("linear", 1000)
 

@@ -21,17 +21,26 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from torch import Tensor
 
-from diffusion import process, train
-from diffusion.checkpoint import Card, load_model
-from diffusion.data import ImageSet
+from diffusion import process
+from diffusion.data.draws import batch_indices
+from diffusion.data.sets import ImageSet
 from diffusion.images import to_unit
-from diffusion.schedule import make_schedule
-from diffusion.train import LossHistory, TrainConfig, TrainError, batch_indices, draw_steps
-from diffusion.unet import UNet, UNetConfig
-from diffusion.weights import min_snr_weight
+from diffusion.losses.weightings import min_snr_weight
+from diffusion.networks.card import Card
+from diffusion.networks.model import load_model
+from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.sampling.loop import sample
+from diffusion.schedules.families import make_schedule
+from diffusion.training import train
+from diffusion.training.conditions import begin_labels, drop_labels, parameter_groups, preview_labels
+from diffusion.training.config import TrainConfig, TrainError
+from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expect
+from diffusion.training.history import LossHistory
+from diffusion.training.presets import PRESETS
+from diffusion.training.train import draw_steps
 
 ROOT = Path(__file__).parent.parent
-NETWORK = UNetConfig(8, 1, 2, widths=(8, 16), blocks=1, attention=(), dropout=0.1)
+NETWORK = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=(), dropout=0.1)
 CONFIG = TrainConfig(images=12 * 8, batch=8, lr=2e-3, warmup=3, save_every=1e9)
 
 
@@ -134,7 +143,7 @@ def test_the_loss_is_the_squared_error_of_the_named_target(prediction: Any) -> N
     a, b = abar.sqrt().float(), (1 - abar).sqrt().float()
     network = Knows({"eps": eps, "x0": x_0, "v": a * eps - b * x_0}[prediction])
     label, level = torch.zeros(3, dtype=torch.int64), abar.flatten()
-    errors = train.errors_of_batch(network, prediction, x_0, label, level, eps)
+    errors = errors_of_batch(network, prediction, x_0, label, level, eps)
     torch.testing.assert_close(errors, torch.ones(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(network.x_t, a * x_0 + b * eps, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network.log_snr, torch.tensor(schedule.log_snr[t.numpy()]).float())
@@ -152,10 +161,10 @@ def test_the_mean_that_is_the_target_is_that_of_bayes() -> None:
     for level in levels:
         x_t = torch.randn((12, 1, 1, 2), generator=torch.Generator().manual_seed(1))
         alpha_bar, label = torch.full((12,), level, dtype=torch.float64), torch.arange(12) % 3
-        expected = train.expect(train.examples_of(data, torch.device("cpu")), x.float(), x_t, label, alpha_bar)
+        expected = expect(examples_of(data, torch.device("cpu")), x.float(), x_t, label, alpha_bar)
         for i in range(12):
             same = x[k == label[i]] if label[i] < 2 else x[i : i + 1]  # 2 is the empty class
-            if level > train.EXPECT_BELOW:
+            if level > EXPECT_BELOW:
                 same = x[i : i + 1]
             density = torch.exp(-(x_t[i] - level**0.5 * same).square().flatten(1).sum(1) / (2 * (1 - level)))
             mean = (density[:, None, None, None] * same).sum(0) / density.sum()
@@ -169,7 +178,7 @@ def test_a_mean_as_target_leaves_the_expected_gradient_as_it_is_and_takes_out_it
     x_0 = to_unit(chosen.images)
     alpha_bar, eps = torch.full((n,), 0.1, dtype=torch.float64), torch.randn(x_0.shape, generator=generator)
     x_t = process.q_sample(x_0, 0.1, eps)
-    mean = train.expect(train.examples_of(data, torch.device("cpu")), x_0, x_t, chosen.labels, alpha_bar)
+    mean = expect(examples_of(data, torch.device("cpu")), x_0, x_t, chosen.labels, alpha_bar)
     by_target = []
     for target in (x_0, mean):
         residual = (0.3 * x_t + 0.1 - target).flatten(1)
@@ -184,16 +193,16 @@ def test_a_mean_as_target_leaves_the_expected_gradient_as_it_is_and_takes_out_it
 @pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
 def test_a_network_that_knows_the_mean_has_no_error(prediction: Any) -> None:
     data = few_images()
-    examples, x_0 = train.examples_of(data, torch.device("cpu")), to_unit(data.images)
+    examples, x_0 = examples_of(data, torch.device("cpu")), to_unit(data.images)
     level = torch.full((12,), 0.1, dtype=torch.float64)
     eps = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(3))
     x_t = process.q_sample(x_0, 0.1, eps)
     mean = torch.cat([examples[i % 2].mean(x_t[i : i + 1], 0.1) for i in range(12)])
     eps_mean = process.eps_from_x0(x_t, mean, 0.1)
     target = {"eps": eps_mean, "x0": mean, "v": process.v_from_x0_eps(mean, eps_mean, 0.1)}[prediction]
-    errors = train.errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps, examples)
+    errors = errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps, examples)
     assert errors.max() < 1e-9
-    assert train.errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps).min() > 1e-5
+    assert errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps).min() > 1e-5
 
 
 @pytest.mark.parametrize(("groups", "flip", "message"), [(True, False, "drawn evenly"), (False, True, "--flip")])
@@ -267,7 +276,7 @@ def test_a_stop_does_not_wait_for_the_preview(
 ) -> None:
     """Which is drawn when the run goes on, and changes nothing in it."""
     config = dataclasses.replace(CONFIG, preview_every=CONFIG.batch * 4)
-    original, taken = train.sample, []
+    original, taken = sample, []
 
     def stopped_at_the_third(*args: Any, **options: Any) -> Iterator[Any]:
         for step in original(*args, **options):
@@ -277,8 +286,8 @@ def test_a_stop_does_not_wait_for_the_preview(
             yield step
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "sample", stopped_at_the_third)
-        patch.setattr(train, "loss_plot", lambda _history: pytest.fail("the loss was drawn"))
+        patch.setattr("diffusion.training.preview.sample", stopped_at_the_third)
+        patch.setattr("diffusion.training.preview.history_plot", lambda _history: pytest.fail("the loss was drawn"))
         assert run(tmp_path / "parts", config)["step"] == 4
     assert taken == [0, 1, 2]
     assert not (tmp_path / "parts" / "samples").exists()
@@ -324,7 +333,7 @@ def test_an_error_saves_the_steps_done_and_is_passed_on(tmp_path: Path, monkeypa
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = train.errors_of_batch
+    original = errors_of_batch
     monkeypatch.setattr(train, "errors_of_batch", lambda *args: original(*args) * math.nan)
     with pytest.raises(RuntimeError, match="non-finite"):
         run(tmp_path)
@@ -348,7 +357,7 @@ def test_the_average_follows_the_weights_as_its_formula_says(tmp_path: Path) -> 
 
 
 def test_the_loss_falls_and_the_saved_network_tells_the_classes_apart(tmp_path: Path) -> None:
-    network = UNetConfig(8, 1, 2, widths=(8, 16), blocks=1, attention=())
+    network = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=())
     config = TrainConfig(images=200 * 16, batch=16, lr=5e-3, warmup=10, ema=0.98, save_every=1e9)
     path = train.train(toy_set(), network, config, tmp_path, card(network), Accelerator(cpu=True))
     model, data = load_model(str(path)), toy_set()
@@ -498,7 +507,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 
 
 def test_the_papers_cifar10_network_has_its_35_7_million_parameters() -> None:
-    recipe = train.RECIPES["cifar10"]
+    recipe = PRESETS["cifar10"]
     with torch.device("meta"):
         network = UNet(recipe.network)
     assert sum(parameter.numel() for parameter in network.parameters()) == 35_746_307
@@ -521,7 +530,7 @@ from tests.test_train import CONFIG, NETWORK, card, toy_set
 import dataclasses
 from pathlib import Path
 from accelerate import Accelerator
-from diffusion.train import train
+from diffusion.training.train import train
 network = dataclasses.replace(NETWORK, dropout=0.0)
 accelerator = Accelerator(cpu=True)
 assert accelerator.num_processes == int(sys.argv[3])
@@ -570,3 +579,120 @@ def test_two_processes_draw_the_samples_of_one(tmp_path: Path) -> None:
     assert len(one) == 150
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(labels_one, labels_two)
+
+
+CONDITIONS = dataclasses.replace(NETWORK, conditions=(4, 2, 3), modulate="scale")
+
+
+def conditioned_set() -> ImageSet:
+    """The toy set with three labels an image and two images a group."""
+    index = torch.arange(20)
+    labels = torch.stack([index % 4, index % 2, index % 3], dim=1)
+    return dataclasses.replace(toy_set(), labels=labels, groups=index // 2)
+
+
+def test_every_condition_is_left_out_by_itself_and_all_together() -> None:
+    n = 40_000
+    config = dataclasses.replace(CONFIG, drop_label=(0.5, 0.3, 0.0), drop_all=0.1)
+    labels, empty = torch.tensor([1, 2, 3]).repeat(n, 1), torch.tensor([7, 8, 9])
+    found = drop_labels(labels, empty, config, torch.Generator().manual_seed(0))
+    left_out = (found == empty).double()
+    assert torch.equal(found, torch.where(left_out > 0, empty, labels))
+    expected = torch.tensor([0.1 + 0.9 * 0.5, 0.1 + 0.9 * 0.3, 0.1], dtype=torch.float64)
+    torch.testing.assert_close(left_out.mean(0), expected, rtol=0, atol=4 * (0.25 / n) ** 0.5)
+    # Independent but for those that are all left out: P(first and second) = 0.1 + 0.9 x 0.5 x 0.3.
+    both = (left_out[:, 0] * left_out[:, 1]).mean().item()
+    assert both == pytest.approx(0.1 + 0.9 * 0.15, abs=4 * (0.25 / n) ** 0.5)
+
+
+def test_one_share_is_for_every_condition() -> None:
+    labels, empty = torch.zeros((1000, 2), dtype=torch.int64), torch.tensor([5, 6])
+    draw = [drop_labels(labels, empty, dataclasses.replace(CONFIG, drop_label=share),
+                              torch.Generator().manual_seed(0)) for share in (0.4, (0.4, 0.4))]  # fmt: skip
+    assert torch.equal(*draw)
+
+
+def test_shares_that_are_not_as_many_as_the_conditions_are_refused(tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, drop_label=(0.5, 0.5))
+    with pytest.raises(TrainError, match="2 shares for 3 conditions"):
+        train.train(conditioned_set(), CONDITIONS, config, tmp_path, card(CONDITIONS), Accelerator(cpu=True))
+    with pytest.raises(TrainError, match=r"--drop-label must lie between 0 and 1, not 1\.5"):
+        dataclasses.replace(CONFIG, drop_label=(0.5, 1.5))
+
+
+def test_the_table_of_conditions_learns_faster_and_decays_as_the_rest() -> None:
+    network = UNet(CONDITIONS)
+    rest, table = parameter_groups(network, dataclasses.replace(CONFIG, table_lr=10.0))
+    assert network.label is not None and [*map(id, table["params"])] == [id(network.label.weight)]
+    assert len(rest["params"]) + 1 == len(list(network.parameters()))
+    assert table["relative_lr"] == 10 * rest["relative_lr"]
+    assert table["relative_lr"] * table["weight_decay"] == pytest.approx(rest["weight_decay"])
+    assert len(parameter_groups(network, CONFIG)) == 1
+
+
+def test_a_run_with_several_conditions_goes_on_as_if_it_had_not_been_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(CONFIG, drop_label=(0.3, 0.2, 0.1), drop_all=0.1, table_lr=10.0, preview_every=48)
+    data = conditioned_set()
+    shown = preview_labels(data, data, tmp_path)
+
+    def go(folder: Path) -> dict[str, Any]:
+        train.train(data, CONDITIONS, config, folder, dataclasses.replace(card(CONDITIONS), classes=[]),
+                    Accelerator(cpu=True), labels=shown)  # fmt: skip
+        return torch.load(folder / "state.pt", weights_only=True)
+
+    whole = go(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 5, terminate)
+        assert go(tmp_path / "parts")["step"] == 6
+    torch.manual_seed(123)
+    resumed = go(tmp_path / "parts")
+    assert_same_state(resumed, whole)
+    rates = [group["lr"] for group in resumed["optimizer"]["param_groups"]]
+    assert rates[1] == pytest.approx(10 * rates[0])
+    assert (tmp_path / "whole" / "samples" / "step-00000012.png").is_file()
+
+
+def test_what_a_preview_asks_for(tmp_path: Path) -> None:
+    index = torch.arange(200)
+    labels = torch.stack([index // 2, index // 20, index % 2], dim=1)
+    data = ImageSet(torch.randint(256, (200, 3, 8, 8), dtype=torch.uint8), labels, index // 2)
+    unseen = data[150:]
+    asked = preview_labels(data, unseen, tmp_path)
+    assert asked.shape == (64, 3) and (tmp_path / "asked.png").is_file()
+    assert (asked[:48, 1] == 10).all() and (asked[48:, 0] == 100).all()  # not said: one more than the last
+    assert (asked[24:48, 0] >= 75).all() and (asked[:48, 0] < 100).all() and (asked[48:, 1] < 10).all()
+
+
+def test_a_run_of_before_there_were_conditions_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 5, terminate)
+        run(tmp_path / "parts")
+    state = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)
+    state["architecture"]["num_classes"] = state["architecture"].pop("conditions")[0]
+    for name in ("drop_all", "table_lr"):
+        del state["config"][name]
+    del state["optimizer"]["param_groups"][0]["relative_lr"]
+    torch.save(state, tmp_path / "parts" / "state.pt")
+    assert_same_state(run(tmp_path / "parts"), whole)
+
+
+def test_what_is_told_of_a_value_begins_with_its_mean_image() -> None:
+    """Rows R with (R R^T)^2 ~ M M^T: whose images are alike, their rows are."""
+    data = conditioned_set()
+    network = UNet(CONDITIONS)
+    begin_labels(network, data)
+    assert network.label is not None
+    parts = network.label.weight.detach().double().split([5, 3, 4])
+    for c, (part, size) in enumerate(zip(parts, CONDITIONS.conditions, strict=True)):
+        assert not part[-1].any()  # not said
+        images = to_unit(data.images).double().flatten(1)
+        means = torch.stack([images[data.labels[:, c] == value].mean(0) for value in range(size)])
+        means -= means.mean(0)
+        gram = part[:-1] @ part[:-1].T
+        expected = means @ means.T
+        squared = gram @ gram
+        torch.testing.assert_close(squared / squared.norm(), expected / expected.norm(), rtol=1e-3, atol=1e-4)
+        assert part[:-1].square().mean().sqrt().item() == pytest.approx(0.5, rel=1e-3)

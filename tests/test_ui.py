@@ -13,9 +13,11 @@ import torch
 from PIL import Image
 
 from diffusion import chain
-from diffusion.checkpoint import available
 from diffusion.images import to_bytes, to_unit
-from diffusion.schedule import FAMILIES, Schedule, drawn_schedule, make_schedule, schedule_of_betas
+from diffusion.networks.model import available
+from diffusion.schedules.families import FAMILIES, make_schedule
+from diffusion.schedules.given import drawn_schedule, schedule_of_betas
+from diffusion.schedules.schedule import Schedule
 from ui import figures, forward_tab, sidebar
 from ui.models import shared_model
 

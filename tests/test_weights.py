@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from diffusion.likelihood import loss_weight
-from diffusion.schedule import make_schedule
-from diffusion.weights import WEIGHTINGS
+from diffusion.losses.weightings import WEIGHTINGS, loss_weight
+from diffusion.schedules.families import make_schedule
 
 SCHEDULE = make_schedule("linear", 100, keep_shape_of=1000)
 SNR = SCHEDULE.alpha_bar[1:] / (1 - SCHEDULE.alpha_bar[1:])

@@ -5,14 +5,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from diffusion.checkpoint import Card, save_model
-from diffusion.unet import UNet, UNetConfig
+from diffusion.networks.card import Card
+from diffusion.networks.model import save_model
+from diffusion.networks.unet import UNet, UNetConfig
 
 
 def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
     """Write a network of 8 x 8 grey images, with random weights, that was "trained" under a cosine schedule."""
     # 12: group norm with one channel a group would take the noise level and the label out again.
-    config = UNetConfig(8, 1, len(classes), widths=(12, 24), blocks=1, attention=())
+    config = UNetConfig(8, 1, (len(classes),) if classes else (), widths=(12, 24), blocks=1, attention=())
     torch.manual_seed(0)
     network = UNet(config)
     for parameter in network.parameters():  # its last layers start at zero: a label would change nothing
@@ -37,5 +38,6 @@ def trained(config: UNetConfig) -> UNet:
 def inputs(config: UNetConfig, count: int = 5) -> tuple[Tensor, Tensor, Tensor | None]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(count, config.channels, config.image_size, config.image_size, generator=generator)
-    label = torch.arange(count) % (config.num_classes + 1) if config.num_classes else None
+    sizes = torch.tensor(config.conditions)
+    label = torch.arange(count)[:, None] % (sizes + 1) if config.conditions else None
     return x, torch.linspace(-15, 10, count), label

@@ -9,22 +9,25 @@ import numpy as np
 import torch
 from gradio.events import api
 
-from diffusion import recipe as recipes
 from diffusion.images import encode, grid, open_image, to_bytes, to_pil, to_tensor
+from diffusion.losses.rate import ledger, loss_terms
 from diffusion.process import q_sample
-from diffusion.rate import ledger, loss_terms
-from diffusion.recipe import denoiser_of
-from diffusion.sampler import Clip, Spacing, all_options
-from diffusion.schedule import EXPONENTS
+from diffusion.sampling import archive
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.clips import Clip
+from diffusion.sampling.recipe import denoiser_of
+from diffusion.sampling.steps import Spacing
+from diffusion.sampling.updates import all_options
+from diffusion.schedules.schedule import EXPONENTS
 from ui.asked import AskedError
 from ui.background import in_background
 from ui.files import for_browser, made_file, made_path
 from ui.job import is_abandoned
-from ui.loss_tab import measured_before, read_curves
 from ui.models import DEFAULT, FOR_PROGRAMS, OWN, find_source, sources
 from ui.sampling import ALL_CLASSES, Controls, read_recipe, read_seed, run_name
 from ui.sidebar import Settings, default_settings, plain, read_schedule
 from ui.subjects import measurable
+from ui.weighing import measured_before, read_curves
 
 MOST_IMAGES = 64
 MOST_WORK = 64_000  # images times steps of one request: some minutes
@@ -89,7 +92,7 @@ def generate(
         x = step.x_s
     images = to_bytes(x)
     path = made_path(f"{run_name(network, recipe)}.npz")
-    recipes.save(path, recipe, images)
+    archive.save(path, recipe, images)
     return made_file(encode(to_pil(grid(images)), "PNG"), f"{path.stem}.png"), for_browser(path)
 
 

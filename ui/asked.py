@@ -20,9 +20,9 @@ from fastapi import HTTPException
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from diffusion.images import ImageError
-from diffusion.measure import CurveError
-from diffusion.sampler import SamplingError
-from diffusion.schedule import ScheduleError
+from diffusion.losses.curve import CurveError
+from diffusion.sampling.choices import SamplingError
+from diffusion.schedules.schedule import ScheduleError
 
 REFUSED = "This request cannot be answered: "
 BROKEN = "Something went wrong on the server; its log says what. Nothing on the page is lost."

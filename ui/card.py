@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusion.checkpoint import Model
-from diffusion.sampler import SAMPLERS, SPACINGS, title_of
+from diffusion.networks.model import Model, count_parameters
+from diffusion.sampling.steps import SPACINGS
+from diffusion.sampling.updates import SAMPLERS, title_of
 
+COLOURS = {1: "grey", 3: "RGB"}
 COLUMNS = (
     "Right class: how often a classifier finds the class that was asked for. Fréchet: the distance of its features to "
     "those of training images, less is better (and that of as many real images). Nearest: the median distance to the "
@@ -18,21 +20,18 @@ COLUMNS = (
 def describe_model(model: Model) -> str:
     """The network in a line of Markdown."""
     card = model.card
-    return f"**{card.title}** · {len(card.classes)} classes, {card.images_seen:,} images seen · {card.data}"
+    return f"**{card.title}** · {card.told()}, {card.images_seen:,} images seen · {card.data}"
 
 
 def about(model: Model) -> str:
     """The network's card as a table in Markdown."""
     card, network = model.card, model.card.network
-    parameters = sum(parameter.numel() for parameter in model.denoiser.network.parameters())
-    levels = " - ".join(map(str, network.widths))
+    parameters = count_parameters(model)
+    channels, height, width = model.image_shape
     rows = {
-        "network": f"U-Net, {parameters / 1e6:.1f} M parameters, channels {levels}, {network.blocks} blocks a level"
-        f"{', modulated by noise level and class' if network.modulate else ''}, "
-        f"attention at {', '.join(f'{network.image_size // network.patch >> i} px' for i in network.attention)}, "
-        f"patches of {network.patch} x {network.patch}, predicts {network.prediction}",
-        "images": f"{network.image_size} x {network.image_size}, {'grey' if network.channels == 1 else 'RGB'}",
-        "classes": ", ".join(card.classes),
+        "network": network.describe(parameters),
+        "images": f"{width} x {height}, {COLOURS.get(channels, f'{channels} channels')}",
+        "classes": ", ".join(card.classes) or card.told(),
         "schedule in training": f"{card.schedule['family']}, T = {card.schedule['T']}",
         "data": card.data,
         "licence": card.licence,

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion.checkpoint import MODELS, Model, available, load_model, read_card
+from diffusion.data.folders import BUNDLED, load_data
 from diffusion.device import best_device, best_precision
-from diffusion.folders import BUNDLED, load_data
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
-from diffusion.recipe import Precision
-from diffusion.statistics import Moments, moments
+from diffusion.networks.model import MODELS, Model, available, load_model, read_card
+from diffusion.sampling.recipe import Precision
+from diffusion.sampling.statistics import Moments, moments
 
 DEFAULT = "digits"
 AT_ONCE = 2

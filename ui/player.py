@@ -108,7 +108,7 @@ def _head(path: Path) -> tuple[dict[str, Any], int]:
 
 @dataclass(frozen=True)
 class StoredFrames:
-    """The frames of a file for ``diffusion.recipe.save``, all but the end, which are the images themselves."""
+    """The frames of a file for ``diffusion.sampling.recipe.save``, all but the end, which are the images themselves."""
 
     path: Path
     steps: Sequence[int]

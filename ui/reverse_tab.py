@@ -11,12 +11,16 @@ from typing import Any, Literal
 import gradio as gr
 from typing_extensions import TypedDict
 
-from diffusion import recipe as recipes
 from diffusion.device import best_device
 from diffusion.images import SUFFIXES, difference
-from diffusion.recipe import denoiser_of
-from diffusion.review import compare
-from diffusion.sampler import CLIPS, SAMPLERS, SPACINGS, About, Clip, SamplingError, Spacing
+from diffusion.sampling import archive, snippet
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.choices import Choice, SamplingError
+from diffusion.sampling.clips import CLIPS, Clip
+from diffusion.sampling.recipe import denoiser_of
+from diffusion.sampling.steps import SPACINGS, Spacing
+from diffusion.sampling.updates import SAMPLERS
+from diffusion.schedules.review import compare
 from ui.card import about, describe_model
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
@@ -102,11 +106,11 @@ def take_away(asked: AskedRun) -> dict[str, str]:
     if form in ("npz", "py") and not recipe_path(path).is_file():
         return {"error": "This run was stopped; let a run end to have it drawn again."}
     if form == "py":
-        return {"text": recipes.snippet(recipes.read(recipe_path(path)), best_device(), f"{path.stem}.npz")}
+        return {"text": snippet.snippet(archive.read(recipe_path(path)), best_device(), f"{path.stem}.npz")}
     file = made_path(f"{path.stem}.{form}")
     if form == "npz":
-        recipe = recipes.read(recipe_path(path))
-        recipes.save(file, recipe, read_frames(path)[-1, 0], StoredFrames(path, recipe.steps))
+        recipe = archive.read(recipe_path(path))
+        archive.save(file, recipe, read_frames(path)[-1, 0], StoredFrames(path, recipe.steps))
     else:
         file.write_bytes(export_png(path) if form == "png" else export_animation(path, form))
     return {"url": served(file), "name": file.name}
@@ -118,7 +122,7 @@ def show_options(sampler: str) -> tuple[Any, ...]:
     return *(gr.update(visible=name in chosen.parameters) for name in OPTIONS), about_choice(chosen)
 
 
-def about_choice(choice: About) -> str:
+def about_choice(choice: Choice) -> str:
     """A sampler, a spacing or a way to clip in Markdown: its advice, formula and source."""
     lines = "\n\n".join(f"${line}$" for line in choice.formula.split(r",\;"))
     return "\n\n".join(filter(None, (choice.advice, lines, choice.source)))
@@ -135,7 +139,7 @@ def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     # Files of one's own: they are deleted when they are old.
     path = made_path(f"{run_name(last.network, last.recipe)}{FRAMES}")
     path.write_bytes(frames)
-    recipes.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
+    archive.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
     controls = controls_from_link(link)
     label, guidance, *about_network = choose_network(controls.network)
     *options, about_sampler = show_options(controls.sampler)
@@ -193,7 +197,7 @@ def describe_clip(name: Clip) -> str:
 
 
 def explained(
-    label: str, choices: Mapping[Any, About], value: str, describe: Callable[[Any], str]
+    label: str, choices: Mapping[Any, Choice], value: str, describe: Callable[[Any], str]
 ) -> gr.Dropdown:  # fmt: skip
     """A list to choose from, with words about the choice below it."""
     chooser = gr.Dropdown([(about.title, name) for name, about in choices.items()], value=value, label=label)
@@ -260,7 +264,7 @@ def reverse_tab(page: Page) -> None:
                 wide=trajectory_figure(), narrow=trajectory_figure(across=1),
             )  # fmt: skip
             line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
-            with gr.Accordion("About this network", open=False, elem_id="lab-card") as unfolded:
+            with gr.Accordion("Choice this network", open=False, elem_id="lab-card") as unfolded:
                 card = gr.Markdown(about(model), elem_classes="lab-card")
                 rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
 

@@ -15,25 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion import recipe as recipes
 from diffusion.images import to_bytes
-from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import (
-    CLIPS,
-    SAMPLERS,
-    SPACINGS,
-    Clip,
-    Past,
-    SamplingError,
-    Spacing,
-    Step,
-    Update,
-    all_options,
-    make_update,
-    timesteps,
-)
-from diffusion.schedule import T_MAX, Schedule, ScheduleError
-from diffusion.statistics import Moments, distance, expected, moments
+from diffusion.sampling import archive
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.clips import CLIPS, Clip
+from diffusion.sampling.loop import Step
+from diffusion.sampling.recipe import Recipe, denoiser_of
+from diffusion.sampling.statistics import Moments, distance, expected, moments
+from diffusion.sampling.steps import SPACINGS, Spacing, timesteps
+from diffusion.sampling.updates import SAMPLERS, Past, Update, all_options, make_update
+from diffusion.schedules.families import T_MAX
+from diffusion.schedules.schedule import Schedule, ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
 from ui.files import for_browser, made_path
@@ -227,7 +220,7 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
         taken = step.index + 1
         recorder.add(describe_end(step, recipe, data), step.x_s, step.x_0, step.eps, None)
     if taken == count:
-        recipes.save(recipe_path(path), recipe, to_bytes(step.x_s))
+        archive.save(recipe_path(path), recipe, to_bytes(step.x_s))
     seconds = time.monotonic() - started
     what = f"{len(recipe.seeds)} image{'s' if len(recipe.seeds) > 1 else ''}, {taken} of {count} steps"
     yield {

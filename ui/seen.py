@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from diffusion.checkpoint import Model
 from diffusion.images import encode, to_bytes, to_pil, to_unit
-from diffusion.measure import find_noise, measuring_levels
+from diffusion.losses.measure import find_noise, measuring_levels
+from diffusion.networks.model import Model
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
 from ui.asked import AskedError
 from ui.models import shared_model
@@ -56,7 +56,7 @@ def _int16(x: Tensor) -> bytes:
 
 @lru_cache(maxsize=16)
 def _look_at(network: str, index: int) -> dict[str, Any]:
-    model, faces = shared_model(network), bundled(network).spread(FACES)
+    model, faces = shared_model(network), bundled(network).evenly(FACES)
     label = int(faces.labels[index]) if model.card.classes else None
     return look(model, faces.images[index], label)
 
@@ -88,7 +88,7 @@ def face(image: Tensor, name: str) -> dict[str, str]:
 @cache
 def faces(network: str) -> list[dict[str, str]]:
     """The bundled images to choose from."""
-    chosen, classes = bundled(network).spread(FACES), shared_model(network).card.classes
+    chosen, classes = bundled(network).evenly(FACES), shared_model(network).card.classes
     return [
         face(image, classes[label] if classes else f"image {i}")
         for i, (image, label) in enumerate(zip(chosen.images, chosen.labels.tolist(), strict=True), 1)

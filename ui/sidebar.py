@@ -14,26 +14,14 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from diffusion.checkpoint import MODELS, available, read_card
-from diffusion.exchange import read_betas, to_diffusers
-from diffusion.likelihood import loss_weight, schedule_csv
+from diffusion.losses.weightings import loss_weight, schedule_csv
+from diffusion.networks.model import MODELS, available, read_card
 from diffusion.process import posterior_mean
-from diffusion.review import Trained, review, summarize
-from diffusion.schedule import (
-    FAMILIES,
-    PER_STEP,
-    POINT_LOG_SNR,
-    POINTS_MAX,
-    T_MAX,
-    Array,
-    Schedule,
-    ScheduleError,
-    beta_for_terminal_snr,
-    drawn_schedule,
-    make_schedule,
-    schedule_of_betas,
-    to_zero_terminal_snr,
-)
+from diffusion.schedules.exchange import read_betas, to_diffusers
+from diffusion.schedules.families import FAMILIES, PER_STEP, T_MAX, beta_for_terminal_snr, make_schedule
+from diffusion.schedules.given import POINT_LOG_SNR, POINTS_MAX, drawn_schedule, schedule_of_betas
+from diffusion.schedules.review import Trained, review, summarize
+from diffusion.schedules.schedule import Array, Schedule, ScheduleError, to_zero_terminal_snr
 from ui.figures import Columns
 from ui.view import View
 

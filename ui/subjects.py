@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 import torch
 
-from diffusion.checkpoint import Model
-from diffusion.data import ImageSet
-from diffusion.folders import BUNDLED, load_data
+from diffusion.data.folders import BUNDLED, load_data
+from diffusion.data.sets import ImageSet
 from diffusion.images import picture_for, to_bytes
-from diffusion.reference import other_images
+from diffusion.losses.reference import other_images
+from diffusion.networks.model import Model
 from ui.models import choices, shared_model
 
 
@@ -83,7 +83,7 @@ def about_bundled(model: Model, count: int, others: int) -> About:
 
 def bundled_subject(model: Model, count: int) -> Subject:
     """Images of the kind a network makes, evenly over the classes as they are stored."""
-    images = bundled(model.card.name).spread(count)
+    images = bundled(model.card.name).evenly(count)
     others = other_images(model.card.name, images)
     return Subject(images, others, bool(model.card.classes), about_bundled(model, len(images), len(others)))
 

@@ -12,19 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion import recipe as recipes
 from diffusion.images import to_bytes
-from diffusion.recipe import Recipe, denoiser_of
-from diffusion.sampler import (
-    SAMPLERS,
-    Known,
-    SamplingError,
-    between,
-    first_noise,
-    noised,
-    resampled,
-    timesteps,
-)
+from diffusion.sampling import recipe as recipes
+from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.loop import Known
+from diffusion.sampling.noise import first_noise, noise_between, noised
+from diffusion.sampling.recipe import Recipe, denoiser_of
+from diffusion.sampling.steps import resampled, timesteps
+from diffusion.sampling.updates import SAMPLERS
 from ui.asked import read_whole
 from ui.background import in_background
 from ui.models import Source, StopFlag
@@ -159,7 +154,7 @@ def interpolation(source: Source, recipe: Recipe, controls: Controls, first: str
         SamplingError: a seed that is none.
     """
     a, b = first_noise([read_seed(first), read_seed(second)], source.image_shape)
-    start = torch.stack([between(a, b, float(u)) for u in np.linspace(0, 1, ACROSS)])
+    start = torch.stack([noise_between(a, b, float(u)) for u in np.linspace(0, 1, ACROSS)])
     plain = replace(recipe, sampler="ddim", options={"eta": 0.0}) if noisy(recipe) else recipe
     names = source.classes[:SHOWN_CLASSES] if controls.label == ALL_CLASSES else [controls.label]
     return [

@@ -17,10 +17,11 @@ from PIL import Image
 
 from diffusion.images import to_bytes, to_unit
 from diffusion.process import q_sample
-from diffusion.recipe import denoiser_of, draw, load_model_of, read
-from diffusion.sampler import SAMPLERS
-from diffusion.schedule import make_schedule
-from ui import api, loss_tab, sidebar
+from diffusion.sampling.archive import read
+from diffusion.sampling.recipe import denoiser_of, draw, load_model_of
+from diffusion.sampling.updates import SAMPLERS
+from diffusion.schedules.families import make_schedule
+from ui import api, sidebar, weighing
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_bound_by_step_adds_up_to_what_the_loss_tab_shows(client: Client) -> Non
     assert found["t"] == list(range(1, 1001)) and found["L"][0] == pytest.approx(found["L_0"], rel=1e-6)
     assert sum(found["L"][1:]) == pytest.approx(found["L_mid"], rel=1e-4)
     assert found["total"] == pytest.approx(found["L_T"] + found["L_mid"] + found["L_0"])
-    shown = loss_tab.weigh({**loss_tab.measured_before("digits"), "settings": sidebar.default_settings()})
+    shown = weighing.weigh({**weighing.measured_before("digits"), "settings": sidebar.default_settings()})
     assert found["total"] == pytest.approx(shown["ledger"]["posterior"]["total"])
 
 

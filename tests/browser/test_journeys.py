@@ -19,8 +19,8 @@ from diffusion.animation import FORMATS
 from diffusion.chain import closed_form, levels
 from diffusion.images import to_bytes, to_tensor
 from diffusion.process import posterior_mean, posterior_variance
-from diffusion.sampler import first_noise
-from diffusion.schedule import make_schedule
+from diffusion.sampling.noise import first_noise
+from diffusion.schedules.families import make_schedule
 
 SLIDER = ".lab-forward .lab-player input[type=range]"
 REVERSE_SLIDER = ".lab-reverse .lab-player input[type=range]"

@@ -1,0 +1,1 @@
+"""`python -m diffusion ...`: the library from a terminal, a file a command."""

@@ -1,0 +1,230 @@
+"""`python -m diffusion sample`: from a network, or a file that says how its images were drawn, to images."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffusion.cli.options import (
+    BATCH,
+    DATA_HELP,
+    SCHEDULE_OPTIONS,
+    CommandError,
+    Commands,
+    add_betas,
+    add_model_options,
+    add_precision,
+    add_schedule_options,
+    check_file,
+    check_place,
+    check_seed,
+    check_unused,
+    device_of,
+    processes_of,
+    schedule_of,
+)
+
+if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
+    from diffusion.networks.card import Card
+    from diffusion.sampling.recipe import Recipe
+
+# Of `sample`, for what is not given: whether an option was given matters where it would do nothing.
+DEFAULTS: dict[str, Any] = {
+    "count": 16, "seed": 0, "sampler": "ddim", "steps": 50, "spacing": "trailing", "variance": "beta", "eta": 0.0,
+    "clip": "static", "guidance": 1.0, "jump": 10, "repeats": 10, "precision": "float32", "size": 32,
+}  # fmt: skip
+
+
+def run_sample(args: argparse.Namespace) -> None:
+    if args.out is None and not args.python:
+        raise CommandError("Say where to write the images: --out FILE.")
+    suffix = "" if args.out is None else args.out.suffix.lower()
+    if args.out is not None:
+        if suffix not in (".png", ".npz"):
+            raise CommandError(f"--out must end in .png or .npz, not {args.out.suffix or args.out.name!r}.")
+        check_place(args.out)
+    if args.frames and suffix != ".npz":
+        raise CommandError("Frames need an --out that ends in .npz.")
+    if args.like is not None:
+        check_file(args.like)
+        check_unused(args, "--like has all that decides which images are drawn; leave {} out.", *DEFAULTS, "model",
+                      "examples", "label", "image", "at", "mask", "betas", *SCHEDULE_OPTIONS)  # fmt: skip
+
+    from diffusion.files import write_atomically
+    from diffusion.images import encode, grid, to_bytes, to_pil
+    from diffusion.sampling import archive, snippet
+    from diffusion.sampling import recipe as recipes
+    from diffusion.sampling.steps import calls
+
+    recipe = _recipe(args) if args.like is None else archive.read(args.like)
+    if args.compile and recipe.examples is not None:
+        raise CommandError("There is no network to compile for --examples; leave --compile out.")
+    if args.frames and len(recipe.seeds) > recipe.batch:
+        raise CommandError(f"Frames are kept of at most {recipe.batch} images.")
+    if args.python:
+        file = args.like or args.out or "images.npz"
+        sys.stdout.write(snippet.snippet(recipe, "cpu" if args.device == "auto" else args.device, str(file)))
+    if args.out is None:
+        return
+    device = device_of(args.device)
+    processes = processes_of(args)
+    device = processes.device if args.device == "auto" else device
+    model = recipes.load_model_of(recipe, device, compiled=args.compile)
+    denoiser, shape = recipes.denoiser_of(recipe, model, device)
+    if suffix == ".png" and shape[0] not in (1, 3):
+        raise CommandError(f"Images of {shape[0]} channels are no pictures; give an --out that ends in .npz.")
+    frames = None
+    if args.frames:
+        frames = archive.Frames(calls(recipe.steps), len(recipe.seeds), shape)
+        for step in recipes.run(recipe, denoiser, shape, device):
+            frames.add(step)
+        made = to_bytes(step.x_s)
+    else:
+        made = recipes.draw(recipe, denoiser, shape, device, processes=processes, progress=True)
+    if processes.is_main_process:
+        if suffix == ".png":
+            write_atomically(args.out, encode(to_pil(grid(made)), "PNG"))
+        else:
+            archive.save(args.out, recipe, made, frames)
+    processes.destroy_process_group()
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """What the options of ``sample`` describe."""
+    from diffusion.data.folders import load_data
+    from diffusion.images import ImageError, open_image, picture_for
+    from diffusion.networks.model import find_model, read_card
+    from diffusion.sampling.noise import noised
+    from diffusion.sampling.recipe import Recipe, known_part
+    from diffusion.sampling.steps import resampled, timesteps
+    from diffusion.sampling.updates import SAMPLERS, make_update
+
+    if (args.model is None) == (args.examples is None):
+        raise CommandError("Say what to draw from: --model NAME or --examples DATA.")
+    if (args.image is None) != (args.at is None and args.mask is None) or None not in (args.at, args.mask):
+        raise CommandError("--image needs --at T, to noise it to, or --mask FILE, of what to keep; and those need it.")
+    if args.examples is None:
+        check_unused(args, "A network has a size of its own; leave {} out.", "size")
+    else:
+        check_unused(args, "The exact denoiser computes in float32; leave {} out.", "precision")
+    if args.mask is None:
+        check_unused(args, "Nothing is repeated without --mask; leave {} out.", "jump", "repeats")
+    elif (args.jump, args.repeats) != (None, None) and (args.jump or DEFAULTS["jump"]) >= (
+        args.steps or DEFAULTS["steps"]
+    ):
+        raise CommandError("--jump must be smaller than --steps, or nothing is repeated.")
+    name = args.sampler or DEFAULTS["sampler"]
+    options: dict[str, float] = {}
+    make_update(name)  # refuses what is not there
+    for option, parameter in (("variance", "v"), ("eta", "eta")):
+        if parameter in SAMPLERS[name].parameters:
+            value = getattr(args, option) if getattr(args, option) is not None else DEFAULTS[option]
+            options[parameter] = _share(value) if option == "variance" else value
+        else:
+            check_unused(args, f"{{}} does nothing with {SAMPLERS[name].title}; leave it out.", option)
+    make_update(name, **options)  # refuses what is out of range
+    for option, value in DEFAULTS.items():
+        if getattr(args, option) is None:
+            setattr(args, option, value)
+    check_seed(args.seed, args.count)
+    schedule = schedule_of(args, args.schedule)
+    steps = timesteps(schedule, args.steps, args.spacing, args.at)
+    for path in (args.image, args.mask):
+        if path is not None:
+            check_file(path)
+            try:
+                open_image(path)
+            except ImageError as error:  # of two files it should say which
+                raise CommandError(f"{path}: {error}") from error
+    seeds = range(args.seed, args.seed + args.count)
+    examples, labels, sha256 = None, None, ""
+    if args.examples is not None:
+        if args.label is not None or args.guidance != 1:
+            raise CommandError("Examples know no classes: leave --label and --guidance out.")
+        split = "test" if args.examples == "digits" else "train"  # those that come with the project are held-out ones
+        examples = load_data(args.examples, split, args.size).images
+        shape = (examples.shape[1], examples.shape[2], examples.shape[3])
+    else:
+        card = read_card(find_model(args.model))
+        sha256 = card.sha256
+        chosen = card.labels(args.count, _class(args.label, card))
+        labels = chosen.tolist() if card.classes else None
+        if labels is None and args.guidance != 1:
+            raise CommandError(f"{card.name} has no classes to guide to; leave --guidance out.")
+        shape = card.network.image_shape
+    start = known = None
+    if args.image is not None and args.at is not None:
+        start = noised(picture_for(args.image, shape)[None], schedule, args.at, seeds)
+    elif args.image is not None:
+        known = known_part(args.image, args.mask, shape)
+        steps = resampled(steps, args.jump, args.repeats)
+    return Recipe(
+        schedule, steps, seeds, args.model or "", sha256, precision=args.precision, examples=examples, labels=labels,
+        guidance=args.guidance, sampler=args.sampler, options=options, spacing=args.spacing, clip=args.clip,
+        start=start, known=known, batch=BATCH,
+    )  # fmt: skip
+
+
+def _share(text: str) -> float:
+    """The v of beta^v beta~^(1-v)."""
+    names = {"beta": 1.0, "posterior": 0.0}
+    try:
+        return names[text] if text in names else float(text)
+    except ValueError:
+        raise CommandError(f"--variance must be beta, posterior or a number between 0 and 1, not {text!r}.") from None
+
+
+def _class(wanted: str | None, card: Card) -> int | None:
+    """The index of the class that is wanted by name or index; None for all in turn."""
+    names = card.classes
+    if wanted is None:
+        return None
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    if names:
+        raise CommandError(f"There is no class {wanted!r}; {card.name} knows {', '.join(names)}.")
+    raise CommandError(f"{card.name} has no classes; leave --label out.")
+
+
+def add_sample(commands: Commands) -> None:
+    command = commands.add_parser("sample", help="draw images from a network, with seeds seed, seed + 1, ...")
+    add = command.add_argument
+    add_model_options(command, required=False)
+
+    def choose(name: str, about: str, **options: Any) -> None:
+        default = DEFAULTS[name.removeprefix("--")]
+        add(name, help=f"{about} (default: {default})", **options)
+
+    choose("--seed", "of the first image", type=int)
+    add("--examples", metavar="DATA", help="draw with the exact denoiser of these images instead of a "
+                        "network: " + DATA_HELP)  # fmt: skip
+    choose("--size", "side of the examples", type=int)
+    add("--out", type=Path, help=".png: a grid; .npz: arrays images and labels, and what drew them")
+    add("--frames", action="store_true", help="keep x_t and the predicted x_0 of the steps in the .npz")
+    add("--like", type=Path, metavar="FILE", help=".npz whose images to draw again; beside its options "
+                        "only --device, --compile, --frames, --out and --python are taken")  # fmt: skip
+    add("--python", action="store_true", help="print Python that draws the same images")
+    add("--label", help="class, by name or index (default: all in turn)")
+    choose("--count", "number of images", type=int)
+    choose("--sampler", "ddpm, ddim, dpmpp or unipc")
+    choose("--steps", "steps to take, at most T", type=int)
+    choose("--spacing", "trailing, linspace, leading, quadratic, log_snr or karras")
+    choose("--variance", "noise that a ddpm step adds: beta, posterior, or a number between 0 (posterior) and 1 (beta)")
+    choose("--eta", "noise of ddim and dpmpp: 0 is none, 1 the posterior variance", type=float)
+    choose("--clip", "how the predicted x_0 is kept in [-1, 1]", choices=("static", "dynamic", "none"))
+    choose("--guidance", "1 is plain", type=float)
+    add("--image", type=Path, help="picture to begin with: give --at or --mask too")
+    add("--at", type=int, metavar="T", help="step to noise the picture to, and to begin at (SDEdit)")
+    add("--mask", type=Path, help="picture that is light where --image is kept (RePaint)")
+    choose("--jump", "with --mask: steps that are gone back at a time", type=int)
+    choose("--repeats", "with --mask: how often each step is taken", type=int)
+    add_precision(command, "what the network computes in")
+    add("--compile", action="store_true",
+                        help="compile the network first: takes a minute or more, may round differently")  # fmt: skip
+    add_schedule_options(command, "--schedule")
+    add_betas(command)
+    command.set_defaults(run_command=run_sample)

@@ -1,0 +1,51 @@
+"""Weights do not say what they are weights of: a card does, and where they come from and what they were trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffusion.networks.kinds import DEFAULT_KIND
+from diffusion.networks.network import NetworkConfig
+from diffusion.schedules.families import make_schedule
+from diffusion.schedules.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a network is, where it comes from and what it was trained on."""
+
+    name: str
+    title: str
+    classes: list[str]
+    network: NetworkConfig
+    schedule: dict[str, Any]
+    data: str
+    licence: str
+    command: str
+    images_seen: int
+    seconds: float
+    sha256: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+    # The names of the values of each condition, where there are several in place of classes.
+    conditions: dict[str, list[str]] = field(default_factory=dict)
+    kind: str = DEFAULT_KIND  # in ``KINDS``
+
+    def training_schedule(self) -> Schedule:
+        """The schedule its noise levels were drawn from in training."""
+        return make_schedule(**self.schedule)
+
+    def labels(self, count: int, only: int | None = None) -> Tensor:
+        """The class of each of ``count`` samples, (count,) int64: all classes in turn, or only one."""
+        if only is not None:
+            return torch.full((count,), only)
+        return torch.arange(count) % max(len(self.classes), 1)
+
+    def told(self) -> str:
+        """What it is told of an image, in a few words."""
+        if self.conditions:
+            return ", ".join(f"{name} ({len(values):,})" for name, values in self.conditions.items())
+        return f"{len(self.classes) or 'no'} class{'' if len(self.classes) == 1 else 'es'}"

@@ -1,0 +1,56 @@
+"""A trained network as a denoiser: it is asked by noise level for eps, whatever it takes and predicts itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from diffusion import process
+from diffusion.denoiser import per_image
+from diffusion.networks.network import Network
+
+# Beyond these the noise (or the signal) is below float32's resolution of an image; an infinite log-SNR has no sinusoid.
+LOG_SNR_MIN, LOG_SNR_MAX = -20.0, 20.0
+
+
+@dataclass(frozen=True)
+class NetworkDenoiser:
+    """A trained network as a denoiser: log-SNR in, its own prediction turned into eps in closed form.
+
+    Args:
+        network: in float32.
+        precision: what its convolutions and products are computed in, float32 or bfloat16.
+        fast: the same network prepared for that precision; asked in its place if there is one.
+    """
+
+    network: Network
+    precision: torch.dtype = torch.float32
+    fast: Callable[[Tensor, Tensor, Tensor | None], Tensor] | None = None
+
+    def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        if isinstance(alpha_bar, float):
+            level = math.log(max(alpha_bar, 1e-30)) - math.log(max(1 - alpha_bar, 1e-30))
+            # Filled where it is used: a copy to a GPU would wait for all that it still has to do.
+            log_snr = torch.full(x_t.shape[:1], min(max(level, LOG_SNR_MIN), LOG_SNR_MAX), device=x_t.device)
+        else:
+            log_snr = alpha_bar.logit().clamp(LOG_SNR_MIN, LOG_SNR_MAX).float().to(x_t.device)
+        if self.fast is not None:
+            out = self.fast(x_t, log_snr, label)
+        else:
+            plain = self.precision == torch.float32
+            with nullcontext() if plain else torch.autocast(x_t.device.type, self.precision):
+                out = self.network(x_t, log_snr, label)
+            # A copy in any case: a network compiled into CUDA graphs writes into the same memory at its next call.
+            out = out.to(torch.float32, copy=True)
+        match self.network.config.prediction:
+            case "eps":
+                return out
+            case "v":
+                return process.eps_from_v(x_t, out, per_image(alpha_bar, x_t))
+            case "x0":
+                return process.eps_from_x0(x_t, out, per_image(alpha_bar, x_t))

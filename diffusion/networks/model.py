@@ -1,0 +1,124 @@
+"""Trained networks by name or path: which there are, and one ready to denoise, with what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from diffusion.checks import shown
+from diffusion.files import ASSETS, write_atomically
+from diffusion.networks.card import Card
+from diffusion.networks.checkpoint import (
+    CheckpointError,
+    card_bytes,
+    find_weights,
+    read_card_as,
+    read_weights,
+    write_weights,
+)
+from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.kinds import DEFAULT_KIND, KINDS
+from diffusion.networks.network import Kind, Network, NetworkConfig
+
+MODELS = ASSETS / "models"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to denoise, with its card."""
+
+    denoiser: NetworkDenoiser
+    card: Card
+    device: torch.device
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images it makes."""
+        return self.card.network.image_shape
+
+
+def available(folder: Path = MODELS) -> list[str]:
+    """Names of the networks in a folder."""
+    return sorted(path.stem for path in folder.glob("*.safetensors") if path.with_suffix(".json").is_file())
+
+
+def save_model(path: Path, network: nn.Module, card: Card) -> Card:
+    """Write ``path`` (NAME.safetensors, float16) and its card; returns the card with the hash filled in."""
+    write_weights(path, network, asdict(card))
+    return read_card(path)
+
+
+def save_card(name: str, card: Card) -> None:
+    """Write the card of a network anew, beside its weights."""
+    write_atomically(find_model(name).with_suffix(".json"), card_bytes(asdict(card)))
+
+
+def read_card(path: Path) -> Card:
+    """The card of the weights at ``path``.
+
+    Raises:
+        CheckpointError: no card, or one with fields missing or unknown.
+    """
+
+    def read_config(content: dict[str, Any]) -> NetworkConfig:
+        return _kind(content.get("kind", DEFAULT_KIND)).read_config(content["network"])
+
+    return read_card_as(path, Card, read_config)
+
+
+def _kind(name: Any) -> Kind:
+    """Raises ValueError: none of that name."""
+    if not isinstance(name, str) or name not in KINDS:
+        raise ValueError(f"there is no kind of network {shown(name)}, only {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def find_model(name: str) -> Path:
+    """The weights of a shipped network by name, or of any other by path.
+
+    Raises:
+        CheckpointError: neither is there.
+    """
+    path = find_weights(name, MODELS)
+    if path is None:
+        raise CheckpointError(f"There is no model {name!r}; the shipped ones are {', '.join(available()) or 'none'}.")
+    return path
+
+
+def load_model(
+    name: str, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32, *, compiled: bool = False
+) -> Model:
+    """Load a shipped network by name, or one from a path to its .safetensors.
+
+    Args:
+        precision: as in NetworkDenoiser. On a CPU, bfloat16 prepares a network for it, if its kind can be.
+        compiled: let PyTorch compile the network at its first call for a batch size, which takes a minute or more; on a
+            GPU into CUDA graphs. Pays for many samples.
+
+    Raises:
+        CheckpointError: not found, no readable card, a hash that does not match, or weights of another architecture.
+    """
+    path = find_model(name)
+    card = read_card(path)
+    kind = _kind(card.kind)
+    network = kind.build(card.network)
+    read_weights(path, card.sha256, network)
+    device = torch.device(device)
+    # What GPUs are fast in; in float32, processors are slower at it.
+    order = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    network = network.to(device, memory_format=order)  # type: ignore[call-overload]
+    network.eval().requires_grad_(False)
+    if compiled:
+        network = cast(nn.Module, torch.compile(network, mode="reduce-overhead"))  # a module in all but its class
+    prepare = kind.fast if device.type == "cpu" and precision == torch.bfloat16 and not compiled else None
+    fast = None if prepare is None else prepare(network)
+    return Model(NetworkDenoiser(cast(Network, network), precision, fast), card, device)
+
+
+def count_parameters(model: Model) -> int:
+    """How many numbers it has learnt."""
+    return sum(parameter.numel() for parameter in cast(nn.Module, model.denoiser.network).parameters())

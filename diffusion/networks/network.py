@@ -1,0 +1,92 @@
+"""What a network is, whatever is inside of it: all that the rest of the library knows of one.
+
+    out = network(x_t, log_snr, label)        # means what network.config.prediction says
+
+It is asked by noise level, as a log-SNR, so that it runs under any schedule; one that wants something else, as a step
+index, converts it itself. What it is told of an image are its conditions: none, one class, or several, any of which may
+be left out. Its configuration is a frozen dataclass of what builds it anew, and lies in its card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from diffusion.process import Prediction
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
+
+
+class NetworkConfig(Protocol):
+    """What builds a network anew, and says what has to be known of it."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of its images; a point of the plane is an image of one pixel, (2, 1, 1)."""
+        ...
+
+    @property
+    def conditions(self) -> tuple[int, ...]:
+        """How many values each of its conditions can have, besides the empty one; () if it is told nothing."""
+        ...
+
+    @property
+    def prediction(self) -> Prediction:
+        """What its output means."""
+        ...
+
+    def describe(self, parameters: int) -> str:
+        """In a few words, for people, what it is; it has so many parameters."""
+        ...
+
+
+class Network(Protocol):
+    """Called with noisy images, their noise level and what is in them."""
+
+    @property
+    def config(self) -> NetworkConfig: ...
+
+    def __call__(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+        """Its prediction, shaped like x_t.
+
+        Args:
+            x_t: (B, C, H, W) float32.
+            log_snr: (B,) float32, natural.
+            label: (B,) int64 of one condition, (B, conditions) of several; the number of a condition's values, as in
+                ``config.conditions``, leaves it out, None leaves all out.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of network, a ``torch.nn.Module`` whose weights are in a .safetensors.
+
+    Args:
+        read_config: the configuration from the "network" of a card; raises ValueError, KeyError or TypeError.
+        build: the network of a configuration, with any weights.
+        fast: the same network prepared for bfloat16 on a processor, where there is such a thing.
+    """
+
+    read_config: Callable[[dict[str, Any]], NetworkConfig]
+    build: Callable[[Any], nn.Module]
+    fast: Callable[[Any], Callable[[Tensor, Tensor, Tensor | None], Tensor]] | None = None
+
+
+def config_from(config: type[C], values: dict[str, Any]) -> C:
+    """A configuration from JSON, in which every field is there: a default could change, and what leaves it out with it.
+
+    Raises:
+        KeyError: fields that are missing.
+        TypeError: fields that are unknown.
+    """
+    missing = {field.name for field in fields(config)} - set(values)
+    if missing:
+        raise KeyError(", ".join(sorted(missing)))
+    return config(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})

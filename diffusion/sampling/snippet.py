@@ -1,0 +1,93 @@
+"""A recipe in Python, for whoever wants to go on from images that were made on the page or by a command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from diffusion.sampling.recipe import Recipe, schedule_settings
+from diffusion.sampling.steps import timesteps
+
+
+def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "trajectory.npz") -> str:
+    """Python that draws the same ``images`` (N, H, W, C) uint8 with this package.
+
+    Args:
+        file: what ``save`` wrote; read for arrays and long lists, if there are any.
+    """
+    device, settings, steps = str(device), schedule_settings(recipe.schedule), _steps(recipe)
+    imports = {("diffusion.sampling.updates", "make_update")}
+    lines = []
+    if recipe.examples is not None:
+        imports |= {("diffusion.denoiser", "ExactDenoiser"), ("diffusion.images", "to_unit")}
+        lines += [f"examples = to_unit(torch.from_numpy(file['examples'])).to({device!r})",
+                  "denoiser, shape = ExactDenoiser(examples), tuple(examples.shape[1:])"]  # fmt: skip
+    else:
+        imports.add(("diffusion.networks.model", "load_model"))
+        precision = "" if recipe.precision == "float32" else f", torch.{recipe.precision}"
+        lines += [f"model = load_model({recipe.model!r}, {device!r}{precision})",
+                  "denoiser, shape = model.denoiser, model.image_shape"]  # fmt: skip
+        if recipe.guidance != 1:
+            imports.add(("diffusion.denoiser", "Guided"))
+            lines.append(f"denoiser = Guided(denoiser, {recipe.guidance!r}, empty=model.card.network.conditions)")
+    if "betas" in settings:
+        imports.add(("diffusion.schedules.given", "schedule_of_betas"))
+        lines.append("schedule = schedule_of_betas(recipe['schedule']['betas'])")
+    else:
+        imports.add(("diffusion.schedules.families", "make_schedule"))
+        lines.append(f"schedule = make_schedule({_call(settings.pop('family'), settings)})")
+    if steps.startswith("timesteps"):
+        imports.add(("diffusion.sampling.steps", "timesteps"))
+    lines.append(f"steps = {steps}")
+
+    seeds = list(recipe.seeds)
+    in_turn = seeds == list(range(seeds[0], seeds[0] + len(seeds)))
+    arguments = [
+        f"denoiser, schedule, shape, steps=steps, seeds={f'range({seeds[0]}, {seeds[-1] + 1})' if in_turn else seeds}",
+        f"update=make_update({_call(recipe.sampler, recipe.options)}), clip={recipe.clip!r}, device={device!r}",
+    ]
+    if recipe.labels is not None:
+        arguments.append(f"labels=torch.tensor({list(recipe.labels)})")
+    if recipe.start is not None:
+        arguments.append("start=torch.from_numpy(file['start'])")
+    if recipe.known is not None:
+        imports.add(("diffusion.sampling.loop", "Known"))
+        arguments.append("known=Known(torch.from_numpy(file['known']), torch.from_numpy(file['mask']))")
+    call = "".join(f"    {argument},\n" for argument in arguments)
+    if len(seeds) <= recipe.batch:
+        imports |= {("diffusion.images", "to_bytes"), ("diffusion.sampling.loop", "sample")}
+        lines += [f"for step in sample(\n{call}):", "    print(step.t)", "images = to_bytes(step.x_s)"]
+    else:
+        imports.add(("diffusion.sampling.generate", "generate"))
+        lines.append(f"images = generate(\n{call}    batch={recipe.batch},\n)")
+
+    text = "\n".join(lines)
+    if "recipe[" in text:
+        lines.insert(0, "recipe = json.loads(str(file['recipe']))")
+    if "recipe[" in text or "file[" in text:
+        lines.insert(0, f"file = np.load({file!r})")
+    text = "\n".join(lines)
+    packages = {"json.": "import json", "np.": "import numpy as np", "torch.": "import torch"}
+    head = [line for name, line in packages.items() if name in text]
+    modules = [
+        f"from {module} import {', '.join(sorted(name for place, name in imports if place == module))}"
+        for module in sorted({module for module, _ in imports})
+    ]
+    return "\n".join([*head, *([""] if head else []), *modules, "", text]) + "\n"
+
+
+def _call(first: str, options: Mapping[str, Any]) -> str:
+    return ", ".join([repr(first), *(f"{name}={value!r}" for name, value in options.items())])
+
+
+def _steps(recipe: Recipe) -> str:
+    """The steps in Python: how they were made, or a list, or where a list is that would be too long."""
+    steps = list(recipe.steps)
+    if recipe.spacing is not None:
+        for start in (None, steps[0]):
+            count, most = len(steps), start or recipe.schedule.T
+            if count <= most and timesteps(recipe.schedule, count, recipe.spacing, start) == steps:
+                return f"timesteps(schedule, {count}, {recipe.spacing!r}{'' if start is None else f', start={start}'})"
+    return repr(steps) if len(steps) <= 50 else "recipe['steps']"

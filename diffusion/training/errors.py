@@ -1,0 +1,63 @@
+"""What the network is to find in x_t, and by how much it fails to: the error that a gradient step makes smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from diffusion import process
+from diffusion.data.sets import ImageSet
+from diffusion.denoiser import ExactDenoiser
+from diffusion.images import to_unit
+from diffusion.process import Prediction
+from diffusion.training.config import TrainError
+
+# Above this level, a log-SNR of -1.4, hardly another image than the one that was noised is likely.
+EXPECT_BELOW = 0.2
+
+
+def examples_of(data: ImageSet, device: torch.device) -> dict[int, ExactDenoiser]:
+    """The images of each class, for ``expect``.
+
+    Raises:
+        TrainError: images that are not drawn evenly.
+    """
+    if data.groups is not None or data.labels.ndim > 1:
+        raise TrainError("--target mean needs one class an image, and images that are drawn evenly, not in groups.")
+    images = to_unit(data.images).to(device)
+    return {int(k): ExactDenoiser(images[data.labels == k]) for k in data.labels.unique()}
+
+
+def expect(examples: Mapping[int, ExactDenoiser], x_0: Tensor, x_t: Tensor, label: Tensor, alpha_bar: Tensor) -> Tensor:
+    """x_0 where alpha_bar >= 0.2, below it E[x_0 | x_t] over the training images of the class.
+
+    The squared error against either has the same gradient in expectation, but against the mean it varies far less: what
+    no network could know of x_0 is no longer in it. (Xu, Tong & Jaakkola 2023, arXiv 2302.00670, take the mean over a
+    part of the data.) Images shown with the empty class keep their x_0: comparing them with all others takes long.
+    """
+    expected, classes = x_0.clone(), label.flatten().cpu()
+    for k, denoiser in examples.items():
+        chosen = (classes == k) & (alpha_bar < EXPECT_BELOW)
+        if chosen.any():
+            expected[chosen] = denoiser.mean(x_t[chosen], alpha_bar[chosen])
+    return expected
+
+
+def errors_of_batch(
+    network: nn.Module, prediction: Prediction, x_0: Tensor, label: Tensor, alpha_bar: Tensor, eps: Tensor,
+    examples: Mapping[int, ExactDenoiser] | None = None,
+) -> Tensor:  # fmt: skip
+    """Mean squared error of the network's prediction for each image, (B,), at levels alpha_bar, (B,) float64.
+
+    With ``examples`` the target is that of the mean, see ``expect``.
+    """
+    level = alpha_bar.to(x_0.device, x_0.dtype)[:, None, None, None]
+    x_t = process.q_sample(x_0, level, eps)
+    if examples is not None:
+        x_0 = expect(examples, x_0, x_t, label, alpha_bar)
+        eps = process.eps_from_x0(x_t, x_0, level)
+    target = {"eps": eps, "x0": x_0, "v": process.v_from_x0_eps(x_0, eps, level)}[prediction]
+    out = network(x_t, alpha_bar.logit().float().to(x_0.device), label)
+    return (out.float() - target).square().flatten(1).mean(1)

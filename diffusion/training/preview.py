@@ -1,0 +1,68 @@
+"""Samples of a network while it trains, always from the same seeds, for whoever watches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion.denoiser import Guided
+from diffusion.device import best_precision
+from diffusion.files import write_atomically
+from diffusion.images import encode, grid, to_bytes, to_pil
+from diffusion.networks.card import Card
+from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.fast import FastUNet
+from diffusion.sampling.loop import sample
+from diffusion.sampling.steps import timesteps
+from diffusion.sampling.updates import DDIM
+from diffusion.schedules.schedule import Schedule
+from diffusion.training.config import TrainConfig
+from diffusion.training.history import history_csv, history_plot
+from diffusion.training.state import TrainingState
+
+PREVIEW, PREVIEW_BATCH = 64, 16  # samples, and how many at a time: between two steps of them a run can stop
+
+
+def preview_due(config: TrainConfig, step: int) -> bool:
+    """Whether a preview follows on this step."""
+    seen = step * config.batch
+    return seen // config.preview_every > max(seen - config.batch, 0) // config.preview_every
+
+
+def preview_path(folder: Path, step: int) -> Path:
+    return folder / "samples" / f"step-{step:08d}.png"
+
+
+def preview(
+    run: TrainingState, schedule: Schedule, card: Card, folder: Path, device: torch.device, asked: list[int],
+    labels: Tensor | None = None,
+) -> None:  # fmt: skip
+    """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t.
+
+    Of given labels in half of the steps and with a guidance of 2: the same number of calls. It takes longer than
+    anybody waits for a run to stop: nothing comes of it once ``asked`` to.
+    """
+    config, made, guided = run.network.config, [], labels is not None
+    shape, steps = (config.channels, config.image_size, config.image_size), 25 if guided else 50
+    if labels is None and card.classes:
+        labels = card.labels(PREVIEW)
+    fast = FastUNet(run.average) if device.type == "cpu" and best_precision(device) == "bf16" else None
+    denoiser = Guided(NetworkDenoiser(run.average, fast=fast), 2.0 if guided else 1.0, config.conditions)
+    count = PREVIEW if labels is None else len(labels)
+    for first in range(0, count, PREVIEW_BATCH):
+        part = slice(first, first + PREVIEW_BATCH)
+        for step in sample(denoiser, schedule, shape, steps=timesteps(schedule, min(schedule.T, steps)),
+                           seeds=range(count)[part], labels=None if labels is None else labels[part], update=DDIM(),
+                           device=device):  # fmt: skip
+            if asked:
+                return
+            x = step.x_s
+        made.append(to_bytes(x))
+    path = preview_path(folder, run.step)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(folder / "loss_by_t.png", history_plot(run.history))
+    write_atomically(folder / "loss_by_t.csv", history_csv(run.history).encode())
+    write_atomically(path, encode(to_pil(grid(np.concatenate(made), gap=2)), "PNG"))

@@ -1,0 +1,64 @@
+"""All of a run between two of its steps, so that one that was stopped, or lost its machine, goes on exactly."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffusion.networks.unet import UNet, UNetConfig, fields_of_today
+from diffusion.training.config import MAY_CHANGE, TrainConfig, TrainError
+from diffusion.training.history import LossHistory
+
+
+@dataclass
+class TrainingState:
+    """A run as it stands between two steps: all that is needed to go on exactly."""
+
+    network: UNet
+    average: UNet
+    optimizer: Any
+    scaler: Any
+    history: LossHistory
+    step: int = 0
+    seconds: float = 0.0
+    # Of the steps since the last row of the log.
+    losses: list[float] = field(default_factory=list)
+
+    def to_bytes(self, config: TrainConfig) -> bytes:
+        buffer = io.BytesIO()
+        torch.save({"network": self.network.state_dict(), "average": self.average.state_dict(),
+                    "optimizer": self.optimizer.state_dict(), "scaler": self.scaler and self.scaler.state_dict(),
+                    "history": [torch.from_numpy(self.history.losses), torch.from_numpy(self.history.count)],
+                    "step": self.step, "seconds": self.seconds, "losses": self.losses,
+                    "config": asdict(config), "architecture": asdict(self.network.config)}, buffer)  # fmt: skip
+        return buffer.getvalue()
+
+    def load(self, path: Path, config: TrainConfig) -> None:
+        """Take everything from a checkpoint.
+
+        Raises:
+            TrainError: it was made with other settings.
+        """
+        # Loading copies to where each parameter is, which may be another device than in the run that was stopped.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        before, now = (
+            {"network": asdict(network)} | {k: v for k, v in train.items() if k not in MAY_CHANGE}
+            for network, train in ((UNetConfig(**fields_of_today(state["architecture"])), state["config"]),
+                                   (self.network.config, asdict(config)))
+        )  # fmt: skip
+        for name, value in now.items():
+            # What the run does not say was not yet to be chosen when it began.
+            if before.get(name, asdict(TrainConfig())[name] if name != "network" else None) != value:
+                raise TrainError(f"The run in {path.parent} began with {name} = {before[name]}, not {value}; "
+                                 "go on with that, or choose another folder.")  # fmt: skip
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler is not None and state["scaler"] is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        self.history = LossHistory(*(array.numpy() for array in state["history"]))
+        self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]
