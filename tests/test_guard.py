@@ -241,6 +241,8 @@ def test_buttons_come_back_whatever_happens(capsys: pytest.CaptureFixture[str]) 
         yield ("preview",), False
         raise ZeroDivisionError("a fault of ours")
 
-    *_, last = run_job(StopFlag(up=True), work(), lambda error: (str(error),))
-    assert last == ("Something went wrong on the server; its log says what. Nothing on the page is lost.", *IDLE)
+    *_, last = run_job(StopFlag(up=True), work(), lambda error, shown: (shown, str(error)))
+    assert last == (
+        ("preview",), "Something went wrong on the server; its log says what. Nothing on the page is lost.", *IDLE
+    )  # fmt: skip
     assert "ZeroDivisionError: a fault of ours" in capsys.readouterr().err

@@ -47,7 +47,7 @@ MAY_TAKE_A_TAB = {
     "api": {"loss_tab"},  # for what was measured before, until that has a module of its own
 }
 UI_ROWS = (
-    "theme figures files asked view sidebar",
+    "theme figures files asked page view sidebar",
     "models subjects card background job player sampling seen whatif",
     "schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
     "api guard demo",

@@ -17,6 +17,7 @@ from diffusion.sampling import recipe as recipes
 from diffusion.sampling.clips import Clip
 from diffusion.sampling.recipe import denoiser_of
 from diffusion.sampling.steps import Spacing
+from diffusion.sampling.updates import all_options
 from diffusion.schedules.schedule import EXPONENTS
 from ui.asked import AskedError
 from ui.background import in_background
@@ -40,8 +41,8 @@ def generate(
     steps: int = 20,
     seed: int = 0,
     guidance: float = 1.0,
-    v: float = 1.0,
-    eta: float = 0.0,
+    v: float | None = None,
+    eta: float | None = None,
     spacing: Spacing = "trailing",
     clip: Clip = "static",
     family: str = "linear",
@@ -58,9 +59,9 @@ def generate(
         steps: calls of the network, at most schedule_steps.
         seed: image k uses seed + k.
         guidance: scale of classifier-free guidance; 1 is none.
-        v: variance of "ddpm", from 0 (beta-tilde) to 1 (beta).
-        eta: noise of "ddim" and "dpmpp", from 0 (none) to 1.
-        spacing: "trailing", "linspace", "leading", "quadratic" or "log_snr".
+        v: variance of "ddpm", from 0 (beta-tilde) to 1 (beta), which is usual; of no other.
+        eta: noise of "ddim" and "dpmpp", from 0 (none), which is usual, to 1; of no other.
+        spacing: "trailing", "linspace", "leading", "quadratic", "log_snr" or "karras".
         clip: of the predicted x_0: "static", "dynamic" or "none".
         family, schedule_steps, parameters: the schedule, as in ``schedule``.
 
@@ -76,8 +77,11 @@ def generate(
         raise AskedError(
             f"{count} images in {steps} steps are too much at once: count times steps may be {MOST_WORK} at most."
         )
+    given = {name: value for name, value in (("v", v), ("eta", eta)) if value is not None}
+    options = all_options(sampler, given)  # refuses those that do nothing
     controls = Controls(
-        network, label, count, sampler, steps, str(seed), guidance, v, eta, spacing, clip
+        network, label, count, sampler, steps, str(seed), guidance, options.get("v", 1.0), options.get("eta", 0.0),
+        spacing, clip,
     )  # fmt: skip
     source = find_source(network)
     recipe = read_recipe(source, _settings(family, schedule_steps, parameters), controls)

@@ -8,34 +8,41 @@ import gradio as gr
 
 from diffusion.device import best_device, describe_device
 from ui.api import add_endpoints
-from ui.files import ASSETS
+from ui.files import ASSETS, sample_pictures
 from ui.forward_tab import forward_tab
-from ui.guard import LabBlocks, Site, guarded
+from ui.guard import MOST_UPLOADED, LabBlocks, Site, guarded
 from ui.loss_tab import loss_tab
 from ui.models import DEFAULT, MOST_WAITING
+from ui.page import Page, Tab
 from ui.reverse_tab import reverse_tab
 from ui.schedule_tab import schedule_tab
 from ui.sidebar import sidebar_view
 from ui.theme import theme
 from ui.view import PLOTLY, View, served
 
+# All there is to say of a tab; links name it by its id.
+TABS = (
+    Tab("forward", "Forward", forward_tab),
+    Tab("schedule", "Schedule", schedule_tab),
+    Tab("reverse", "Reverse", reverse_tab),
+    Tab("loss", "Loss", loss_tab),
+)
+
 
 def build_demo() -> gr.Blocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
     with LabBlocks(title="DDPM Lab", analytics_enabled=False) as demo:
-        View("header", elem_id="lab-head", device=describe_device(best_device()))
+        View(
+            "header", elem_id="lab-head", device=describe_device(best_device()), limits={"upload": MOST_UPLOADED}
+        )  # fmt: skip
         with gr.Sidebar(width=320, elem_id="lab-side"):
             sidebar = sidebar_view(DEFAULT)
+        page = Page(demo, sidebar, gr.State(str(sample_pictures()[0])))
         with gr.Tabs(elem_id="lab-tabs"):
-            with gr.Tab("Forward", id="forward"):
-                shown = forward_tab(demo)
-            with gr.Tab("Schedule", id="schedule"):
-                schedule_tab()
-            with gr.Tab("Reverse", id="reverse"):
-                reverse_tab(demo, sidebar, shown)
-            with gr.Tab("Loss", id="loss"):
-                loss_tab(shown)
+            for tab in TABS:
+                with gr.Tab(tab.title, id=tab.id):
+                    tab.build(page)
         add_endpoints()
     # A request that goes past the queue would go past its limits too.
     demo.queue(max_size=MOST_WAITING, api_open=False)

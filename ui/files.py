@@ -88,21 +88,27 @@ def for_browser(path: Path) -> dict[str, Any]:
     return gr.FileData(path=str(path)).model_dump()
 
 
-def find_made(path: str, suffix: str) -> Path | None:
-    """A file with this suffix that was made for the visitor; None if ``path`` is any other, or is no longer kept."""
+def find_made(path: str, suffix: str, cookie: str | None = None) -> Path | None:
+    """A file with this suffix that was made for a browser; None if ``path`` is any other, or is no longer kept.
+
+    Args:
+        cookie: of the browser; that of the visitor where it is left out.
+    """
     if "\0" in path:
         return None
-    found = Path(path).resolve()
-    mine = found.parent.parent == _made_folder() and found.parent.suffix == f".{owner_of(visitor())}"
+    found, owner = Path(path).resolve(), owner_of(visitor() if cookie is None else cookie)
+    mine = found.parent.parent == _made_folder() and found.parent.suffix == f".{owner}"
     return found if mine and found.suffix == suffix and found.is_file() else None
 
 
 def may_open(path: str, cookie: str) -> bool:
-    """Whether this browser may have a file opened by a handler: a bundled picture, or an upload of its own."""
+    """Whether this browser may have a picture opened by a handler: a bundled one, an upload of its own, or one in PNG
+    that was made for it.
+    """
     if "\0" in path:
         return False
     found = Path(path).resolve()
-    if found in sample_pictures():
+    if found in sample_pictures() or find_made(path, ".png", cookie):
         return True
     if not found.is_relative_to(_folder()) or not found.is_file():
         return False

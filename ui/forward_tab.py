@@ -17,15 +17,18 @@ from typing_extensions import TypedDict
 
 from diffusion.animation import Format, animate
 from diffusion.chain import closed_form
-from diffusion.images import ImageError, open_image, to_bytes, to_pil, to_tensor, to_unit
+from diffusion.images import ImageError, encode, open_image, read_picture, to_bytes, to_pil, to_tensor, to_unit
 from diffusion.process import q_sample
 from diffusion.schedules.schedule import Schedule
 from ui.asked import AskedError, read_whole
-from ui.files import find_made, made_file, sample_name, sample_pictures
+from ui.files import find_made, made_file, made_path, sample_name, sample_pictures
+from ui.page import Page
 from ui.sidebar import Settings, read_schedule
 from ui.view import FROM_LINK, View
 
 FRAMES, SECONDS = 60, 5  # of an animation
+SIDE = 256  # of the picture, at most
+SHOWN_BY_BROWSERS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "AVIF")
 SUFFIX = ".noising"
 # Gradio's gallery of examples says nothing to those who do not see it.
 NAME_SAMPLES = (
@@ -122,7 +125,7 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
     Raises:
         ImageError: a picture that cannot be used.
     """
-    pixels = np.asarray(open_image(path))
+    pixels = np.asarray(open_image(path, SIDE))
     eps = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(seed)).numpy()
     scaled = np.clip(np.rint(eps * EPS_UNIT), -32768, 32767).astype("<i2")
     padding = b"\0" * (pixels.size % 2)  # int16 must begin at an even byte
@@ -142,14 +145,33 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
 def show_picture(path: str | None, shown: str, seed: int) -> tuple[Any, str, Any, Any]:
     """A new picture: (what to draw, the picture now shown, message, the upload box).
 
-    A bad one is taken out of the box and changes nothing but the message.
+    A bad one is taken out of the box and changes nothing but the message. One that browsers cannot show is changed for
+    the same as PNG, with which this is called again.
     """
     if path is None:
         return gr.skip(), shown, gr.skip(), gr.skip()
     try:
-        return forward_value(path, seed), path, "", gr.skip()
+        instead = png_for_box(path)
+        if instead is not None:
+            return gr.skip(), shown, *instead
+        message = gr.skip() if find_made(path, ".png") else ""  # which was said of what it was made from
+        return forward_value(path, seed), path, message, gr.skip()
     except ImageError as error:
         return gr.skip(), shown, str(error), None
+
+
+def png_for_box(path: str) -> tuple[str, str] | None:
+    """What was done to a picture that browsers cannot show, and its file as PNG; None if they can.
+
+    Raises:
+        ImageError: a picture that cannot be used.
+    """
+    picture = read_picture(path, SIDE)
+    if picture.format in SHOWN_BY_BROWSERS and not picture.note:
+        return None
+    png = made_path(f"{Path(path).stem}.png")
+    png.write_bytes(encode(picture.image, "PNG"))
+    return picture.note, str(png)
 
 
 def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:
@@ -168,9 +190,9 @@ def open_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
     return forward_value(path, seed), str(path), seed
 
 
-def forward_tab(demo: gr.Blocks) -> gr.State:
-    """Build the tab on the page ``demo``; returns the state that holds the path of the picture shown."""
-    shown, seed = gr.State(str(sample_pictures()[0])), gr.State(0)
+def forward_tab(page: Page) -> None:
+    """Build the tab."""
+    shown, seed = page.picture, gr.State(0)
     view = View("forward", elem_id="lab-forward")
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
@@ -206,6 +228,7 @@ def forward_tab(demo: gr.Blocks) -> gr.State:
         api_visibility="private",
     )
     names = [path.stem for path in sample_pictures()]
-    demo.load(None, None, None, js=NAME_SAMPLES.replace("NAMES", json.dumps(names)))
-    demo.load(open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private")
-    return shown
+    page.blocks.load(None, None, None, js=NAME_SAMPLES.replace("NAMES", json.dumps(names)))
+    page.blocks.load(
+        open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private"
+    )  # fmt: skip

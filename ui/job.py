@@ -30,21 +30,29 @@ def is_abandoned() -> bool:
 
 
 def run_job(
-    flag: StopFlag, work: Iterable[tuple[Values, bool]], refuse: Callable[[Exception], Values]
+    flag: StopFlag, work: Iterable[tuple[Values, bool]], refuse: Callable[[Exception, Values | None], Values]
 ) -> Iterator[Values]:
     """The values for the page, each with those of the two buttons behind it.
 
     Args:
         flag: set by the stop button; ``work`` looks at it.
         work: yields (values, whether they are the last).
-        refuse: what the page shows instead when ``work`` raises; the message is a sentence for the visitor.
+        refuse: what the page shows instead when ``work`` raises: (error, the last values before). The error's message
+            is a sentence for the visitor.
     """
     flag.up = False
+    shown: Values | None = None
     try:
-        for values, last in work:
-            yield *values, *(IDLE if last else BUSY)
+        for shown, last in work:
+            yield *shown, *(IDLE if last else BUSY)
     except REFUSALS as error:
-        yield *refuse(error), *IDLE
+        yield *refuse(error, shown), *IDLE
     except Exception:
         traceback.print_exc()
-        yield *refuse(RuntimeError(BROKEN)), *IDLE
+        yield *refuse(RuntimeError(BROKEN), shown), *IDLE
+
+
+def ended(shown: Values | None, **end: Any) -> Any:
+    """The view of a run that failed: as it was last, if it was there already, with ``end`` in it."""
+    view = shown[0] if shown else None
+    return view | end if isinstance(view, dict) and end.keys() <= view.keys() else gr.skip()

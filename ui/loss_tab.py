@@ -28,8 +28,9 @@ from diffusion.networks.model import MODELS, Model
 from diffusion.sampling.choices import SamplingError
 from diffusion.schedules.schedule import EXPONENTS, Array, Schedule, Variance
 from ui.figures import loss_figure, rate_figure
-from ui.job import Values, run_job
+from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
+from ui.page import Page
 from ui.seen import face, faces, look, look_at
 from ui.sidebar import CHART_POINTS, Settings, plain, read_schedule
 from ui.subjects import About, Subject, about_bundled, bundled_subject, measurable, own_subject
@@ -208,7 +209,7 @@ def measure(
         for value in measure_all(model, subject, draws, int(levels), int(seed), flag):
             yield (value, ""), not value["running"]
 
-    yield from run_job(flag, work(), lambda error: (gr.skip(), str(error)))
+    yield from run_job(flag, work(), lambda error, shown: (ended(shown, running=False, part=1.0), str(error)))
 
 
 def measure_all(
@@ -270,8 +271,9 @@ def show_measured(network: str) -> dict[str, Any]:
     return gr.skip() if value is None else value
 
 
-def loss_tab(shown: gr.State) -> None:
-    """Build the tab; ``shown`` holds the path of the forward tab's picture."""
+def loss_tab(page: Page) -> None:
+    """Build the tab."""
+    shown = page.picture
     flag = gr.State(StopFlag())
     with gr.Row(elem_classes="lab-loss-row"):
         network = gr.Dropdown(

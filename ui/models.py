@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -116,8 +117,13 @@ def own_images(paths: Sequence[str]) -> Tensor:
         raise ImageError("Choose some images of your own first.")
     if len(paths) > MOST_IMAGES:
         raise ImageError(f"{len(paths)} images are too many; choose at most {MOST_IMAGES}.")
-    pictures = torch.stack([picture_for(path, (3, SIDE, SIDE)) for path in paths])
-    return torch.from_numpy(to_bytes(pictures)).movedim(-1, 1)
+    pictures = []
+    for path in paths:
+        try:
+            pictures.append(picture_for(path, (3, SIDE, SIDE)))
+        except ImageError as error:
+            raise ImageError(f"{Path(path).name}: {error}") from error
+    return torch.from_numpy(to_bytes(torch.stack(pictures))).movedim(-1, 1)
 
 
 @cache

@@ -12,7 +12,7 @@ import gradio as gr
 from typing_extensions import TypedDict
 
 from diffusion.device import best_device
-from diffusion.images import difference
+from diffusion.images import SUFFIXES, difference
 from diffusion.sampling import archive, snippet
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import Choice, SamplingError
@@ -24,8 +24,9 @@ from diffusion.schedules.review import compare
 from ui.card import about, describe_model
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
-from ui.job import Values, run_job
+from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
+from ui.page import Page
 from ui.player import StoredFrames, export_animation, export_png, read_frames
 from ui.sampling import (
     ALL_CLASSES,
@@ -82,9 +83,10 @@ def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterat
             last = LastRun(source.name, tuple(chosen.own or ()), recipe) if done else gr.skip()
             yield (value, "", "", last), done
 
-    def refuse(error: Exception) -> Values:
+    def refuse(error: Exception, shown: Values | None) -> Values:
         at_seed = isinstance(error, SamplingError) and error.field == "seed"
-        return gr.skip(), "" if at_seed else str(error), str(error) if at_seed else "", gr.skip()
+        messages = ("", str(error)) if at_seed else (str(error), "")
+        return ended(shown, state="failed", status=""), *messages, gr.skip()
 
     yield from run_job(flag, work(), refuse)
 
@@ -204,13 +206,8 @@ def explained(
     return chooser
 
 
-def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
-    """Build the tab on the page ``demo``.
-
-    Args:
-        sidebar: holds the schedule's settings.
-        shown: the path of the picture of the Forward tab.
-    """
+def reverse_tab(page: Page) -> None:
+    """Build the tab."""
     model, start_with = shared_model(), Controls()
     flag, last = gr.State(StopFlag()), gr.State()
     control: dict[str, Any] = {}
@@ -219,8 +216,8 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
             network = gr.Dropdown(sources(), value=start_with.network, label="network", elem_id="lab-network")
             control["network"] = network
             own = gr.File(
-                file_count="multiple", file_types=["image"], label="your images", visible=False, height=120,
-                elem_id="lab-own",
+                file_count="multiple", file_types=["image", *sorted(SUFFIXES)], label="your images", visible=False,
+                height=120, elem_id="lab-own",
             )  # fmt: skip
             control["own"] = own
             classes = [ALL_CLASSES, *model.card.classes]
@@ -239,26 +236,28 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
                 control["seed"] = gr.Textbox(
                     start_with.seed, label="seed", max_lines=1, elem_id="lab-seed", min_width=90
                 )
+        # A column of its own: on a phone it stays in sight, above the pictures, while the controls lie below them.
+        with gr.Column(min_width=250, elem_id="lab-reverse-press"):
             at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
             at_seed = gr.Markdown(elem_classes="lab-message", elem_id="lab-seed-message")
             with gr.Row():
                 start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
                 halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-generate-waiting")
-            with gr.Accordion("More", open=False):
-                for name in OPTIONS:
-                    owners = [about for about in SAMPLERS.values() if name in about.parameters]
-                    parameter = owners[0].parameters[name]
-                    control[name] = gr.Slider(
-                        parameter.minimum, parameter.maximum, getattr(start_with, name), step=0.05,
-                        label=parameter.symbol, info=parameter.about, visible=SAMPLERS[start_with.sampler] in owners,
-                    )  # fmt: skip
-                control["guidance"] = gr.Slider(
-                    0, 8, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
-                )
-                control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing, describe_spacing)
-                control["clip"] = explained("predicted x₀", CLIPS, start_with.clip, describe_clip)
-                control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
+        with gr.Column(min_width=250), gr.Accordion("More", open=False):
+            for name in OPTIONS:
+                owners = [about for about in SAMPLERS.values() if name in about.parameters]
+                parameter = owners[0].parameters[name]
+                control[name] = gr.Slider(
+                    parameter.minimum, parameter.maximum, getattr(start_with, name), step=0.05,
+                    label=parameter.symbol, info=parameter.about, visible=SAMPLERS[start_with.sampler] in owners,
+                )  # fmt: skip
+            control["guidance"] = gr.Slider(
+                0, 8, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
+            )
+            control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing, describe_spacing)
+            control["clip"] = explained("predicted x₀", CLIPS, start_with.clip, describe_clip)
+            control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
         with gr.Column(scale=3, min_width=320):
             view = View(
                 "reverse", elem_id="lab-reverse", server_functions=[take_away, compare_schedule], plotly=served(PLOTLY),
@@ -284,7 +283,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
     gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(usual))
     start.click(
         press_generate,
-        [sidebar, flag, *controls],
+        [page.sidebar, flag, *controls],
         [view, at_steps, at_seed, last, start, halt],
         show_progress="minimal",
         show_progress_on=waiting,
@@ -292,7 +291,7 @@ def reverse_tab(demo: gr.Blocks, sidebar: View, shown: gr.State) -> None:
         **AT_NETWORK,
     )
     halt.click(stop, flag, None, queue=False, **QUIET)
-    opened = demo.load(
+    opened = page.blocks.load(
         open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_OPENING, **QUIET
     )
-    whatif_tabs(opened, sidebar, shown, last, network, controls)
+    whatif_tabs(opened, page, last, network, controls)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ui.figures import schedule_figure
+from ui.page import Page
 from ui.view import PLOTLY, View, served
 
 
-def schedule_tab() -> None:
+def schedule_tab(page: Page) -> None:
     """Build the tab."""
     View(
         "schedule",

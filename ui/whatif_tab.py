@@ -21,23 +21,14 @@ from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.families import T_MAX
-from ui.forward_tab import Picture
-from ui.job import Values, run_job
+from ui.forward_tab import Picture, png_for_box
+from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.page import Page
 from ui.sampling import Controls, controls_of, read_recipe
 from ui.sidebar import Settings
 from ui.view import View
-from ui.whatif import (
-    ACROSS,
-    Row,
-    branches,
-    comparison,
-    denoised_back,
-    filled_in,
-    interpolation,
-    read_numbers,
-    run_rows,
-)
+from ui.whatif import ACROSS, Row, branches, comparison, denoised_back, filled_in, interpolation, read_numbers, run_rows
 
 FIVE, FRAME = "five moments", "the frame shown"
 BUNDLED, FORWARD, UPLOAD = "a bundled one", "that of the Forward tab", "your own"
@@ -70,7 +61,7 @@ def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Values]:
         for value in run_rows(source, rows, flag):
             yield (value, ""), value["state"] == "done"
 
-    yield from run_job(flag, work(), lambda error: (gr.skip(), str(error)))
+    yield from run_job(flag, work(), lambda error, shown: (ended(shown, state="done", status=""), str(error)))
 
 
 def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Controls, Recipe]:
@@ -178,6 +169,8 @@ def show_for_painting(
     """The picture as the network would see it: (what is painted on, the box for uploads)."""
     box = gr.update(visible=which == UPLOAD)
     try:
+        if upload is not None and (instead := png_for_box(upload)) is not None:
+            return gr.skip(), box | {"value": instead[1]}  # with which this is called again
         picture = choose_picture(which, upload, shown, find_source(network, own or ()))
     except ImageError:
         return gr.skip(), box
@@ -250,21 +243,16 @@ def known(last: LastRun | None) -> LastRun:
 
 
 def whatif_tabs(
-    opened: Dependency,
-    sidebar: View,
-    shown: gr.State,
-    last: gr.State,
-    network: gr.Dropdown,
-    controls: list[gr.Component],
+    opened: Dependency, page: Page, last: gr.State, network: gr.Dropdown, controls: list[gr.Component]
 ) -> None:
     """Build a tab for each question.
 
     Args:
         opened: after which ``last`` is the run that the page opens with.
-        shown: the path of the picture of the Forward tab.
         last: a ``LastRun``.
         controls: in the order of ``Controls``.
     """
+    sidebar, shown = page.sidebar, page.picture
     gr.Markdown("### What if …", elem_classes="lab-heading")
     with gr.Tabs(elem_id="lab-whatif"):
         branch, own = question(

@@ -51,7 +51,7 @@ export function drawLedger(node, { ledger, dimensions, naming }, published, { ab
     el("div", { class: "lab-bills" }, ...rows.map(bar), el("p", { class: "lab-note lab-aside" }, "From papers, on other data: the parts can be compared, and not who is better."), ...papers.map(bar)),
     legend,
     el("div", { class: "lab-scroll" }, table),
-    el("p", { class: "lab-note" }, named),
+    el("p", { class: "lab-note" }, ...worded(named)),
     el("p", { class: "lab-note" },
       `${gaps.filter(Boolean).join(" ")} ± is at most the standard error over the images. DDPM: ≤ 3.75 = rate 1.78 (slate) + distortion 1.97 (blue), section 4.3. Digits are mostly black, and cheap.`),
   );

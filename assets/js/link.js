@@ -6,7 +6,6 @@
 import { store, subscribe } from "./store.js";
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute
-const TABS = ["Forward", "Schedule", "Reverse", "Loss"];
 
 // What a tab that was not opened yet has put into a link stays in it as it is.
 const state = new Map(new URLSearchParams(location.hash.slice(1)));
@@ -70,7 +69,7 @@ export function settingsFromLink(families, defaults) {
 }
 
 const tabs = () => [...document.querySelectorAll("#lab-tabs button[role=tab]")];
-const openTab = () => tabs().find((b) => b.getAttribute("aria-selected") === "true")?.textContent.trim() ?? TABS[0];
+const openTab = () => tabs().find((b) => b.getAttribute("aria-selected") === "true")?.dataset.tabId ?? "";
 
 /** Keep the address up to date from now on; begin with the tab that it names. */
 export function keepLink(families) {
@@ -87,8 +86,8 @@ export function keepLink(families) {
       points: points ? JSON.stringify(points) : null, betas,
     });
   }
-  const named = fromLink("tab");
-  if (TABS.includes(named) && named !== openTab()) tabs().find((b) => b.textContent.trim() === named)?.click();
+  const named = fromLink("tab")?.toLowerCase(); // links once held the title
+  if (named !== openTab()) tabs().find((b) => b.dataset.tabId === named)?.click();
   keeping = true;
   put(new Set(["t", "axis", "pins", "schedule"]));
   subscribe(put);

@@ -116,7 +116,12 @@ export function mount(element, { props, watch, server }) {
     if (!value || !store.schedule || !open()) return;
     stale = false;
     const { curve, references } = value, { settings } = store.schedule;
-    weighed = await server.weigh({ curve, references, settings });
+    try {
+      weighed = await server.weigh({ curve, references, settings });
+    } catch {
+      status.textContent = "The server did not answer; bend the schedule to try again.";
+      return;
+    }
     root.dataset.points = curve.mean.length;
     draw();
     root.dataset.state = value.running ? "running" : "ready";
@@ -125,8 +130,12 @@ export function mount(element, { props, watch, server }) {
   async function save() {
     if (!props.value || !store.schedule) return;
     const { curve, references } = props.value;
-    const { name, text } = await server.export_loss({ curve, references, settings: store.schedule.settings });
-    download(text, name);
+    try {
+      const { name, text } = await server.export_loss({ curve, references, settings: store.schedule.settings });
+      download(text, name);
+    } catch {
+      status.textContent = "The server did not answer; try again.";
+    }
   }
 
   /** What the page shares of the loss: at(t) gives w_t, C_t / D and the error. */
@@ -255,6 +264,8 @@ export function mount(element, { props, watch, server }) {
       status.textContent = "Nothing measured yet: press Measure.";
       return;
     }
+    // Pressed above, where what comes of it may lie out of sight.
+    if (value.running && root.dataset.state !== "running" && matchMedia("(max-width: 760px)").matches) root.scrollIntoView({ block: "start" });
     // Spoken at the end of a run, not at every level.
     status.setAttribute("aria-live", value.running ? "off" : "polite");
     status.textContent = value.status;

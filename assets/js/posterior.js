@@ -3,7 +3,7 @@
 import { savers } from "./drawing.js";
 import { fromLink, putInLink } from "./link.js";
 import { LEVEL } from "./noising.js";
-import { digits, el, fixed, shown, store, subscribe } from "./store.js";
+import { digits, el, fixed, shown, store, subscribe, worded } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 const W = 380, H = 150, SIDES = 4; // the drawing reaches so many sqrt(beta) to either side of the mean
@@ -46,7 +46,9 @@ export function posterior(canvases, marked) {
 
   const legend = [["posterior", "variance β̃ₜ"], ["beta", "variance βₜ"], ["value xt", "xₜ"], ["value x0", "x₀"]].flatMap(([kind, text], i) => {
     const x = 16 + i * 112 - (i === 3 ? 32 : 0), y = H + 62;
-    return [el("path", { class: kind, d: `M${x} ${y}H${x + 20}` }), el("text", { x: x + 26, y: y + 4 }, text)];
+    const [before, after] = text.split("β̃"); // its tilde is put over it: as text, not every browser can
+    const words = after == null ? [text] : [`${before}β`, el("tspan", { dx: "-0.58em", dy: "-0.3em" }, "˜"), el("tspan", { dx: "0.1em", dy: "0.3em" }, after)];
+    return [el("path", { class: kind, d: `M${x} ${y}H${x + 20}` }), el("text", { x: x + 26, y: y + 4 }, ...words)];
   });
   let pixel = null; // [column, row, channel]
 
@@ -95,7 +97,7 @@ export function posterior(canvases, marked) {
     for (const node of [law, mean, spread]) {
       fill(node, { ct: n(ct), xt: fixed(x_t, 4), c0: n(c0), x0: fixed(x_0, 4), mean: fixed(mu, 4), ratio: n(bt / beta), beta: n(beta), bt: n(bt) });
     }
-    note.textContent = bt ? `β̃ₜ is ${n((100 * bt) / beta)} % of βₜ` : "β̃₁ = 0: at t = 1 the posterior is x₀ itself.";
+    note.replaceChildren(...worded(bt ? `β̃_t is ${n((100 * bt) / beta)} % of β_t` : "β̃_1 = 0: at t = 1 the posterior is x_0 itself."));
     picture(mu, bt, beta, x_t, x_0);
   }
 

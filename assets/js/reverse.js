@@ -159,7 +159,11 @@ export function mount(element, { props, watch, server }) {
   const compare = oneAtATime(async () => {
     if (!stale || !visible || !store.schedule) return;
     stale = false;
-    far.textContent = await server.compare_schedule({ settings: store.schedule.settings, network: store.network });
+    try {
+      far.textContent = await server.compare_schedule({ settings: store.schedule.settings, network: store.network });
+    } catch {
+      far.textContent = ""; // the next schedule asks again
+    }
   });
   new IntersectionObserver((entries) => {
     visible = entries.at(-1).isIntersecting;
@@ -201,6 +205,8 @@ export function mount(element, { props, watch, server }) {
       progress.value = next.step / next.count;
       live = decode(next.preview, next.shape, next.planes);
       fit();
+      // Pressed far down among the controls, where they lie below the pictures.
+      if (root.dataset.state !== "live" && matchMedia("(max-width: 760px)").matches) root.scrollIntoView({ block: "start" });
       root.dataset.state = "live";
       root.dataset.previews = +(root.dataset.previews ?? 0) + 1;
     } else if (next.state === "done") {
@@ -221,7 +227,13 @@ export function mount(element, { props, watch, server }) {
       show(frames.count - 1);
       root.dataset.state = next.stopped ? "stopped" : "ready";
       root.dataset.run = next.key;
-    } else root.dataset.state = next.state;
+    } else {
+      live = null;
+      root.dataset.state = frames ? "ready" : "empty";
+      if (!frames) return;
+      fit(); // the last good run is still there
+      show(player.index);
+    }
   }
   one.hidden = toOne.hidden = true;
   watch("value", sync);

@@ -36,8 +36,12 @@ export function mount(element, { props }) {
 
   const table = el("table", { class: "lab-table" });
   const file = (form) => async () => {
-    const { name, text } = await store.server.export_schedule({ settings: store.schedule.settings, form });
-    download(text, name);
+    try {
+      const { name, text } = await store.server.export_schedule({ settings: store.schedule.settings, form });
+      download(text, name);
+    } catch {
+      hint.textContent = "The server did not answer; try again.";
+    }
   };
   const hint = el("p", { class: "lab-note" });
   root.append(

@@ -147,7 +147,13 @@ export function mount(element, { props, watch, server }) {
       root.dataset.state = "asking";
       error.textContent = "The network looks at this image under every amount of noise …";
     }
-    const payload = value.own ?? (await server.look_at({ network: value.network, index: mine }));
+    let payload;
+    try {
+      payload = value.own ?? (await server.look_at({ network: value.network, index: mine }));
+    } catch {
+      error.textContent = "The server did not answer; choose an image to try again.";
+      return;
+    }
     if (value !== props.value || mine !== index) return;
     seen = subject;
     assign({ sight: new Sight(payload) });

@@ -24,6 +24,7 @@ const short = (value) => Number(value.toPrecision(3));
 export function mount(element, { props, server }) {
   const families = { ...props.families, ...OTHERS };
   let linked = settingsFromLink(props.families, props.value);
+  let broken = null; // what was wrong with it
   const settings = structuredClone(linked ?? props.value);
   const axis = fromLink("axis");
   assign({ server, limits: props.limits, axis: ["u", "log_snr"].includes(axis) ? axis : "t", network: props.network });
@@ -67,11 +68,13 @@ export function mount(element, { props, server }) {
       // A link that cannot be opened must not leave the page without a schedule.
       if (!store.schedule && linked) {
         linked = null;
+        broken = { field: "family", message: `The link's schedule cannot be opened: ${answer.error.message} This is the usual one.` };
         change(structuredClone(props.value));
-        complain(answer.error);
       }
       return;
     }
+    if (broken) complain(broken); // until something is changed
+    broken = null;
     props.value = asked;
     setSchedule(answer, firstT);
     firstT = null;
@@ -154,7 +157,7 @@ export function mount(element, { props, server }) {
     return el("label", { class: "lab-tick", title: about }, box, text);
   }
 
-  const upload = el("input", { type: "file", accept: ".csv,.txt,.tsv,text/csv,text/plain", hidden: true, id: "lab-csv" });
+  const upload = el("input", { type: "file", accept: ".csv,.txt,.tsv,.json,text/csv,text/plain,application/json", hidden: true, id: "lab-csv" });
   root.append(upload);
   upload.addEventListener("change", async () => {
     const [file] = upload.files;

@@ -159,7 +159,7 @@ export const fixed = (value, n = 2) =>
 
 /** Build an element: el("div", {class: "x", onclick: f}, child, ...). */
 export function el(tag, attributes = {}, ...children) {
-  const svg = ["svg", "path", "line", "text", "g", "rect", "circle", "title"].includes(tag);
+  const svg = ["svg", "path", "line", "text", "tspan", "g", "rect", "circle", "title"].includes(tag);
   const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
@@ -178,16 +178,21 @@ export function setText(node, text) {
 export const button = (text, title, onclick, name) =>
   el("button", { type: "button", class: "lab-save", title, onclick, "data-do": name }, text);
 
-/** Text whose indices are set low: "L_simple", "x_T". */
+const TILDE = "\u0303"; // which goes over the letter before it, in text; not in every browser
+
+/** Text whose indices are set low and whose tildes are over their letters: "L_simple", "x_T", "β̃". */
 export const worded = (text) =>
-  text.split(/(_[A-Za-z0-9θ−]+)/).map((part) => (part.startsWith("_") ? el("sub", {}, part.slice(1)) : part));
+  text.split(/(_[A-Za-z0-9θ−]+|.\u0303)/u).map((part) => {
+    if (part.endsWith(TILDE)) return el("span", { class: "lab-tilde" }, part.slice(0, -1), el("span", {}, "˜"));
+    return part.startsWith("_") ? el("sub", {}, part.slice(1)) : part;
+  });
 
 /** Buttons of which one is chosen; options: [[value, text], ...]. */
 export function choice(label, options, chosen, change) {
   const node = el("div", { class: "lab-choice", role: "group", "aria-label": label },
     el("span", { class: "lab-choice-label" }, label),
     ...options.map(([value, text]) =>
-      el("button", { type: "button", "data-value": value, onclick: () => (choose(node, value), change(value)) }, text)));
+      el("button", { type: "button", "data-value": value, onclick: () => (choose(node, value), change(value)) }, ...worded(text))));
   choose(node, chosen);
   return node;
 }

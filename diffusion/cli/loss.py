@@ -42,7 +42,7 @@ def run_loss(args: argparse.Namespace) -> None:
     if found != wanted:
         raise CommandError(f"{images} has images of {found} channels, but {args.model} takes {wanted}.")
     if args.count > len(data):
-        raise CommandError(f"{images} has {len(data)} images, fewer than the {args.count} preview_labels for.")
+        raise CommandError(f"{images} has {len(data)} images, fewer than the {args.count} asked for.")
     check_labels(images, data, model.card)
     classes = len(model.card.classes)
     chosen = data.evenly(args.count)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -229,6 +231,86 @@ def test_file_that_is_no_picture_is_refused_in_a_sentence(page: Page, tmp_path: 
     assert "Traceback" not in message.inner_text()
     assert page.get_attribute(".lab-forward", "data-picture") == picture
     go_to_step(page, 700)
+
+
+@pytest.mark.parametrize("suffix", ["tiff", "pgm", "heic"])
+def test_picture_that_browsers_cannot_show_is_shown_in_the_box_and_on_the_canvas(
+    page: Page, tmp_path: Path, suffix: str
+) -> None:
+    image = Image.effect_noise((60, 40), 60).convert("L" if suffix == "pgm" else "RGB")
+    path = tmp_path / f"photo.{suffix}"
+    pillow_heif.from_pillow(image).save(path, quality=-1) if suffix == "heic" else image.save(path)
+    first = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, path)
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    page.wait_for_function("document.querySelector('#lab-picture img')?.naturalWidth === 60")
+    go_to_step(page, 0)
+    off = pixels(page, ".lab-figure-xt canvas") - np.asarray(image.convert("RGB")).astype(int)
+    assert np.abs(off).max() <= (3 if suffix == "heic" else 0)  # HEVC rounds colours
+
+
+def test_values_of_more_than_8_bits_are_scaled_and_that_is_said(page: Page, tmp_path: Path) -> None:
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) % 1024).save(tmp_path / "ten.png")
+    first = page.get_attribute(".lab-forward", "data-picture")
+    upload(page, tmp_path / "ten.png")
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    expect(page.locator("#lab-picture-message")).to_contain_text("with 10 bits")
+    go_to_step(page, 0)
+    assert pixels(page, ".lab-figure-xt canvas").max() == 255
+
+
+def test_picture_is_pasted_from_any_tab(page: Page) -> None:
+    open_tab(page, "Schedule")
+    first = page.get_attribute(".lab-forward", "data-picture")
+    page.evaluate(
+        """async () => {
+          const canvas = Object.assign(document.createElement('canvas'), { width: 40, height: 30 });
+          canvas.getContext('2d').fillRect(0, 0, 20, 30);
+          const files = new DataTransfer();
+          files.items.add(new File([await new Promise((r) => canvas.toBlob(r))], 'pasted.png', { type: 'image/png' }));
+          const paste = new ClipboardEvent('paste', { clipboardData: files, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(paste);
+        }"""
+    )
+    page.wait_for_function(f"document.querySelector('.lab-forward').dataset.picture !== {first!r}")
+    open_tab(page, "Forward")
+    page.wait_for_function("document.querySelector('.lab-forward .lab-figure-xt canvas').width === 40")
+
+
+def test_files_that_are_too_many_to_be_sent_are_refused_before_that(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if "upload" in request.url else None)
+    page.evaluate(
+        """() => {
+          const files = new DataTransfer();
+          files.items.add(new File(['x'], 'large.png', { type: 'image/png' }));
+          const input = document.querySelector('#lab-picture input[type=file]');
+          input.files = files.files;
+          Object.defineProperty(input.files[0], 'size', { value: 600 * 2 ** 20 }); // instead of making such files
+          input.dispatchEvent(new Event('change', { bubbles: true }));
+        }"""
+    )
+    expect(page.locator(".lab-toast")).to_have_text("This file is 600 MB; choose less than 512 MB at once.")
+    assert sent == []
+
+
+def test_icon_that_holds_a_huge_picture_is_refused_and_the_box_can_be_used_again(page: Page, tmp_path: Path) -> None:
+    inside = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(inside, "PNG")
+    header = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(inside.getvalue()), 22)
+    (tmp_path / "bomb.ico").write_bytes(header + inside.getvalue())
+    upload(page, tmp_path / "bomb.ico")
+    expect(page.locator("#lab-picture-message")).to_contain_text("This icon holds a picture of more than 1024 pixels")
+    show_photo(page, tmp_path)
+
+
+def test_reason_why_a_link_cannot_be_opened_stays_to_be_read(page: Page, server: str) -> None:
+    page.goto(f"{server}#family=linear&T=1&beta_start=0.0001&beta_end=0.02&noise={'9' * 5000}")  # opens it anew
+    error = page.locator("[data-error=family]")
+    expect(error).to_contain_text("The link's schedule cannot be opened: T must be a whole number")
+    page.wait_for_selector(".lab-forward[data-state=ready]")
+    move(page, "[data-field=T]", 400)  # a change of one's own
+    expect(error).to_be_empty()
 
 
 def number(text: str) -> float:

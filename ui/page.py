@@ -1,0 +1,34 @@
+"""What the tabs of the page share while it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gradio as gr
+
+from ui.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The page that is being built.
+
+    Args:
+        blocks: the whole of it.
+        sidebar: holds the schedule's settings.
+        picture: the path of the picture that is noised, which any tab may use.
+    """
+
+    blocks: gr.Blocks
+    sidebar: View
+    picture: gr.State
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A tab: its name in links, its name for people, and what fills it."""
+
+    id: str
+    title: str
+    build: Callable[[Page], None]
