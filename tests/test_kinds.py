@@ -23,6 +23,7 @@ from diffusion.sampling.archive import read, save
 from diffusion.sampling.recipe import Recipe, denoiser_of, draw, load_model_of, run
 from diffusion.sampling.snippet import snippet
 from diffusion.sampling.steps import timesteps
+from diffusion.schedules.spec import ScheduleSpec
 from tests.tiny import save_tiny
 from ui.card import about, describe_model
 
@@ -66,7 +67,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(KINDS, "points", Kind(lambda values: config_from(PointsConfig, values), Points))
     torch.manual_seed(0)
     config, path = PointsConfig(16, groups=3), tmp_path / "moons.safetensors"
-    schedule = {"family": "cosine", "T": 100}
+    schedule = ScheduleSpec("cosine", 100)
     card = Card("moons", "Moons", ["a", "b", "c"], config, schedule, "made up", "none", "none", 64, 1.0, kind="points")
     save_model(path, Points(config), card)
     return path

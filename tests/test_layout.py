@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Every module of the library, each after all that it may import: there is no circle.
 ROWS = (
     "checks device files images animation",
-    "schedules.schedule schedules.families schedules.given schedules.exchange schedules.review",
+    "schedules.schedule schedules.families schedules.given schedules.spec schedules.exchange schedules.review",
     "process chain denoiser",
     "data.sets data.folders data.draws",
     "networks.network networks.unet networks.fast networks.kinds networks.denoiser networks.checkpoint networks.card",

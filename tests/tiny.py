@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from diffusion.networks.card import Card
 from diffusion.networks.model import save_model
 from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.schedules.spec import ScheduleSpec
 
 
 def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
@@ -18,7 +19,7 @@ def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
     network = UNet(config)
     for parameter in network.parameters():  # its last layers start at zero: a label would change nothing
         torch.nn.init.normal_(parameter, std=0.2)
-    schedule = {"family": "cosine", "T": T}
+    schedule = ScheduleSpec("cosine", T)
     return save_model(path, network, Card("tiny", "Tiny", classes, config, schedule, "none", "none", "", 0, 0.0))
 
 

@@ -24,8 +24,9 @@ from diffusion.files import UNREADABLE, read_arrays
 from diffusion.images import to_bytes
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.loop import Known, Step
-from diffusion.sampling.recipe import Recipe, RecipeError, Shape, schedule_from, schedule_settings
+from diffusion.sampling.recipe import Recipe, RecipeError, Shape
 from diffusion.schedules.schedule import ScheduleError
+from diffusion.schedules.spec import ScheduleSpec
 
 # Of a recipe, beside its JSON.
 ARRAYS = {"start": np.float32, "examples": np.uint8, "known": np.float32, "mask": np.float32}
@@ -101,7 +102,7 @@ def save(path: Path, recipe: Recipe, images: NDArray[np.uint8], frames: Arrays |
 def _to_json(recipe: Recipe) -> dict[str, Any]:
     names = ("model", "sha256", "precision", "guidance", "sampler", "spacing", "clip", "batch")
     return {
-        "schedule": schedule_settings(recipe.schedule),
+        "schedule": ScheduleSpec.of(recipe.schedule).to_json(),
         **{name: getattr(recipe, name) for name in names},
         "options": dict(recipe.options),
         "steps": [*map(int, recipe.steps)], "seeds": [*map(int, recipe.seeds)],
@@ -133,7 +134,7 @@ def read(path: Path) -> Recipe:
         unknown = content.keys() - {field.name for field in fields(Recipe)} | content.keys() & {*ARRAYS}
         if unknown:
             raise ValueError(f"its recipe has an unknown field {shown(min(unknown))}")
-        schedule = schedule_from(content.pop("schedule"))
+        schedule = ScheduleSpec.from_json(content.pop("schedule")).make()
         if "examples" in arrays and is_number(content.get("guidance")):
             content["guidance"] = 1.0  # from before it was refused, when it did nothing
         missing = {"steps", "seeds"} - content.keys()

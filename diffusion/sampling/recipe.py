@@ -37,9 +37,7 @@ from diffusion.sampling.loop import Known, Step, check_given, sample
 from diffusion.sampling.noise import check_seeds
 from diffusion.sampling.steps import SPACINGS, Spacing, check_steps
 from diffusion.sampling.updates import make_update
-from diffusion.schedules.families import FAMILIES, make_schedule
-from diffusion.schedules.given import schedule_of_betas
-from diffusion.schedules.schedule import Schedule, ScheduleError
+from diffusion.schedules.schedule import Schedule
 
 Precision = Literal["float32", "bfloat16"]
 Shape = tuple[int, int, int]
@@ -257,30 +255,3 @@ def _arguments(recipe: Recipe) -> dict[str, Any]:
         "start": recipe.start,
         "known": recipe.known,
     }
-
-
-def schedule_settings(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as JSON: what ``make_schedule`` needs, if that gives the same betas, else {"betas": all of them}."""
-    settings: dict[str, Any] = {"family": schedule.family, "T": schedule.T, **dict(schedule.params)}
-    if schedule.family in FAMILIES and np.array_equal(make_schedule(**settings).beta, schedule.beta):
-        return settings
-    return {"betas": schedule.beta[1:].tolist()}
-
-
-def schedule_from(settings: dict[str, Any]) -> Schedule:
-    """The schedule that ``schedule_settings`` described.
-
-    Raises:
-        ScheduleError: as ``make_schedule`` and ``schedule_of_betas``, or settings that are neither's.
-        KeyError: family or T missing.
-    """
-    if not isinstance(settings, dict):
-        raise ScheduleError("family", f"A schedule is described by its settings by name, not {shown(settings)}.")
-    if "betas" in settings:
-        if len(settings) > 1:
-            raise ScheduleError("beta", "A schedule of betas has no other settings.")
-        return schedule_of_betas(settings["betas"])
-    for name in ("family", "T"):
-        if name not in settings:
-            raise KeyError(name)
-    return make_schedule(**settings)

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from diffusion.sampling.recipe import Recipe, schedule_settings
+from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.steps import timesteps
+from diffusion.schedules.spec import ScheduleSpec
 
 
 def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "trajectory.npz") -> str:
@@ -17,7 +18,7 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
     Args:
         file: what ``save`` wrote; read for arrays and long lists, if there are any.
     """
-    device, settings, steps = str(device), schedule_settings(recipe.schedule), _steps(recipe)
+    device, settings, steps = str(device), ScheduleSpec.of(recipe.schedule).to_json(), _steps(recipe)
     imports = {("diffusion.sampling.updates", "make_update")}
     lines = []
     if recipe.examples is not None:
