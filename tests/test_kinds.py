@@ -76,7 +76,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def recipe_of(path: Path, **changes: Any) -> Recipe:
     schedule = read_card(path).training_schedule()
     fields = {"labels": [0, 1, 2, 3], "guidance": 2.0, "sampler": "dpmpp", "clip": "none"} | changes
-    return Recipe(schedule, timesteps(schedule, 8), range(4), str(path), read_card(path).sha256, **fields)
+    return Recipe(
+        timesteps(schedule, 8), range(4), schedule=schedule, model=str(path), sha256=read_card(path).sha256, **fields
+    )
 
 
 def test_its_card_says_its_kind_and_a_card_that_says_none_is_of_a_unet(path: Path, tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from diffusion.checks import is_number, shown
 from diffusion.files import UNREADABLE, read_arrays
 from diffusion.images import to_bytes
 from diffusion.sampling.choices import SamplingError
-from diffusion.sampling.loop import Known, Step
-from diffusion.sampling.recipe import Recipe, RecipeError, Shape
+from diffusion.sampling.loop import Step
+from diffusion.sampling.plan import Known, Shape
+from diffusion.sampling.recipe import Recipe, RecipeError
 from diffusion.schedules.schedule import ScheduleError
 from diffusion.schedules.spec import ScheduleSpec
 
@@ -106,7 +107,7 @@ def _to_json(recipe: Recipe) -> dict[str, Any]:
         **{name: getattr(recipe, name) for name in names},
         "options": dict(recipe.options),
         "steps": [*map(int, recipe.steps)], "seeds": [*map(int, recipe.seeds)],
-        "labels": None if recipe.labels is None else [*map(int, recipe.labels)],
+        "labels": None if recipe.labels is None else np.asarray(recipe.labels, np.int64).tolist(),
         "versions": {"ddpm-lab": diffusion.__version__, "python": platform.python_version(),
                      **{package: version(package) for package in ("torch", "numpy")}},
     }  # fmt: skip
@@ -148,7 +149,7 @@ def read(path: Path) -> Recipe:
         if (image is None) != (mask is None):
             raise KeyError("known" if image is None else "mask")
         known = None if image is None or mask is None else Known(image, mask)
-        recipe = Recipe(schedule, known=known, **tensors, **content)
+        recipe = Recipe(schedule=schedule, known=known, **tensors, **content)
         if recipe.examples is None and not recipe.model:
             raise KeyError("model")
         return recipe
