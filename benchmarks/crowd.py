@@ -17,8 +17,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from benchmarks.browser import chromium, launch
 from benchmarks.schedule_drag import measure, opened
+from tests.chromium import chromium, launch
 from ui.demo import build_demo, launch_options
 
 BROWSERS = 5

@@ -27,9 +27,10 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from benchmarks.browser import chromium, figures_of, time_moves
+from benchmarks.browser import figures_of, time_moves
 from diffusion.images import open_image, to_bytes, to_pil, to_tensor
 from diffusion.process import q_sample
+from tests.chromium import chromium
 from ui.demo import build_demo, launch_options
 from ui.figures import schedule_figure
 from ui.sidebar import bend_schedule, default_settings, read_schedule

@@ -26,7 +26,8 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page
 
-from benchmarks.browser import chromium, time_moves
+from benchmarks.browser import time_moves
+from tests.chromium import chromium
 from ui.demo import launch_options
 from ui.figures import trajectory_figure
 from ui.files import ASSETS, for_browser, made_path

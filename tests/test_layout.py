@@ -43,12 +43,10 @@ TABS = {"schedule_tab", "forward_tab", "reverse_tab", "whatif_tab", "loss_tab"}
 MAY_TAKE_A_TAB = {
     "demo": TABS,
     "reverse_tab": {"whatif_tab"},  # which is drawn inside of it
-    "whatif_tab": {"forward_tab"},  # for one component, until that has a module of its own
-    "api": {"loss_tab"},  # for what was measured before, until that has a module of its own
 }
 UI_ROWS = (
-    "theme figures files asked page view sidebar",
-    "models subjects card background job player sampling seen whatif",
+    "theme figures files asked view page picture sidebar",
+    "models subjects card background job player sampling seen weighing whatif",
     "schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
     "api guard demo",
 )

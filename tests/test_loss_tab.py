@@ -25,7 +25,7 @@ from diffusion.losses.weightings import WEIGHTINGS, kl_extra, loss_weight
 from diffusion.networks.model import available
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import EXPONENTS
-from ui import figures, loss_tab, seen, sidebar, subjects
+from ui import figures, loss_tab, seen, sidebar, subjects, weighing
 from ui.models import StopFlag, shared_model
 
 SETTINGS = sidebar.default_settings() | {"T": 30}
@@ -48,7 +48,7 @@ def asked(curve: ErrorCurve, **references: ErrorCurve) -> dict[str, Any]:
 
 def test_errors_are_weighed_by_the_paper_s_formula() -> None:
     curve = measured()
-    answer = json.loads(json.dumps(loss_tab.weigh(asked(curve, known=curve))))
+    answer = json.loads(json.dumps(weighing.weigh(asked(curve, known=curve))))
     columns = {name: np.array(column, dtype=float) for name, column in answer["columns"].items()}
     t = 17
     at = int(np.flatnonzero(columns["t"] == t)[0])
@@ -69,7 +69,7 @@ def test_errors_are_weighed_by_the_paper_s_formula() -> None:
 
 def test_every_trace_of_its_figures_names_columns_that_are_sent() -> None:
     curve = measured()
-    columns = loss_tab.weigh(asked(curve, known=curve, others=curve))["columns"]
+    columns = weighing.weigh(asked(curve, known=curve, others=curve))["columns"]
     added = {"measured_x", "measured", "measured_spread", "rate"}  # by the browser
     for figure in (figures.loss_figure(), figures.rate_figure()):
         for trace in figure["data"]:
@@ -84,15 +84,15 @@ def test_every_trace_of_its_figures_names_columns_that_are_sent() -> None:
 @pytest.mark.parametrize("levels", [1, 2])
 def test_a_pass_that_was_stopped_at_once_can_still_be_shown(levels: int) -> None:
     *_, curve = measure_errors(ExactDenoiser(torch.zeros((1, 1, 2, 2))), torch.ones((2, 1, 2, 2)), [0.9, 0.1][:levels])
-    answer = json.loads(json.dumps(loss_tab.weigh(asked(curve, known=curve))))
+    answer = json.loads(json.dumps(weighing.weigh(asked(curve, known=curve))))
     assert len(answer["measured"]["error"]) == levels
     assert answer["ledger"]["beta"]["missing"] > 0
-    loss_tab.export_loss(asked(curve))
+    weighing.export_loss(asked(curve))
 
 
 def test_the_csv_has_every_step() -> None:
     curve = measured()
-    file = loss_tab.export_loss(asked(curve, known=curve))
+    file = weighing.export_loss(asked(curve, known=curve))
     assert file["name"] == "loss-linear-T30.csv"
     rows = list(csv.DictReader(io.StringIO(file["text"])))
     assert len(rows) == 30
@@ -120,7 +120,7 @@ def test_every_network_opens_measured_on_its_own_kind_of_image(name: str) -> Non
     assert len(subject.images.labels.unique()) >= 5
     shown = loss_tab.show_measured(name)
     assert f"{name} at" in shown["status"] and not shown["running"]
-    curve, references = loss_tab.read_curves(shown)
+    curve, references = weighing.read_curves(shown)
     assert list(references) == ["known", "others"]
     assert (references["known"].mean < references["others"].mean).all()
     assert (

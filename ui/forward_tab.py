@@ -17,34 +17,23 @@ from typing_extensions import TypedDict
 
 from diffusion.animation import Format, animate
 from diffusion.chain import closed_form
-from diffusion.images import ImageError, encode, open_image, read_picture, to_bytes, to_pil, to_tensor, to_unit
+from diffusion.images import ImageError, open_image, to_bytes, to_pil, to_tensor, to_unit
 from diffusion.process import q_sample
 from diffusion.schedules.schedule import Schedule
 from ui.asked import AskedError, read_whole
-from ui.files import find_made, made_file, made_path, sample_name, sample_pictures
+from ui.files import find_made, made_file, sample_name, sample_pictures
 from ui.page import Page
+from ui.picture import SIDE, Picture, png_for_box
 from ui.sidebar import Settings, read_schedule
 from ui.view import FROM_LINK, View
 
 FRAMES, SECONDS = 60, 5  # of an animation
-SIDE = 256  # of the picture, at most
-SHOWN_BY_BROWSERS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "AVIF")
 SUFFIX = ".noising"
 # Gradio's gallery of examples says nothing to those who do not see it.
 NAME_SAMPLES = (
     "() => document.querySelectorAll('#lab-samples .gallery-item').forEach((item, i) => (item.ariaLabel = NAMES[i]))"
 )
 EPS_UNIT = 4096  # eps travels as int16 in steps of 1/4096: +-8 standard deviations, far below one grey level
-
-
-class Picture(gr.Image):
-    """gr.Image that hands over the file as it came: diffusion.images decides what can be read, and says why not."""
-
-    def preprocess(self, payload: Any) -> str | None:
-        return None if payload is None else payload.path
-
-    def get_block_name(self) -> str:
-        return "image"
 
 
 class AskedNoising(TypedDict):
@@ -158,20 +147,6 @@ def show_picture(path: str | None, shown: str, seed: int) -> tuple[Any, str, Any
         return forward_value(path, seed), path, message, gr.skip()
     except ImageError as error:
         return gr.skip(), shown, str(error), None
-
-
-def png_for_box(path: str) -> tuple[str, str] | None:
-    """What was done to a picture that browsers cannot show, and its file as PNG; None if they can.
-
-    Raises:
-        ImageError: a picture that cannot be used.
-    """
-    picture = read_picture(path, SIDE)
-    if picture.format in SHOWN_BY_BROWSERS and not picture.note:
-        return None
-    png = made_path(f"{Path(path).stem}.png")
-    png.write_bytes(encode(picture.image, "PNG"))
-    return picture.note, str(png)
 
 
 def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:

@@ -21,10 +21,10 @@ from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.families import T_MAX
-from ui.forward_tab import Picture, png_for_box
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.page import Page
+from ui.picture import Picture, png_for_box
 from ui.sampling import Controls, controls_of, read_recipe
 from ui.sidebar import Settings
 from ui.view import View

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from benchmarks.browser import chromium
+from tests.chromium import chromium
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120

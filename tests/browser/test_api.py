@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import httpx
 import numpy as np
@@ -21,7 +22,9 @@ from diffusion.sampling.archive import read
 from diffusion.sampling.recipe import denoiser_of, draw, load_model_of
 from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.families import make_schedule
-from ui import api, loss_tab, sidebar
+from ui import api, sidebar, weighing
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def test_bound_by_step_adds_up_to_what_the_loss_tab_shows(client: Client) -> Non
     assert found["t"] == list(range(1, 1001)) and found["L"][0] == pytest.approx(found["L_0"], rel=1e-6)
     assert sum(found["L"][1:]) == pytest.approx(found["L_mid"], rel=1e-4)
     assert found["total"] == pytest.approx(found["L_T"] + found["L_mid"] + found["L_0"])
-    shown = loss_tab.weigh({**loss_tab.measured_before("digits"), "settings": sidebar.default_settings()})
+    shown = weighing.weigh({**weighing.measured_before("digits"), "settings": sidebar.default_settings()})
     assert found["total"] == pytest.approx(shown["ledger"]["posterior"]["total"])
 
 
@@ -100,6 +103,17 @@ def test_other_files_of_the_server_are_not_noised(client: Client) -> None:
     for path in ("/etc/hostname", str(Path(__file__).resolve()), "http://127.0.0.1:1/a.png", "file:///etc/hostname"):
         with pytest.raises(AppError, match="not uploaded here"):
             client.predict({"path": path}, api_name="/noise")
+
+
+def test_what_the_documents_ask_is_answered(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.effect_noise((40, 30), 60).convert("RGB").save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "gradio_client" in block]
+    names: dict[str, Any] = {}
+    exec(block.replace("http://127.0.0.1:7860", server.rstrip("/")), names)
+    names["client"].close()
+    assert len(names["alpha_bar"]) == len(names["L"]) + 1 == 1001 and names["numbers"]["t"] == 300
 
 
 def test_images_that_nobody_waits_for_are_not_drawn(server: str, client: Client) -> None:

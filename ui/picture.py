@@ -1,0 +1,38 @@
+"""A box for a picture of the visitor's own: what may be in it, and what it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from diffusion.images import encode, read_picture
+from ui.files import made_path
+
+SIDE = 256  # of a picture on the page, at most
+SHOWN_BY_BROWSERS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "AVIF")
+
+
+class Picture(gr.Image):
+    """gr.Image that hands over the file as it came: diffusion.images decides what can be read, and says why not."""
+
+    def preprocess(self, payload: Any) -> str | None:
+        return None if payload is None else payload.path
+
+    def get_block_name(self) -> str:
+        return "image"
+
+
+def png_for_box(path: str) -> tuple[str, str] | None:
+    """What was done to a picture that browsers cannot show, and its file as PNG; None if they can.
+
+    Raises:
+        ImageError: a picture that cannot be used.
+    """
+    picture = read_picture(path, SIDE)
+    if picture.format in SHOWN_BY_BROWSERS and not picture.note:
+        return None
+    png = made_path(f"{Path(path).stem}.png")
+    png.write_bytes(encode(picture.image, "PNG"))
+    return picture.note, str(png)
