@@ -156,8 +156,8 @@ def main(arguments: list[str] | None = None) -> None:
     prepared, plain = source.model, load_model(args.model, device)
     schedule, labels = plain.card.training_schedule(), plain.card.labels(args.count).tolist()
     recipe = Recipe(
-        schedule, timesteps(schedule, args.steps), range(args.count), args.model, precision=source.precision,
-        labels=labels, sampler="ddim",
+        timesteps(schedule, args.steps), range(args.count), "ddim", labels=labels, schedule=schedule,
+        model=args.model, precision=source.precision,
     )  # fmt: skip
     users = load_model(args.model, device)
     users.denoiser.network.to(memory_format=torch.contiguous_format)

@@ -18,10 +18,11 @@ from diffusion.networks.card import Card
 from diffusion.networks.checkpoint import CheckpointError
 from diffusion.networks.model import load_model, read_card, save_model
 from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.schedules.spec import ScheduleSpec
 
 CONFIG = UNetConfig(8, 1, (3,), widths=(8, 16), blocks=1, attention=(1,))
 CARD = Card(
-    name="tiny", title="Tiny", classes=["a", "b", "ç"], network=CONFIG, schedule={"family": "cosine", "T": 50},
+    name="tiny", title="Tiny", classes=["a", "b", "ç"], network=CONFIG, schedule=ScheduleSpec("cosine", 50),
     data="none", licence="none", command="none", images_seen=12, seconds=3.5, figures={"loss": 0.5},
 )  # fmt: skip
 

@@ -309,7 +309,7 @@ def test_a_mask_that_does_not_fit_or_does_nothing_is_refused(
 
 def test_images_of_two_channels_are_no_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     examples = torch.zeros((3, 2, 1, 1), dtype=torch.uint8)  # points of the plane
-    recipe = Recipe(make_schedule("linear", 10), [10, 5], [0, 1], examples=examples)
+    recipe = Recipe([10, 5], [0, 1], schedule=make_schedule("linear", 10), examples=examples)
     save(tmp_path / "a.npz", recipe, np.zeros((2, 1, 1, 2), np.uint8))
     like = ["sample", "--like", str(tmp_path / "a.npz"), "--device", "cpu", "--out"]
     assert "Images of 2 channels are no pictures" in refused(capsys, *like, str(tmp_path / "b.png"))

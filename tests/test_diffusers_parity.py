@@ -14,6 +14,7 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    HeunDiscreteScheduler,
     RePaintScheduler,
     UniPCMultistepScheduler,
 )
@@ -24,9 +25,10 @@ from diffusion.sampling.clips import DYNAMIC_PERCENTILE, Clip, clipped
 from diffusion.sampling.loop import sample
 from diffusion.sampling.noise import NoiseSource
 from diffusion.sampling.steps import Spacing, resampled, timesteps
-from diffusion.sampling.updates import DDIM, DDPM, DPMSolver2M, UniPC, Update
+from diffusion.sampling.updates import DDIM, DDPM, DPMSolver2M, Heun, UniPC, Update
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import Schedule
+from tests.tiny import plan
 
 SEEDS, SHAPE = [0, 7], (3, 8, 8)
 TOLERANCE = 1e-5
@@ -56,7 +58,7 @@ def bent(x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) ->
 
 def ours(schedule: Schedule, steps: Sequence[int], update: Update, clip: Clip) -> list[Tensor]:
     """Every x_s."""
-    run = sample(bent, schedule, SHAPE, steps=steps, seeds=SEEDS, update=update, clip=clip)
+    run = sample(bent, schedule, plan(steps=steps, seeds=SEEDS, update=update, clip=clip), SHAPE)
     return [step.x_s for step in run]
 
 
@@ -197,6 +199,26 @@ def test_unipc_is_that_of_diffusers(
         return scheduler.step(eps, t - 1, x).prev_sample
 
     assert_same(ours(schedule, steps, UniPC(), clip), theirs(scheduler, schedule, steps, advance))
+
+
+@dpm_solver_warns
+@every_family
+@pytest.mark.parametrize("count", [1, 5, 30])
+def test_heun_is_that_of_diffusers(family: str, name: str, params: dict[str, float], count: int) -> None:
+    """Which computes in x / sqrt(alpha_bar), and knows no clipping."""
+    schedule = make_schedule(family, 1000, **params)
+    steps = timesteps(schedule, count, "karras", start=900)  # in less signal rounding is all there is
+    scheduler = HeunDiscreteScheduler(1000, beta_schedule=name, **params)
+    scheduler.alphas_cumprod = torch.from_numpy(schedule.alpha_bar[1:].copy())
+    scheduler.set_timesteps(timesteps=[t - 1 for t in steps])
+    # In float64, and each level but the ends twice, as it has them: x / sqrt(alpha_bar) is large at T, and x_0 what is
+    # left of a difference.
+    sigma = torch.from_numpy(((1 - schedule.alpha_bar) / schedule.alpha_bar) ** 0.5)[[*steps, 0]]
+    scheduler.sigmas = torch.cat([sigma[:1], sigma[1:-1].repeat_interleave(2), sigma[-1:]])
+    x = NoiseSource(SEEDS, SHAPE, torch.device("cpu")).draw().double() / schedule.alpha_bar[steps[0]] ** 0.5
+    for t, level in zip(scheduler.timesteps, scheduler.sigmas, strict=False):
+        x = scheduler.step(bent(scheduler.scale_model_input(x, t), 1 / (1 + float(level) ** 2)), t, x).prev_sample
+    torch.testing.assert_close(ours(schedule, steps, Heun(), "none")[-1], x.float(), rtol=0, atol=TOLERANCE)
 
 
 def test_the_dynamic_threshold_is_that_of_diffusers() -> None:

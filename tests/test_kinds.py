@@ -23,6 +23,7 @@ from diffusion.sampling.archive import read, save
 from diffusion.sampling.recipe import Recipe, denoiser_of, draw, load_model_of, run
 from diffusion.sampling.snippet import snippet
 from diffusion.sampling.steps import timesteps
+from diffusion.schedules.spec import ScheduleSpec
 from tests.tiny import save_tiny
 from ui.card import about, describe_model
 
@@ -66,7 +67,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(KINDS, "points", Kind(lambda values: config_from(PointsConfig, values), Points))
     torch.manual_seed(0)
     config, path = PointsConfig(16, groups=3), tmp_path / "moons.safetensors"
-    schedule = {"family": "cosine", "T": 100}
+    schedule = ScheduleSpec("cosine", 100)
     card = Card("moons", "Moons", ["a", "b", "c"], config, schedule, "made up", "none", "none", 64, 1.0, kind="points")
     save_model(path, Points(config), card)
     return path
@@ -75,7 +76,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def recipe_of(path: Path, **changes: Any) -> Recipe:
     schedule = read_card(path).training_schedule()
     fields = {"labels": [0, 1, 2, 3], "guidance": 2.0, "sampler": "dpmpp", "clip": "none"} | changes
-    return Recipe(schedule, timesteps(schedule, 8), range(4), str(path), read_card(path).sha256, **fields)
+    return Recipe(
+        timesteps(schedule, 8), range(4), schedule=schedule, model=str(path), sha256=read_card(path).sha256, **fields
+    )
 
 
 def test_its_card_says_its_kind_and_a_card_that_says_none_is_of_a_unet(path: Path, tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ ROOT = Path(__file__).parent.parent
 # Every module of the library, each after all that it may import: there is no circle.
 ROWS = (
     "checks device files images animation",
-    "schedules.schedule schedules.families schedules.given schedules.exchange schedules.review",
+    "schedules.schedule schedules.families schedules.given schedules.spec schedules.exchange schedules.review",
     "process chain denoiser",
     "data.sets data.folders data.draws",
     "networks.network networks.unet networks.fast networks.kinds networks.denoiser networks.checkpoint networks.card",
     "networks.model",
-    "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.loop sampling.generate",
-    "sampling.statistics sampling.recipe sampling.archive sampling.snippet",
+    "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.plan sampling.loop",
+    "sampling.generate sampling.statistics sampling.recipe sampling.archive sampling.snippet",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.errors training.conditions training.state",
     "training.preview training.stop training.train",

@@ -18,15 +18,16 @@ from diffusion.sampling.archive import Frames, read, save
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.clips import CLIPS
 from diffusion.sampling.generate import generate
-from diffusion.sampling.loop import Known, sample
+from diffusion.sampling.loop import sample
 from diffusion.sampling.noise import noised
+from diffusion.sampling.plan import Known
 from diffusion.sampling.recipe import Recipe, RecipeError, denoiser_of, draw, load_model_of, run
 from diffusion.sampling.snippet import snippet
 from diffusion.sampling.steps import SPACINGS, resampled, timesteps
 from diffusion.sampling.updates import DDIM, SAMPLERS
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.given import drawn_schedule, schedule_of_betas
-from tests.tiny import save_tiny
+from tests.tiny import plan, save_tiny
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_the_file_and_the_snippet_draw_the_same_images(
 def test_a_recipe_of_images_holds_them(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     examples = torch.randint(0, 256, (3, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    recipe = Recipe(LINEAR, timesteps(LINEAR, 20), range(6), examples=examples)
+    recipe = Recipe(timesteps(LINEAR, 20), range(6), schedule=LINEAR, examples=examples)
     images = drawn(recipe)
     for image in images:  # what perfect training does: memorise
         assert any(np.abs(image[..., 0].astype(int) - example[0].numpy()).max() <= 1 for example in examples)
@@ -100,7 +101,16 @@ def test_a_recipe_of_images_holds_them(tmp_path: Path) -> None:
 
 def test_the_file_says_what_drew_the_images(model: tuple[str, str], tmp_path: Path) -> None:
     path, (weights, sha256) = tmp_path / "a.npz", model
-    recipe = Recipe(LINEAR, timesteps(LINEAR, 3), [5], weights, sha256, labels=[1], sampler="dpmpp", spacing="trailing")
+    recipe = Recipe(
+        timesteps(LINEAR, 3),
+        [5],
+        schedule=LINEAR,
+        model=weights,
+        sha256=sha256,
+        labels=[1],
+        sampler="dpmpp",
+        spacing="trailing",
+    )
     save(path, recipe, drawn(recipe))
     with np.load(path) as file:
         content = json.loads(str(file["recipe"]))
@@ -113,7 +123,7 @@ def test_the_file_says_what_drew_the_images(model: tuple[str, str], tmp_path: Pa
 def test_frames_are_bounded_and_stop_where_the_run_did() -> None:
     shape, seeds = (1, 8, 8), [0, 1]
     steps = timesteps(LINEAR, 10)
-    ran = list(sample(lambda x, a, y=None: x, LINEAR, shape, steps=steps, seeds=seeds))
+    ran = list(sample(lambda x, a, y=None: x, LINEAR, plan(steps=steps, seeds=seeds), shape))
     frame = 2 * len(seeds) * 64
     for limit, every in ((10 * frame, 1), (10 * frame - 1, 2), (4 * frame, 3), (0, 10)):
         frames = Frames(len(steps), len(seeds), shape, limit)
@@ -127,7 +137,7 @@ def test_frames_are_bounded_and_stop_where_the_run_did() -> None:
 
 
 def test_frames_are_kept_beside_the_images(model: tuple[str, str], tmp_path: Path) -> None:
-    recipe = Recipe(LINEAR, timesteps(LINEAR, 3), [5, 6], *model)
+    recipe = Recipe(timesteps(LINEAR, 3), [5, 6], schedule=LINEAR, model=model[0], sha256=model[1])
     denoiser, shape = denoiser_of(recipe, load_model_of(recipe, "cpu"))
     frames = Frames(3, 2, shape)
     for step in run(recipe, denoiser, shape, "cpu"):
@@ -141,7 +151,7 @@ def test_frames_are_kept_beside_the_images(model: tuple[str, str], tmp_path: Pat
 
 
 def test_another_network_of_that_name_is_refused(model: tuple[str, str]) -> None:
-    recipe = Recipe(LINEAR, [1000], [0], model[0], "0" * 64)
+    recipe = Recipe([1000], [0], schedule=LINEAR, model=model[0], sha256="0" * 64)
     with pytest.raises(RecipeError, match="SHA-256 differs"):
         load_model_of(recipe, "cpu")
 
@@ -331,13 +341,13 @@ def test_a_recipe_asks_for_no_more_than_a_machine_holds(change: dict[str, Any]) 
 def test_choices_are_checked_for_whoever_makes_a_recipe() -> None:
     for field, value in (("clip", "off"), ("precision", "float16"), ("spacing", "even"), ("sampler", "euler")):
         with pytest.raises(SamplingError, match=f"There is no {field} '{value}'; choose one of ") as refusal:
-            Recipe(LINEAR, [9], [0], "digits", **{field: value})  # type: ignore[arg-type]
+            Recipe([9], [0], schedule=LINEAR, model="digits", **{field: value})  # type: ignore[arg-type]
         assert refusal.value.field == field
 
 
 def test_what_a_network_does_not_have_is_refused(model: tuple[str, str], tmp_path: Path) -> None:
     def ask(**given: Any) -> None:
-        recipe = Recipe(LINEAR, [9], [0], **({"model": model[0]} | given))
+        recipe = Recipe([9], [0], schedule=LINEAR, **{"model": model[0]} | given)
         denoiser_of(recipe, load_model_of(recipe, "cpu"))
 
     ask(labels=[2], guidance=3.0)  # of two classes, the empty one
@@ -360,10 +370,8 @@ def test_batches_share_what_is_one_for_all_and_split_the_rest() -> None:
     image = torch.linspace(-1, 1, 4).reshape(4, 1, 1, 1).expand(4, 1, 8, 8)
 
     def made(start: torch.Tensor, mask: torch.Tensor, batch: int) -> np.ndarray:
-        return generate(
-            lambda x, a, y=None: x, LINEAR, (1, 8, 8), steps=[500, 100], seeds=range(4), update=DDIM(), start=start,
-            known=Known(image, mask), batch=batch,
-        )  # fmt: skip
+        asked = plan([500, 100], range(4), DDIM(), start=start, known=Known(image, mask))
+        return generate(lambda x, a, y=None: x, LINEAR, asked, (1, 8, 8), batch=batch)
 
     for start in (IMAGE, image):
         for mask in (MASK, MASK.expand(4, 1, 8, 8)):

@@ -92,7 +92,7 @@ def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option
     before: list[torch.Tensor] = []
     for step in recipes.run(recipe, denoiser, shape, source.device):
         frame = sampling.describe(step, recipe, Moments(0, 1))
-        parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "z": step.z}
+        parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "eps_s": step.eps_s, "z": step.z}
         parts |= dict(zip(("x0_before", "x0_before2"), before[::-1], strict=False))
         total = sum(frame.terms[name] * part for name, part in parts.items() if part is not None)
         torch.testing.assert_close(step.x_s, total, atol=2e-4, rtol=1e-4)

@@ -3,7 +3,7 @@
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any, cast
@@ -17,24 +17,41 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion import process
-from diffusion.denoiser import ExactDenoiser, Guided
+from diffusion.denoiser import ExactDenoiser
 from diffusion.networks.denoiser import NetworkDenoiser
-from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.networks.kinds import KINDS
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.clips import CLIPS, Clip, clipped
-from diffusion.sampling.loop import Known, Step, sample
+from diffusion.sampling.loop import Predictor, Step, sample
 from diffusion.sampling.noise import first_noise, noise_between, noised
+from diffusion.sampling.plan import Known
 from diffusion.sampling.steps import SPACINGS, Spacing, resampled, timesteps
-from diffusion.sampling.updates import DDIM, DDPM, SAMPLERS, DPMSolver2M, Past, UniPC, Update, _unipc_b, make_update
+from diffusion.sampling.updates import (
+    DDIM,
+    DDPM,
+    SAMPLERS,
+    DPMSolver2M,
+    Heun,
+    Past,
+    UniPC,
+    Update,
+    _unipc_b,
+    make_update,
+)
 from diffusion.schedules.families import FAMILIES, make_schedule
 from diffusion.schedules.given import drawn_schedule, schedule_of_betas
 from diffusion.schedules.schedule import BETA_MIN, Schedule
+from tests.tiny import plan, small_config
 
 SCHEDULE = make_schedule("linear", 1000)
 SHAPE = (1, 8, 8)
+# Every sampler with the least, the middle and the most of its options.
 UPDATES: list[Update] = [
-    *(DDPM(v) for v in (1.0, 0.3, 0.0)), *(DDIM(eta) for eta in (0.0, 0.5, 1.0)),
-    *(DPMSolver2M(eta) for eta in (0.0, 0.5, 1.0)), UniPC(),
+    make_update(name, **dict(zip(sampler.parameters, values, strict=True)))
+    for name, sampler in SAMPLERS.items()
+    for values in itertools.product(*(
+        (p.minimum, (p.minimum + p.maximum) / 2, p.maximum) for p in sampler.parameters.values()
+    ))
 ]  # fmt: skip
 every_update = pytest.mark.parametrize("update", UPDATES, ids=str)
 
@@ -157,7 +174,7 @@ def test_no_choice_is_taken_that_is_not_there(name: Any) -> None:
     """Least of all for another one: what is not "static" or "none" was once dynamic thresholding."""
     for field, choose in (
         ("clip", lambda: clipped(torch.zeros(1, *SHAPE), name)),
-        ("clip", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0], clip=name))),
+        ("clip", lambda: next(sample(bent, SCHEDULE, plan(steps=[9], seeds=[0], clip=name), SHAPE))),
         ("spacing", lambda: timesteps(SCHEDULE, 3, name)),
         ("sampler", lambda: make_update(name)),
     ):
@@ -173,8 +190,8 @@ def test_whole_numbers_have_no_fraction_and_are_no_text(value: Any) -> None:
         ("start", lambda: timesteps(SCHEDULE, 1, start=value)),
         ("jump", lambda: resampled([5, 4, 3], value)),
         ("repeats", lambda: resampled([5, 4, 3], 1, value)),
-        ("steps", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9, value], seeds=[0]))),
-        ("seed", lambda: next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0, value]))),
+        ("steps", lambda: next(sample(bent, SCHEDULE, plan(steps=[9, value], seeds=[0]), SHAPE))),
+        ("seed", lambda: next(sample(bent, SCHEDULE, plan(steps=[9], seeds=[0, value]), SHAPE))),
     ):
         if field == "start" and value is None:  # there it means T
             continue
@@ -186,7 +203,7 @@ def test_whole_numbers_have_no_fraction_and_are_no_text(value: Any) -> None:
 @pytest.mark.parametrize("seeds", [[], [-1], [2**63], range(2**63 - 1, 2**63 + 1)])
 def test_seeds_that_no_generator_takes_are_refused(seeds: Sequence[int]) -> None:
     with pytest.raises(SamplingError) as refusal:
-        next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=seeds))
+        next(sample(bent, SCHEDULE, plan(steps=[9], seeds=seeds), SHAPE))
     assert refusal.value.field == "seed"
 
 
@@ -205,14 +222,14 @@ def test_seeds_that_no_generator_takes_are_refused(seeds: Sequence[int]) -> None
 )
 def test_what_is_given_has_to_fit_the_images(field: str, given: dict[str, Any]) -> None:
     with pytest.raises(SamplingError) as refusal:
-        next(sample(bent, SCHEDULE, SHAPE, steps=[9], seeds=[0, 1], **given))
+        next(sample(bent, SCHEDULE, plan(steps=[9], seeds=[0, 1], **given), SHAPE))
     assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("steps", [[], [0], [-1], [1001], [5, 5], [3, 4], [9, 5, 0], [9, 5, 7], [5, -2]])
 def test_steps_that_do_not_descend_within_1_and_T_are_refused(steps: list[int]) -> None:
     with pytest.raises(SamplingError, match="T = 1000") as refusal:
-        next(sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[0]))
+        next(sample(bent, SCHEDULE, plan(steps=steps, seeds=[0]), SHAPE))
     assert refusal.value.field == "steps"
 
 
@@ -235,7 +252,7 @@ def test_a_deterministic_run_with_the_true_noise_stays_on_the_closed_form(count:
         return process.eps_from_x0(x_t, image, alpha_bar)
 
     steps = timesteps(SCHEDULE, count)
-    ran = list(sample(knows, SCHEDULE, SHAPE, steps=steps, seeds=[0, 1], update=DDIM(0.0), clip="none"))
+    ran = list(sample(knows, SCHEDULE, plan(steps=steps, seeds=[0, 1], update=DDIM(0.0), clip="none"), SHAPE))
     eps = knows(ran[0].x_t, float(SCHEDULE.alpha_bar[steps[0]]))
     for step in ran:
         expected = process.q_sample(image, float(SCHEDULE.alpha_bar[step.s]), eps)
@@ -298,7 +315,7 @@ def test_on_adjacent_steps_the_noise_variances_are_the_schedule_s(t: int) -> Non
 @pytest.mark.parametrize("clip", CLIPS)
 def test_the_steps_chain_and_say_what_they_did(update: Update, clip: Clip) -> None:
     steps = [1000, 600, 61, 3]
-    ran = list(sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[4, 5], update=update, clip=clip))
+    ran = list(sample(bent, SCHEDULE, plan(steps=steps, seeds=[4, 5], update=update, clip=clip), SHAPE))
     assert [(step.index, step.count, step.t, step.s) for step in ran] == [
         (0, 4, 1000, 600), (1, 4, 600, 61), (2, 4, 61, 3), (3, 4, 3, 0)
     ]  # fmt: skip
@@ -312,16 +329,17 @@ def test_the_steps_chain_and_say_what_they_did(update: Update, clip: Clip) -> No
 @every_update
 @pytest.mark.parametrize("steps", [[1000], [500, 20], [3, 2, 1]])
 def test_the_last_step_adds_no_noise_and_ends_on_the_prediction(update: Update, steps: list[int]) -> None:
-    *_, last = sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[0], update=update)
+    *_, last = sample(bent, SCHEDULE, plan(steps=steps, seeds=[0], update=update), SHAPE)
     assert torch.equal(last.x_s, last.x_0)
 
 
 @every_update
 def test_every_other_step_adds_noise_of_the_stated_variance(update: Update) -> None:
-    step = next(sample(bent, SCHEDULE, (1, 100, 100), steps=[800, 700], seeds=[0], update=update))
+    step = next(sample(bent, SCHEDULE, plan(steps=[800, 700], seeds=[0], update=update), (1, 100, 100)))
     levels = float(SCHEDULE.alpha_bar[800]), float(SCHEDULE.alpha_bar[700])
     assert step.sigma**2 == pytest.approx(update.noise_variance(*levels))
-    added = step.x_s - update.mean(step.x_t, step.x_0, step.eps, *levels)
+    predict = Predictor(bent, None, "static")
+    added = step.x_s - update.mean(step.x_t, step.x_0, step.eps, *levels, ask=predict)
     variance = update.noise_variance(*levels)
     torch.testing.assert_close(added, torch.zeros_like(added) if step.z is None else step.sigma * step.z)
     assert abs(added.var().item() - variance) <= 4 * variance * math.sqrt(2 / 1e4)
@@ -332,7 +350,7 @@ def test_every_other_step_adds_noise_of_the_stated_variance(update: Update) -> N
 @every_update
 def test_clipping_keeps_the_prediction_in_range(update: Update) -> None:
     free, clipped = (
-        list(sample(bent, SCHEDULE, SHAPE, steps=timesteps(SCHEDULE, 5), seeds=[0], update=update, clip=clip))
+        list(sample(bent, SCHEDULE, plan(steps=timesteps(SCHEDULE, 5), seeds=[0], update=update, clip=clip), SHAPE))
         for clip in ("none", "static")
     )
     assert max(step.x_0.abs().max().item() for step in free) > 1.5
@@ -368,7 +386,7 @@ def test_make_update_gives_defaults_and_refuses_what_is_not_there() -> None:
 @every_update
 def test_a_sample_does_not_depend_on_its_batch(update: Update) -> None:
     def run(seeds: list[int]) -> Step:
-        *_, last = sample(bent, SCHEDULE, SHAPE, steps=timesteps(SCHEDULE, 6), seeds=seeds, update=update)
+        *_, last = sample(bent, SCHEDULE, plan(steps=timesteps(SCHEDULE, 6), seeds=seeds, update=update), SHAPE)
         return last
 
     together = run([3, 1, 4, 1])
@@ -386,7 +404,7 @@ def test_labels_and_levels_reach_the_denoiser() -> None:
         asked.append((cast(float, alpha_bar), label.tolist()))
         return x_t
 
-    list(sample(listening, SCHEDULE, SHAPE, steps=[900, 5], seeds=[0, 1], labels=torch.tensor([7, 2])))
+    list(sample(listening, SCHEDULE, plan(steps=[900, 5], seeds=[0, 1], labels=torch.tensor([7, 2])), SHAPE))
     assert asked == [(SCHEDULE.alpha_bar[900], [7, 2]), (SCHEDULE.alpha_bar[5], [7, 2])]
 
 
@@ -402,6 +420,7 @@ def test_labels_and_levels_reach_the_denoiser() -> None:
         (DDIM(0.5), 0.02),
         (DPMSolver2M(0.0), 0.01),
         (DPMSolver2M(1.0), 0.02),
+        (Heun(), 0.01),
     ],
     ids=str,
 )
@@ -411,7 +430,7 @@ def test_on_gaussian_data_the_samples_have_its_mean_and_variance(
 ) -> None:
     n, denoiser = 150 * 150, Gaussian(mean, std)
     *_, last = sample(
-        denoiser, SCHEDULE, (1, 150, 150), steps=timesteps(SCHEDULE, 1000), seeds=[0], update=update, clip="none"
+        denoiser, SCHEDULE, plan(steps=timesteps(SCHEDULE, 1000), seeds=[0], update=update, clip="none"), (1, 150, 150)
     )
     assert abs(last.x_s.mean().item() - mean) < 4 * std / math.sqrt(n)
     assert abs(last.x_s.var().item() / std**2 - 1) < 4 * math.sqrt(2 / n) + bias
@@ -431,7 +450,7 @@ def test_where_the_variance_fits_the_data_even_ten_steps_are_exact(
     if spacing == "leading":
         steps[0] = 1000  # where pure noise is what it begins with
     for step in sample(
-        Gaussian(mean, std), schedule, (1, 150, 150), steps=steps, seeds=[0], update=update, clip="none"
+        Gaussian(mean, std), schedule, plan(steps=steps, seeds=[0], update=update, clip="none"), (1, 150, 150)
     ):
         alpha_bar = float(schedule.alpha_bar[step.s])
         variance = alpha_bar * std**2 + 1 - alpha_bar
@@ -446,7 +465,7 @@ def test_where_the_variance_fits_the_data_even_ten_steps_are_exact(
 def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: str, update: Update) -> None:
     params = {} if family == "cosine" else {"beta_end": 0.2}
     schedule = make_schedule(family, 1000, **params)
-    *_, last = sample(bent, schedule, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=[0], update=update)
+    *_, last = sample(bent, schedule, plan(steps=timesteps(SCHEDULE, 20), seeds=[0], update=update), SHAPE)
     assert last.x_s.isfinite().all()
 
 
@@ -470,11 +489,69 @@ def test_every_sampler_works_on_every_schedule_that_can_be_made(update: Update, 
     for spacing in SPACINGS:
         for steps in (timesteps(schedule, min(schedule.T, 9), spacing), [schedule.T], [2, 1]):
             for clip in CLIPS:
-                *_, last = sample(bent, schedule, SHAPE, steps=steps, seeds=[0], update=update, clip=clip)
+                *_, last = sample(bent, schedule, plan(steps=steps, seeds=[0], update=update, clip=clip), SHAPE)
                 assert last.x_s.isfinite().all()
-            *_, last = sample(ExactDenoiser(image), schedule, SHAPE, steps=steps, seeds=[0], update=update)
+            *_, last = sample(ExactDenoiser(image), schedule, plan(steps=steps, seeds=[0], update=update), SHAPE)
             if schedule.alpha_bar[steps[-1]] > 0.01:  # in less, float32 has too little of the image
                 torch.testing.assert_close(last.x_s, image)
+
+
+def heun(steps: Sequence[int], x: np.ndarray, ask: Callable[[np.ndarray, float], np.ndarray]) -> tuple[np.ndarray, int]:
+    """Algorithm 1 of Karras et al. 2022 without churn, as it stands there, in float64: x at each sigma, scaled."""
+    alpha_bar = SCHEDULE.alpha_bar[[*steps, 0]]
+    sigma = np.sqrt((1 - alpha_bar) / alpha_bar)
+    x, calls = x * np.sqrt(1 + sigma[0] ** 2), 0
+
+    def denoised(x: np.ndarray, i: int) -> np.ndarray:
+        a = alpha_bar[i]
+        x_t = x * a**0.5
+        return (x_t - (1 - a) ** 0.5 * ask(x_t, a)) / a**0.5
+
+    for i in range(len(steps)):
+        d = (x - denoised(x, i)) / sigma[i]
+        there = x + (sigma[i + 1] - sigma[i]) * d
+        calls += 1
+        if sigma[i + 1] > 0:
+            d_there = (there - denoised(there, i + 1)) / sigma[i + 1]
+            there = x + (sigma[i + 1] - sigma[i]) * (d + d_there) / 2
+            calls += 1
+        x = there
+    return x, calls
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("count", [1, 2, 7, 20])
+def test_heun_is_the_algorithm_of_the_paper_and_counts_its_calls(spacing: Spacing, count: int) -> None:
+    steps, asked = timesteps(SCHEDULE, count, spacing, start=900), []  # in less signal some steps are of DDIM
+
+    def listening(x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
+        asked.append(alpha_bar)
+        return bent(x_t, alpha_bar, label)
+
+    ran = list(sample(listening, SCHEDULE, plan(steps, [5], Heun(), clip="none"), SHAPE))
+    start = first_noise([5], SHAPE).double().numpy()
+    expected, calls = heun(steps, start, lambda x, a: bent(torch.from_numpy(x), float(a)).numpy())
+    np.testing.assert_allclose(ran[-1].x_s.numpy(), expected, rtol=1e-3, atol=1e-3)
+    assert calls == ran[-1].calls == len(asked) == 2 * count - 1
+    assert [step.calls for step in ran[:-1]] == list(range(2, 2 * count, 2))
+
+
+def test_the_error_of_heun_falls_with_the_square_of_the_step() -> None:
+    """On Gaussian data the ODE of DDIM has a closed form: a sample keeps its place in the distribution."""
+    mean, std, schedule = 0.3, 0.5, make_schedule("cosine", 4000)
+    x = first_noise([0], (1, 16, 16)).double()
+
+    def error(update: Update, count: int) -> float:
+        steps = [t for t in timesteps(schedule, count, "log_snr") if schedule.snr_db[t] > -40]
+        *_, last = sample(Gaussian(mean, std), schedule, plan(steps, [0], update, clip="none"), (1, 16, 16))
+        first, end = (float(schedule.alpha_bar[t]) for t in (steps[0], last.t))
+        spread = [(a * std**2 + 1 - a) ** 0.5 for a in (first, end)]
+        exact = end**0.5 * mean + spread[1] / spread[0] * (x - first**0.5 * mean)
+        return (last.x_t.double() - exact).abs().max().item()
+
+    for update, order in ((DDIM(), 1), (Heun(), 2)):
+        coarse, fine = error(update, 40), error(update, 160)
+        assert math.log(coarse / fine, 4) == pytest.approx(order, abs=0.35), (update, coarse, fine)
 
 
 @pytest.mark.parametrize("h", [1e-9, 1e-3, 0.00999, 0.01001, 0.1, 3.0])
@@ -492,16 +569,17 @@ def test_unipc_s_weights_are_those_of_its_formulas(h: float) -> None:
 
 def test_a_run_can_be_taken_up_at_any_step_and_branches_with_other_seeds() -> None:
     steps = timesteps(SCHEDULE, 10)
-    whole = list(sample(bent, SCHEDULE, SHAPE, steps=steps, seeds=[1, 2], update=DDIM()))
+    whole = list(sample(bent, SCHEDULE, plan(steps=steps, seeds=[1, 2], update=DDIM()), SHAPE))
     frame = whole[4]
     later = [t for t in steps if t <= frame.t]
-    *_, again = sample(bent, SCHEDULE, SHAPE, steps=later, seeds=[8, 9], update=DDIM(), start=frame.x_t)
+    *_, again = sample(bent, SCHEDULE, plan(steps=later, seeds=[8, 9], update=DDIM(), start=frame.x_t), SHAPE)
     assert torch.equal(again.x_s, whole[-1].x_s)  # no noise is added: all was decided
     branches = [
-        [*sample(bent, SCHEDULE, SHAPE, steps=later, seeds=[seed, seed], start=frame.x_t)][-1].x_s for seed in (1, 8)
+        [*sample(bent, SCHEDULE, plan(steps=later, seeds=[seed, seed], start=frame.x_t), SHAPE)][-1].x_s
+        for seed in (1, 8)
     ]
     assert (branches[0] != branches[1]).any()
-    *_, one = sample(bent, SCHEDULE, SHAPE, steps=later, seeds=[8, 9], start=frame.x_t[:1])
+    *_, one = sample(bent, SCHEDULE, plan(steps=later, seeds=[8, 9], start=frame.x_t[:1]), SHAPE)
     assert torch.equal(one.x_s[0], branches[1][0])  # one start serves all seeds
 
 
@@ -510,7 +588,7 @@ def test_an_image_noised_to_t_is_x_t_and_its_noise_is_not_drawn_again() -> None:
     x_t = noised(image, SCHEDULE, 300, [3, 4])
     alpha_bar = float(SCHEDULE.alpha_bar[300])
     assert torch.equal(x_t, process.q_sample(image, alpha_bar, first_noise([3, 4], SHAPE)))
-    step = next(sample(bent, SCHEDULE, SHAPE, steps=[300, 100], seeds=[3, 4], start=x_t))
+    step = next(sample(bent, SCHEDULE, plan(steps=[300, 100], seeds=[3, 4], start=x_t), SHAPE))
     assert torch.equal(step.x_t, x_t)
     assert step.z is not None and (step.z != first_noise([3, 4], SHAPE)).all()
 
@@ -520,7 +598,7 @@ def test_denoising_back_with_the_exact_denoiser_of_one_image_finds_it() -> None:
     steps = timesteps(SCHEDULE, 5, start=400)
     assert steps[0] == 400
     start = noised(-image, SCHEDULE, 400, [0])
-    *_, last = sample(ExactDenoiser(image), SCHEDULE, SHAPE, steps=steps, seeds=[0], start=start)
+    *_, last = sample(ExactDenoiser(image), SCHEDULE, plan(steps=steps, seeds=[0], start=start), SHAPE)
     torch.testing.assert_close(last.x_s, image)
 
 
@@ -554,9 +632,11 @@ def test_known_parts_end_as_they_are_and_the_rest_agrees_with_them(update: Updat
     mask[..., :4] = 1
     known = Known(images[:1], mask)
     steps = resampled(timesteps(SCHEDULE, 20), 5, 3)
-    ran = list(sample(ExactDenoiser(images), SCHEDULE, SHAPE, steps=steps, seeds=range(4), known=known, update=update))
+    ran = list(
+        sample(ExactDenoiser(images), SCHEDULE, plan(steps=steps, seeds=range(4), known=known, update=update), SHAPE)
+    )
     torch.testing.assert_close(ran[-1].x_s, images[:1].expand(4, *SHAPE), rtol=0, atol=1e-3)
-    free = [*sample(ExactDenoiser(images), SCHEDULE, SHAPE, steps=timesteps(SCHEDULE, 20), seeds=range(16))]
+    free = [*sample(ExactDenoiser(images), SCHEDULE, plan(steps=timesteps(SCHEDULE, 20), seeds=range(16)), SHAPE)]
     assert (free[-1].x_s < 0).any()
     assert [step.index for step in ran] == list(range(ran[0].count))
     assert all(step.s < step.t for step in ran)
@@ -571,12 +651,12 @@ def test_known_parts_end_as_they_are_and_the_rest_agrees_with_them(update: Updat
 def test_known_parts_are_noised_as_the_forward_process_does() -> None:
     known = Known(torch.full((1, 1, 100, 100), 0.5), torch.ones(1, 1, 1, 1))
     alpha_bar = float(SCHEDULE.alpha_bar[400])
-    step = next(sample(bent, SCHEDULE, (1, 100, 100), steps=[900, 400], seeds=[0], known=known))
+    step = next(sample(bent, SCHEDULE, plan(steps=[900, 400], seeds=[0], known=known), (1, 100, 100)))
     assert step.x_s.mean().item() == pytest.approx(0.5 * alpha_bar**0.5, abs=0.03)
     assert step.x_s.std().item() == pytest.approx((1 - alpha_bar) ** 0.5, abs=0.03)
     # A rise keeps that distribution, at its own level.
     steps = [400, 300, 700, 600]
-    ran = list(sample(bent, SCHEDULE, (1, 100, 100), steps=steps, seeds=[0], known=known))
+    ran = list(sample(bent, SCHEDULE, plan(steps=steps, seeds=[0], known=known), (1, 100, 100)))
     alpha_bar = float(SCHEDULE.alpha_bar[700])
     assert [step.t for step in ran] == [400, 700, 600]
     assert ran[1].x_t.mean().item() == pytest.approx(0.5 * alpha_bar**0.5, abs=0.03)
@@ -589,16 +669,19 @@ def test_jumps_that_are_none_are_refused(jump: int, repeats: int) -> None:
         resampled([5, 4, 3, 2, 1], jump, repeats)
 
 
-@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize("conditions", [(), (2,), (3, 1, 2)], ids=str)
+@pytest.mark.parametrize("clip", CLIPS)
+@pytest.mark.parametrize("kind", KINDS)
 @every_update
-def test_the_loop_never_waits_for_the_device(update: Update, guidance: float) -> None:
+def test_the_loop_never_waits_for_the_device(
+    update: Update, kind: str, clip: Clip, conditions: tuple[int, ...]
+) -> None:
     """Tensors of the device "meta" have no values: whatever would ask for one, as a copy to the host does, fails."""
-    config = UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(0,))
-    network = UNet(config).to("meta").eval()
-    denoiser = Guided(NetworkDenoiser(network), guidance, empty=2)
-    known = Known(torch.zeros(1, *SHAPE), torch.ones(1, 1, 8, 8))
-    ran = sample(
-        denoiser, SCHEDULE, SHAPE, steps=resampled([900, 500, 300, 100], 1, 2), seeds=[0, 1],
-        labels=torch.tensor([0, 1]), update=update, known=known, device="meta",
-    )  # fmt: skip
-    assert all(step.x_s.device.type == "meta" for step in ran)
+    network = KINDS[kind].build(small_config(kind, conditions)).to("meta").eval()
+    denoiser, shape = NetworkDenoiser(network), network.config.image_shape
+    known, steps = Known(torch.zeros(1, *shape), torch.ones(1, 1, 1, 1)), [900, 500, 300, 100]
+    labels = torch.tensor([[0] * len(conditions), conditions]).reshape(2, -1).squeeze(1) if conditions else None
+    scales = (1.0, 2.0) if conditions else (1.0,)
+    for scale, (path, parts) in itertools.product(scales, [(steps, None), (resampled(steps, 1, 2), known)]):
+        asked = plan(path, [0, 1], update, labels, clip=clip, guidance=scale, known=parts)
+        assert all(step.x_s.device.type == "meta" for step in sample(denoiser, SCHEDULE, asked, shape, "meta"))

@@ -13,6 +13,7 @@ from diffusion.sampling.statistics import Moments, distance, expected, moments
 from diffusion.sampling.steps import timesteps
 from diffusion.sampling.updates import DDIM
 from diffusion.schedules.families import make_schedule
+from tests.tiny import plan
 
 SCHEDULE = make_schedule("linear", 1000)
 
@@ -37,7 +38,7 @@ def test_a_run_of_gaussian_data_stays_on_the_expected_moments() -> None:
 
     steps = timesteps(SCHEDULE, 200)
     predicted = []
-    for step in sample(exact, SCHEDULE, (1, 200, 200), steps=steps, seeds=[0], update=DDIM(), clip="none"):
+    for step in sample(exact, SCHEDULE, plan(steps=steps, seeds=[0], update=DDIM(), clip="none"), (1, 200, 200)):
         found, wanted = moments(step.x_t), expected(data, float(SCHEDULE.alpha_bar[step.t]))
         assert found.mean == pytest.approx(wanted.mean, abs=0.02)
         assert found.std == pytest.approx(wanted.std, abs=0.02)

@@ -31,6 +31,7 @@ from diffusion.networks.model import load_model
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.sampling.loop import sample
 from diffusion.schedules.families import make_schedule
+from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training import train
 from diffusion.training.conditions import begin_labels, drop_labels, parameter_groups, preview_labels
 from diffusion.training.config import TrainConfig, TrainError
@@ -52,7 +53,7 @@ def fresh_accelerate() -> Iterator[None]:
 
 
 def card(network: UNetConfig = NETWORK) -> Card:
-    return Card("toy", "Toy", ["dark", "light"], network, {"family": "cosine", "T": 100}, "", "", "", 0, 0.0)
+    return Card("toy", "Toy", ["dark", "light"], network, ScheduleSpec("cosine", 100), "", "", "", 0, 0.0)
 
 
 def toy_set() -> ImageSet:
@@ -443,7 +444,7 @@ def test_a_run_by_importance_departs_from_uniform_once_every_step_has_its_losses
 
     monkeypatch.setattr(train, "draw_steps", draw)
     config = dataclasses.replace(CONFIG, images=16 * 8, t="importance")
-    short = dataclasses.replace(card(), schedule={"family": "cosine", "T": 8})
+    short = dataclasses.replace(card(), schedule=ScheduleSpec("cosine", 8))
     train.train(toy_set(), NETWORK, config, tmp_path, short, Accelerator(cpu=True))
     departs = [p.std() > 0 for p in drawn]
     assert departs == [step >= 10 for step in range(16)]  # one at each t a step, while uniform and stratified
@@ -512,7 +513,7 @@ def test_the_papers_cifar10_network_has_its_35_7_million_parameters() -> None:
         network = UNet(recipe.network)
     assert sum(parameter.numel() for parameter in network.parameters()) == 35_746_307
     assert recipe.train.steps == 800_000
-    schedule = make_schedule(**recipe.schedule)
+    schedule = recipe.schedule.make()
     assert (schedule.T, schedule.beta[1], schedule.beta[-1]) == (1000, 1e-4, 0.02)
 
 

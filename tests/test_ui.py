@@ -222,7 +222,7 @@ def test_remarks_are_about_the_network_that_is_chosen() -> None:
     far = asked(family="constant", T=100, params={"beta": 0.3})
     for name in available():
         card = shared_model(name).card
-        at_home = asked(family=card.schedule["family"], T=card.schedule["T"], params={})
+        at_home = asked(family=card.schedule.family, T=card.schedule.T, params={})
         for question, named in ((far, True), (at_home, False)):
             remarks = sidebar.bend_schedule(question | {"network": name})["remarks"]
             assert any(card.title in remark["text"] for remark in remarks) == named

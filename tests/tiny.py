@@ -1,6 +1,8 @@
 """Networks small enough for tests."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,9 @@ from torch import Tensor, nn
 from diffusion.networks.card import Card
 from diffusion.networks.model import save_model
 from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.sampling.plan import SamplingPlan
+from diffusion.sampling.updates import DDPM, SAMPLERS, Update
+from diffusion.schedules.spec import ScheduleSpec
 
 
 def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
@@ -18,7 +23,7 @@ def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
     network = UNet(config)
     for parameter in network.parameters():  # its last layers start at zero: a label would change nothing
         torch.nn.init.normal_(parameter, std=0.2)
-    schedule = {"family": "cosine", "T": T}
+    schedule = ScheduleSpec("cosine", T)
     return save_model(path, network, Card("tiny", "Tiny", classes, config, schedule, "none", "none", "", 0, 0.0))
 
 
@@ -41,3 +46,18 @@ def inputs(config: UNetConfig, count: int = 5) -> tuple[Tensor, Tensor, Tensor |
     sizes = torch.tensor(config.conditions)
     label = torch.arange(count)[:, None] % (sizes + 1) if config.conditions else None
     return x, torch.linspace(-15, 10, count), label
+
+
+def plan(
+    steps: Sequence[int], seeds: Sequence[int], update: Update | None = None, labels: Tensor | None = None, **rest: Any
+) -> SamplingPlan:
+    """A plan with the sampler that ``update`` is."""
+    update = DDPM() if update is None else update
+    name = next(name for name, sampler in SAMPLERS.items() if sampler.make is type(update))
+    said = None if labels is None else labels.tolist()
+    return SamplingPlan(steps, seeds, name, vars(update), said, **rest)
+
+
+def small_config(kind: str, conditions: tuple[int, ...]) -> Any:
+    """A configuration of a kind of network that is quick to build; every kind of ``KINDS`` needs one here."""
+    return {"unet": UNetConfig(8, 1, conditions, widths=(12, 24), blocks=1, attention=(0,))}[kind]

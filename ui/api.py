@@ -37,7 +37,7 @@ def generate(
     network: str = DEFAULT,
     label: str = ALL_CLASSES,
     count: int = 16,
-    sampler: Literal["ddpm", "ddim", "dpmpp", "unipc"] = "dpmpp",
+    sampler: Literal["ddpm", "ddim", "dpmpp", "unipc", "heun"] = "dpmpp",
     steps: int = 20,
     seed: int = 0,
     guidance: float = 1.0,
@@ -55,8 +55,8 @@ def generate(
         network: "digits" or "emoji"; or "exact-digits" or "exact-emoji", which know their images by heart.
         label: a class of the network by name, or "all in turn".
         count: how many images, 1 to 64.
-        sampler: "ddpm", "ddim", "dpmpp" or "unipc".
-        steps: calls of the network, at most schedule_steps.
+        sampler: "ddpm", "ddim", "dpmpp", "unipc" or "heun".
+        steps: at most schedule_steps; each calls the network once, of "heun" twice.
         seed: image k uses seed + k.
         guidance: scale of classifier-free guidance; 1 is none.
         v: variance of "ddpm", from 0 (beta-tilde) to 1 (beta), which is usual; of no other.

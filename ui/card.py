@@ -32,7 +32,7 @@ def about(model: Model) -> str:
         "network": network.describe(parameters),
         "images": f"{width} x {height}, {COLOURS.get(channels, f'{channels} channels')}",
         "classes": ", ".join(card.classes) or card.told(),
-        "schedule in training": f"{card.schedule['family']}, T = {card.schedule['T']}",
+        "schedule in training": f"{card.schedule.family}, T = {card.schedule.T}",
         "data": card.data,
         "licence": card.licence,
         "trained with": f"`{card.command}`",

@@ -115,9 +115,9 @@ def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recip
     options = options_of(controls, controls.sampler)
     make_update(controls.sampler, **options)  # refuses what is out of range
     return Recipe(
-        schedule,
         timesteps(schedule, int(controls.steps), controls.spacing),
         range(seed, seed + count),
+        schedule=schedule,
         model=source.name if source.model else "",
         sha256=source.model.card.sha256 if source.model else "",
         precision=source.precision,
@@ -161,16 +161,22 @@ def options_of(controls: Controls, sampler: str) -> dict[str, float]:
 
 
 def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[int] = ()) -> dict[str, float]:
-    """What x_t, x_0, eps, and the x_0 of the steps ``before``, the latest first, are multiplied by in the step to x_s.
+    """What x_t, x_0, eps, the x_0 of the steps ``before``, the latest first, and the eps that is found at s, if it is
+    asked for, are multiplied by in the step to x_s.
 
     A step is linear in them, so these are the means of unit vectors.
     """
-    alpha_bar = schedule.alpha_bar
-    names = ("xt", "x0", "eps", "x0_before", "x0_before2")[: 3 + len(before)]
-    x_t, x_0, eps, *earlier = torch.eye(len(names), dtype=torch.float64)
+    alpha_bar, asked = schedule.alpha_bar, []
+    names = ("xt", "x0", "eps", "eps_s", "x0_before", "x0_before2")[: 4 + len(before)]
+    x_t, x_0, eps, eps_s, *earlier = torch.eye(len(names), dtype=torch.float64)
+
+    def ask(x: Tensor, alpha_bar_s: float) -> tuple[Tensor, Tensor]:
+        asked.append(alpha_bar_s)
+        return torch.zeros_like(x), eps_s
+
     past = [Past(float(alpha_bar[r]), torch.zeros_like(x_t), x) for r, x in zip(before, earlier, strict=False)]
-    mean = update.mean(x_t, x_0, eps, float(alpha_bar[t]), float(alpha_bar[s]), past)
-    return dict(zip(names, mean.tolist(), strict=True))
+    mean = update.mean(x_t, x_0, eps, float(alpha_bar[t]), float(alpha_bar[s]), past, ask)
+    return {name: value for name, value in zip(names, mean.tolist(), strict=True) if name != "eps_s" or asked}
 
 
 def update_of(recipe: Recipe) -> Update:

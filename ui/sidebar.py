@@ -18,19 +18,18 @@ from diffusion.losses.weightings import loss_weight, schedule_csv
 from diffusion.networks.model import MODELS, available, read_card
 from diffusion.process import posterior_mean
 from diffusion.schedules.exchange import read_betas, to_diffusers
-from diffusion.schedules.families import FAMILIES, PER_STEP, T_MAX, beta_for_terminal_snr, make_schedule
-from diffusion.schedules.given import POINT_LOG_SNR, POINTS_MAX, drawn_schedule, schedule_of_betas
+from diffusion.schedules.families import FAMILIES, PER_STEP, T_MAX, beta_for_terminal_snr
+from diffusion.schedules.given import POINT_LOG_SNR, POINTS_MAX
 from diffusion.schedules.review import Trained, review, summarize
-from diffusion.schedules.schedule import Array, Schedule, ScheduleError, to_zero_terminal_snr
+from diffusion.schedules.schedule import Array, Schedule, ScheduleError
+from diffusion.schedules.spec import DRAWN, GIVEN, ScheduleSpec, read_number
 from ui.figures import Columns
 from ui.view import View
 
 CHART_POINTS = 250  # more cannot be told apart on a screen, and cost time on every move
-DRAWN, GIVEN = "drawn", "given"
 # Where along t/T a curve gets its points when it is taken up to be drawn: close together where it falls fast.
 POINTS_AT = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
 
-MOST = 1e300  # of a number that is typed
 CSV_BYTES = 2**21  # of an upload; the page sends no more of a file
 
 Name = Annotated[str, Field(max_length=100)]
@@ -93,41 +92,7 @@ def read_schedule(settings: Settings) -> Schedule:
     Raises:
         ScheduleError: as ``make_schedule``, and for what a person typed, or a link holds, that is not of its kind.
     """
-    family, T = settings["family"], _number("T", settings["T"])
-    if family == DRAWN:
-        schedule = drawn_schedule(T, _points(settings.get("points")))
-    elif family == GIVEN:
-        schedule = schedule_of_betas(_betas(settings.get("betas")), T)
-    else:
-        keep = settings.get("keep_shape_of")
-        known = FAMILIES[family].parameters if family in FAMILIES else {}
-        params = {
-            name: _number(name, value, known[name].symbol if name in known else name)
-            for name, value in settings["params"].items()
-        }
-        schedule = make_schedule(family, T, keep_shape_of=None if keep is None else _number("T", keep), **params)
-    return to_zero_terminal_snr(schedule) if settings.get("zero_terminal_snr") else schedule
-
-
-def _number(field: str, value: Any, symbol: str | None = None) -> Any:
-    # A whole number may be too large to be a float.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST or math.isnan(value):
-        raise ScheduleError(field, f"{symbol or field} must be a number.")
-    return value
-
-
-def _points(content: Any) -> list[tuple[float, float]]:
-    try:
-        return [(float(u), float(log_snr)) for u, log_snr in content]
-    except (TypeError, ValueError) as error:
-        raise ScheduleError("family", "The points of a drawn curve must be pairs of numbers.") from error
-
-
-def _betas(content: Any) -> Array:
-    try:
-        return np.frombuffer(base64.b64decode(content, validate=True), dtype="<f8")
-    except (TypeError, ValueError, binascii.Error) as error:
-        raise ScheduleError("family", "The betas of this schedule cannot be read.") from error
+    return ScheduleSpec.from_json(settings).make()
 
 
 def describe(settings: Settings) -> str:
@@ -217,7 +182,7 @@ def aim_schedule(asked: AskedAim) -> dict[str, Any]:
     """The parameters that leave the SNR "snr_db" at T under "settings": {"params"}, or {"error"}."""
     settings = asked["settings"]
     try:
-        snr_db = _number("terminal_snr", asked["snr_db"], "The SNR at T")
+        snr_db = read_number("terminal_snr", asked["snr_db"], "The SNR at T")
         if settings["family"] not in FAMILIES:
             raise ScheduleError("terminal_snr", "Only a family with a last β can be solved for it.")
         given = settings["params"] | {"keep_shape_of": settings.get("keep_shape_of")}

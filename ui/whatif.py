@@ -15,8 +15,8 @@ from torch import Tensor
 from diffusion.images import to_bytes
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
-from diffusion.sampling.loop import Known
 from diffusion.sampling.noise import first_noise, noise_between, noised
+from diffusion.sampling.plan import Known
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.steps import resampled, timesteps
 from diffusion.sampling.updates import SAMPLERS
@@ -65,7 +65,7 @@ def run_rows(source: Source, rows: list[Row], flag: StopFlag) -> Iterator[dict[s
                 shown[k] = _row(row, step.x_0, f"{step.index + 1} of {step.count}")
                 yield {"state": "live", "rows": shown, "status": f"Row {k + 1} of {len(rows)} …"}
         assert step is not None
-        calls = step.index + 1
+        calls = step.calls
         note = f"{calls} call{'' if calls == 1 else 's'}, {time.monotonic() - begun:.1f} s"
         shown[k] = _row(row, step.x_0 if flag.up else step.x_s, f"stopped: {note}" if flag.up else note)
         if flag.up:

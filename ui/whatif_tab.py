@@ -28,17 +28,7 @@ from ui.picture import Picture, png_for_box
 from ui.sampling import Controls, controls_of, read_recipe
 from ui.sidebar import Settings
 from ui.view import View
-from ui.whatif import (
-    ACROSS,
-    Row,
-    branches,
-    comparison,
-    denoised_back,
-    filled_in,
-    interpolation,
-    read_numbers,
-    run_rows,
-)
+from ui.whatif import ACROSS, Row, branches, comparison, denoised_back, filled_in, interpolation, read_numbers, run_rows
 
 FIVE, FRAME = "five moments", "the frame shown"
 BUNDLED, FORWARD, UPLOAD = "a bundled one", "that of the Forward tab", "your own"

@@ -13,7 +13,7 @@ const PLANES = [
   { kind: "eps", source: "\\epred", words: "noise seen", label: "the predicted noise" },
   { kind: "z", source: "z", words: "noise added", label: "the noise that the step adds" },
 ];
-const TERMS = { xt: "\\xt", x0: "\\xpred", x0_before: "\\xpred'", x0_before2: "\\xpred''", eps: "\\epred", z: "z" };
+const TERMS = { xt: "\\xt", x0: "\\xpred", x0_before: "\\xpred'", x0_before2: "\\xpred''", eps: "\\epred", eps_s: "\\epred'", z: "z" };
 
 const FORMS = [
   ["gif", "GIF", "an animation that plays everywhere, in 256 colours"],

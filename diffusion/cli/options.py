@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffusion.schedules.exchange import read_betas
-from diffusion.schedules.families import FAMILIES, T_MAX, beta_for_terminal_snr, last_beta, make_schedule
+from diffusion.schedules.families import FAMILIES, T_MAX, beta_for_terminal_snr, last_beta
 from diffusion.schedules.schedule import Schedule, to_zero_terminal_snr
+from diffusion.schedules.spec import ScheduleSpec
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     import torch
@@ -139,8 +140,7 @@ def device_of(name: str) -> torch.device:
 def schedule_of(args: argparse.Namespace, family: str | None) -> Schedule:
     """The schedule that the options describe; those left out take the family's defaults."""
     if args.betas is None:
-        family = "linear" if family is None else family
-        return make_schedule(family, T_of(args), **schedule_settings_of(args, family))
+        return schedule_spec_of(args, "linear" if family is None else family).make()
     others = (name for name in SCHEDULE_OPTIONS if name != "zero_terminal_snr")
     check_unused(args, "--betas has all there is to a schedule; leave its other options out: {}.", *others)
     check_file(args.betas)
@@ -148,24 +148,20 @@ def schedule_of(args: argparse.Namespace, family: str | None) -> Schedule:
     return to_zero_terminal_snr(schedule) if args.zero_terminal_snr else schedule
 
 
-def T_of(args: argparse.Namespace) -> int:
-    return 1000 if args.T is None else int(args.T)
-
-
-def schedule_settings_of(args: argparse.Namespace, family: str) -> dict[str, Any]:
-    """What was given for ``make_schedule`` besides the family and T."""
-    given = {name: getattr(args, name) for name in (*PARAMETERS, "keep_shape_of") if getattr(args, name) is not None}
+def schedule_spec_of(args: argparse.Namespace, family: str) -> ScheduleSpec:
+    """How the schedule of a family is made, by the options."""
+    T = 1000 if args.T is None else int(args.T)
+    params = {name: getattr(args, name) for name in PARAMETERS if getattr(args, name) is not None}
     solved = last_beta(family) if family in FAMILIES else None
     if family in FAMILIES and solved is None:
         check_unused(args, f"The {family} schedule is a function of t/T and keeps its shape in any case; leave {{}} "
-                            "out.", "keep_shape_of")  # fmt: skip
+                           "out.", "keep_shape_of")  # fmt: skip
     if args.terminal_snr is not None:
         check_unused(args, "--terminal-snr says what is left at T; leave {} out.", *filter(None, [solved]),
-                      "zero_terminal_snr")  # fmt: skip
-        given |= beta_for_terminal_snr(family, T_of(args), args.terminal_snr, **given)
-    if args.zero_terminal_snr:
-        given["zero_terminal_snr"] = True
-    return given
+                     "zero_terminal_snr")  # fmt: skip
+        kept = {} if args.keep_shape_of is None else {"keep_shape_of": args.keep_shape_of}
+        params |= beta_for_terminal_snr(family, T, args.terminal_snr, **params, **kept)
+    return ScheduleSpec(family, T, params, args.keep_shape_of, args.zero_terminal_snr)
 
 
 def add_schedule_options(command: argparse.ArgumentParser, name: str, default: str = "linear") -> None:

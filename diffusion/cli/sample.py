@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,33 @@ from diffusion.cli.options import (
     check_seed,
     check_unused,
     device_of,
+    option_of,
     processes_of,
     schedule_of,
 )
+from diffusion.sampling.clips import CLIPS
+from diffusion.sampling.steps import SPACINGS, count_steps, resampled, timesteps
+from diffusion.sampling.updates import SAMPLERS, make_update
+from diffusion.schedules.families import Parameter
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     from diffusion.networks.card import Card
     from diffusion.sampling.recipe import Recipe
 
+# The options of all samplers, and which of them have each; at the command line some have another name, and some values
+# a word.
+SAMPLER_OPTIONS = {
+    option: [name for name, sampler in SAMPLERS.items() if option in sampler.parameters]
+    for holder in SAMPLERS.values() for option in holder.parameters
+}  # fmt: skip
+NAMES = {"v": "variance"}
+WORDS = {"v": {"beta": 1.0, "posterior": 0.0}}
 # Of `sample`, for what is not given: whether an option was given matters where it would do nothing.
 DEFAULTS: dict[str, Any] = {
-    "count": 16, "seed": 0, "sampler": "ddim", "steps": 50, "spacing": "trailing", "variance": "beta", "eta": 0.0,
-    "clip": "static", "guidance": 1.0, "jump": 10, "repeats": 10, "precision": "float32", "size": 32,
+    "count": 16, "seed": 0, "sampler": "ddim", "steps": 50, "spacing": "trailing", "clip": "static", "guidance": 1.0,
+    "jump": 10, "repeats": 10, "precision": "float32", "size": 32,
+    **{NAMES.get(option, option): SAMPLERS[holders[0]].parameters[option].default
+       for option, holders in SAMPLER_OPTIONS.items()},
 }  # fmt: skip
 
 
@@ -56,7 +72,6 @@ def run_sample(args: argparse.Namespace) -> None:
     from diffusion.images import encode, grid, to_bytes, to_pil
     from diffusion.sampling import archive, snippet
     from diffusion.sampling import recipe as recipes
-    from diffusion.sampling.steps import calls
 
     recipe = _recipe(args) if args.like is None else archive.read(args.like)
     if args.compile and recipe.examples is not None:
@@ -77,7 +92,7 @@ def run_sample(args: argparse.Namespace) -> None:
         raise CommandError(f"Images of {shape[0]} channels are no pictures; give an --out that ends in .npz.")
     frames = None
     if args.frames:
-        frames = archive.Frames(calls(recipe.steps), len(recipe.seeds), shape)
+        frames = archive.Frames(count_steps(recipe.steps), len(recipe.seeds), shape)
         for step in recipes.run(recipe, denoiser, shape, device):
             frames.add(step)
         made = to_bytes(step.x_s)
@@ -93,14 +108,35 @@ def run_sample(args: argparse.Namespace) -> None:
 
 def _recipe(args: argparse.Namespace) -> Recipe:
     """What the options of ``sample`` describe."""
-    from diffusion.data.folders import load_data
-    from diffusion.images import ImageError, open_image, picture_for
-    from diffusion.networks.model import find_model, read_card
+    from diffusion.images import picture_for
     from diffusion.sampling.noise import noised
     from diffusion.sampling.recipe import Recipe, known_part
-    from diffusion.sampling.steps import resampled, timesteps
-    from diffusion.sampling.updates import SAMPLERS, make_update
 
+    _check_together(args)
+    options = _sampler_options(args)
+    for option, value in DEFAULTS.items():
+        if getattr(args, option) is None:
+            setattr(args, option, value)
+    check_seed(args.seed, args.count)
+    schedule = schedule_of(args, args.schedule)
+    steps = timesteps(schedule, args.steps, args.spacing, args.at)
+    _check_pictures(args)
+    seeds = range(args.seed, args.seed + args.count)
+    shape, drawn_from = _drawn_from(args)
+    start = known = None
+    if args.image is not None and args.at is not None:
+        start = noised(picture_for(args.image, shape)[None], schedule, args.at, seeds)
+    elif args.image is not None:
+        known = known_part(args.image, args.mask, shape)
+        steps = resampled(steps, args.jump, args.repeats)
+    return Recipe(
+        steps, seeds, args.sampler, options, guidance=args.guidance, clip=args.clip, start=start, known=known,
+        spacing=args.spacing, schedule=schedule, precision=args.precision, batch=BATCH, **drawn_from,
+    )  # fmt: skip
+
+
+def _check_together(args: argparse.Namespace) -> None:
+    """Refuses options that do nothing, or nothing together."""
     if (args.model is None) == (args.examples is None):
         raise CommandError("Say what to draw from: --model NAME or --examples DATA.")
     if (args.image is None) != (args.at is None and args.mask is None) or None not in (args.at, args.mask):
@@ -115,22 +151,37 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         args.steps or DEFAULTS["steps"]
     ):
         raise CommandError("--jump must be smaller than --steps, or nothing is repeated.")
+
+
+def _sampler_options(args: argparse.Namespace) -> dict[str, float]:
+    """The options of the sampler, as they are given or its defaults."""
     name = args.sampler or DEFAULTS["sampler"]
     options: dict[str, float] = {}
     make_update(name)  # refuses what is not there
-    for option, parameter in (("variance", "v"), ("eta", "eta")):
-        if parameter in SAMPLERS[name].parameters:
-            value = getattr(args, option) if getattr(args, option) is not None else DEFAULTS[option]
-            options[parameter] = _share(value) if option == "variance" else value
-        else:
-            check_unused(args, f"{{}} does nothing with {SAMPLERS[name].title}; leave it out.", option)
+    for option in SAMPLER_OPTIONS:
+        given = NAMES.get(option, option)
+        if option not in SAMPLERS[name].parameters:
+            check_unused(args, f"{{}} does nothing with {SAMPLERS[name].title}; leave it out.", given)
+            continue
+        value, parameter = getattr(args, given), SAMPLERS[name].parameters[option]
+        options[option] = parameter.default if value is None else _number_of(option, value, parameter)
     make_update(name, **options)  # refuses what is out of range
-    for option, value in DEFAULTS.items():
-        if getattr(args, option) is None:
-            setattr(args, option, value)
-    check_seed(args.seed, args.count)
-    schedule = schedule_of(args, args.schedule)
-    steps = timesteps(schedule, args.steps, args.spacing, args.at)
+    return options
+
+
+def _number_of(option: str, value: str | float, parameter: Parameter) -> float:
+    """The value of an option, which may be a word."""
+    words = WORDS.get(option, {})
+    try:
+        return words[str(value)] if str(value) in words else float(value)
+    except ValueError:
+        raise CommandError(f"{option_of(NAMES.get(option, option))} must be {', '.join(words)} or a number between "
+                           f"{parameter.minimum:g} and {parameter.maximum:g}, not {value!r}.") from None  # fmt: skip
+
+
+def _check_pictures(args: argparse.Namespace) -> None:
+    from diffusion.images import ImageError, open_image
+
     for path in (args.image, args.mask):
         if path is not None:
             check_file(path)
@@ -138,42 +189,25 @@ def _recipe(args: argparse.Namespace) -> Recipe:
                 open_image(path)
             except ImageError as error:  # of two files it should say which
                 raise CommandError(f"{path}: {error}") from error
-    seeds = range(args.seed, args.seed + args.count)
-    examples, labels, sha256 = None, None, ""
+
+
+def _drawn_from(args: argparse.Namespace) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    """The shape of the images, and what a recipe says of what is asked for eps: a network and classes, or images."""
+    from diffusion.data.folders import load_data
+    from diffusion.networks.model import find_model, read_card
+
     if args.examples is not None:
         if args.label is not None or args.guidance != 1:
             raise CommandError("Examples know no classes: leave --label and --guidance out.")
         split = "test" if args.examples == "digits" else "train"  # those that come with the project are held-out ones
         examples = load_data(args.examples, split, args.size).images
-        shape = (examples.shape[1], examples.shape[2], examples.shape[3])
-    else:
-        card = read_card(find_model(args.model))
-        sha256 = card.sha256
-        chosen = card.labels(args.count, _class(args.label, card))
-        labels = chosen.tolist() if card.classes else None
-        if labels is None and args.guidance != 1:
-            raise CommandError(f"{card.name} has no classes to guide to; leave --guidance out.")
-        shape = card.network.image_shape
-    start = known = None
-    if args.image is not None and args.at is not None:
-        start = noised(picture_for(args.image, shape)[None], schedule, args.at, seeds)
-    elif args.image is not None:
-        known = known_part(args.image, args.mask, shape)
-        steps = resampled(steps, args.jump, args.repeats)
-    return Recipe(
-        schedule, steps, seeds, args.model or "", sha256, precision=args.precision, examples=examples, labels=labels,
-        guidance=args.guidance, sampler=args.sampler, options=options, spacing=args.spacing, clip=args.clip,
-        start=start, known=known, batch=BATCH,
-    )  # fmt: skip
-
-
-def _share(text: str) -> float:
-    """The v of beta^v beta~^(1-v)."""
-    names = {"beta": 1.0, "posterior": 0.0}
-    try:
-        return names[text] if text in names else float(text)
-    except ValueError:
-        raise CommandError(f"--variance must be beta, posterior or a number between 0 and 1, not {text!r}.") from None
+        return (examples.shape[1], examples.shape[2], examples.shape[3]), {"examples": examples}
+    card = read_card(find_model(args.model))
+    chosen = card.labels(args.count, _class(args.label, card))
+    labels = chosen.tolist() if card.classes else None
+    if labels is None and args.guidance != 1:
+        raise CommandError(f"{card.name} has no classes to guide to; leave --guidance out.")
+    return card.network.image_shape, {"model": args.model, "sha256": card.sha256, "labels": labels}
 
 
 def _class(wanted: str | None, card: Card) -> int | None:
@@ -210,12 +244,14 @@ def add_sample(commands: Commands) -> None:
     add("--python", action="store_true", help="print Python that draws the same images")
     add("--label", help="class, by name or index (default: all in turn)")
     choose("--count", "number of images", type=int)
-    choose("--sampler", "ddpm, ddim, dpmpp or unipc")
+    choose("--sampler", _either(SAMPLERS))
     choose("--steps", "steps to take, at most T", type=int)
-    choose("--spacing", "trailing, linspace, leading, quadratic, log_snr or karras")
-    choose("--variance", "noise that a ddpm step adds: beta, posterior, or a number between 0 (posterior) and 1 (beta)")
-    choose("--eta", "noise of ddim and dpmpp: 0 is none, 1 the posterior variance", type=float)
-    choose("--clip", "how the predicted x_0 is kept in [-1, 1]", choices=("static", "dynamic", "none"))
+    choose("--spacing", _either(SPACINGS))
+    for option, holders in SAMPLER_OPTIONS.items():
+        about = f"of {_either(holders)}: {SAMPLERS[holders[0]].parameters[option].about}"
+        words = f"; or {_either(WORDS[option])}" if option in WORDS else ""
+        choose(f"--{NAMES.get(option, option)}", about + words, type=str if words else float, metavar="X")
+    choose("--clip", "how the predicted x_0 is kept in [-1, 1]", choices=tuple(CLIPS))
     choose("--guidance", "1 is plain", type=float)
     add("--image", type=Path, help="picture to begin with: give --at or --mask too")
     add("--at", type=int, metavar="T", help="step to noise the picture to, and to begin at (SDEdit)")
@@ -228,3 +264,8 @@ def add_sample(commands: Commands) -> None:
     add_schedule_options(command, "--schedule")
     add_betas(command)
     command.set_defaults(run_command=run_sample)
+
+
+def _either(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

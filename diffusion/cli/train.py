@@ -11,14 +11,12 @@ from diffusion.cli.options import (
     DATA_HELP,
     CommandError,
     Commands,
-    T_of,
     add_schedule_options,
     check_unused,
     command_of,
     processes_of,
-    schedule_settings_of,
+    schedule_spec_of,
 )
-from diffusion.schedules.families import make_schedule
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     from diffusion.data.sets import ImageSet
@@ -56,9 +54,8 @@ def run_train(args: argparse.Namespace) -> None:
     if args.drop_label is not None and len(args.drop_label) == 1:
         (args.drop_label,) = args.drop_label
     config = replace(preset.train, **_given(args, TrainConfig))
-    schedule = {"family": preset.schedule["family"] if args.schedule is None else args.schedule, "T": T_of(args)}
-    schedule |= schedule_settings_of(args, schedule["family"])
-    make_schedule(**schedule)  # refuses what cannot be, before the data are read
+    schedule = schedule_spec_of(args, preset.schedule.family if args.schedule is None else args.schedule)
+    schedule.make()  # refuses what cannot be, before the data are read
     if not preset.network.conditions:
         check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
     _check_names(args)

@@ -13,6 +13,7 @@ import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -216,7 +217,11 @@ def read_classifier_card(path: Path) -> ClassifierCard:
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
     """
-    return read_card_as(path, ClassifierCard, lambda content: config_from(ClassifierConfig, content["network"]))
+
+    def from_json(content: dict[str, Any]) -> ClassifierCard:
+        return ClassifierCard(**(content | {"network": config_from(ClassifierConfig, content["network"])}))
+
+    return read_card_as(path, from_json)
 
 
 def load_classifier(name: str) -> tuple[Classifier, ClassifierCard]:

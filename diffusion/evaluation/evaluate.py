@@ -23,8 +23,9 @@ from diffusion.images import to_unit
 from diffusion.losses.likelihood import bits_per_dim, estimate_bound
 from diffusion.networks.model import Model
 from diffusion.sampling.generate import generate
+from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import Spacing, timesteps
-from diffusion.sampling.updates import all_options, make_update
+from diffusion.sampling.updates import all_options
 from diffusion.schedules.schedule import Variance
 
 Array = NDArray[np.float64]
@@ -243,11 +244,11 @@ def draw(model: Model, run: Drawing, labels: Tensor, *, seed: int = 0, batch: in
     The predicted x_0 is clipped.
     """
     schedule = model.card.training_schedule()
-    made = generate(
-        model.denoiser, schedule, model.image_shape, steps=timesteps(schedule, run.steps, run.spacing), labels=labels,
-        seeds=range(seed, seed + len(labels)), update=make_update(run.sampler, **run.options), device=model.device,
-        batch=batch, progress=True,
+    plan = SamplingPlan(
+        timesteps(schedule, run.steps, run.spacing), range(seed, seed + len(labels)), run.sampler, run.options,
+        labels=labels.tolist(),
     )  # fmt: skip
+    made = generate(model.denoiser, schedule, plan, model.image_shape, model.device, batch=batch, progress=True)
     return ImageSet(torch.from_numpy(made).movedim(-1, 1), labels)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from diffusion.networks.kinds import DEFAULT_KIND
 from diffusion.networks.network import NetworkConfig
-from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import Schedule
+from diffusion.schedules.spec import ScheduleSpec
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Card:
     title: str
     classes: list[str]
     network: NetworkConfig
-    schedule: dict[str, Any]
+    schedule: ScheduleSpec
     data: str
     licence: str
     command: str
@@ -34,9 +34,13 @@ class Card:
     conditions: dict[str, list[str]] = field(default_factory=dict)
     kind: str = DEFAULT_KIND  # in ``KINDS``
 
+    def to_json(self) -> dict[str, Any]:
+        """What lies beside the weights."""
+        return asdict(self) | {"schedule": self.schedule.to_json()}
+
     def training_schedule(self) -> Schedule:
         """The schedule its noise levels were drawn from in training."""
-        return make_schedule(**self.schedule)
+        return self.schedule.make()
 
     def labels(self, count: int, only: int | None = None) -> Tensor:
         """The class of each of ``count`` samples, (count,) int64: all classes in turn, or only one."""

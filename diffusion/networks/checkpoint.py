@@ -59,17 +59,15 @@ def card_bytes(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def read_card_as(path: Path, card: Callable[..., C], read_config: Callable[[dict[str, Any]], Any]) -> C:
-    """The card of the weights at ``path``, of any kind: ``card`` of its fields, of which ``read_config`` makes the
-    "network", given all of them.
+def read_card_as(path: Path, from_json: Callable[[dict[str, Any]], C]) -> C:
+    """The card of the weights at ``path``, of any kind: what ``from_json`` makes of it.
 
     Raises:
         CheckpointError: no card, or one with fields missing or unknown.
     """
     card_path = path.with_suffix(".json")
     try:
-        content = json.loads(card_path.read_text(encoding="utf-8"))
-        return card(**(content | {"network": read_config(content)}))
+        return from_json(json.loads(card_path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"The card {card_path.name} cannot be read: {error}.") from error
 

@@ -32,6 +32,11 @@ class NetworkDenoiser:
     precision: torch.dtype = torch.float32
     fast: Callable[[Tensor, Tensor, Tensor | None], Tensor] | None = None
 
+    @property
+    def empty(self) -> tuple[int, ...]:
+        """The label that leaves all conditions out, for guidance."""
+        return self.network.config.conditions
+
     def __call__(self, x_t: Tensor, alpha_bar: float | Tensor, label: Tensor | None = None) -> Tensor:
         if isinstance(alpha_bar, float):
             level = math.log(max(alpha_bar, 1e-30)) - math.log(max(1 - alpha_bar, 1e-30))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +22,8 @@ from diffusion.networks.checkpoint import (
 )
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.kinds import DEFAULT_KIND, KINDS
-from diffusion.networks.network import Kind, Network, NetworkConfig
+from diffusion.networks.network import Kind, Network
+from diffusion.schedules.spec import ScheduleSpec
 
 MODELS = ASSETS / "models"
 
@@ -48,13 +49,13 @@ def available(folder: Path = MODELS) -> list[str]:
 
 def save_model(path: Path, network: nn.Module, card: Card) -> Card:
     """Write ``path`` (NAME.safetensors, float16) and its card; returns the card with the hash filled in."""
-    write_weights(path, network, asdict(card))
+    write_weights(path, network, card.to_json())
     return read_card(path)
 
 
 def save_card(name: str, card: Card) -> None:
     """Write the card of a network anew, beside its weights."""
-    write_atomically(find_model(name).with_suffix(".json"), card_bytes(asdict(card)))
+    write_atomically(find_model(name).with_suffix(".json"), card_bytes(card.to_json()))
 
 
 def read_card(path: Path) -> Card:
@@ -64,10 +65,11 @@ def read_card(path: Path) -> Card:
         CheckpointError: no card, or one with fields missing or unknown.
     """
 
-    def read_config(content: dict[str, Any]) -> NetworkConfig:
-        return _kind(content.get("kind", DEFAULT_KIND)).read_config(content["network"])
+    def from_json(content: dict[str, Any]) -> Card:
+        network = _kind(content.get("kind", DEFAULT_KIND)).read_config(content["network"])
+        return Card(**(content | {"network": network, "schedule": ScheduleSpec.from_json(content["schedule"])}))
 
-    return read_card_as(path, Card, read_config)
+    return read_card_as(path, from_json)
 
 
 def _kind(name: Any) -> Kind:

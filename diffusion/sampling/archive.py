@@ -23,9 +23,11 @@ from diffusion.checks import is_number, shown
 from diffusion.files import UNREADABLE, read_arrays
 from diffusion.images import to_bytes
 from diffusion.sampling.choices import SamplingError
-from diffusion.sampling.loop import Known, Step
-from diffusion.sampling.recipe import Recipe, RecipeError, Shape, schedule_from, schedule_settings
+from diffusion.sampling.loop import Step
+from diffusion.sampling.plan import Known, Shape
+from diffusion.sampling.recipe import Recipe, RecipeError
 from diffusion.schedules.schedule import ScheduleError
+from diffusion.schedules.spec import ScheduleSpec
 
 # Of a recipe, beside its JSON.
 ARRAYS = {"start": np.float32, "examples": np.uint8, "known": np.float32, "mask": np.float32}
@@ -101,11 +103,11 @@ def save(path: Path, recipe: Recipe, images: NDArray[np.uint8], frames: Arrays |
 def _to_json(recipe: Recipe) -> dict[str, Any]:
     names = ("model", "sha256", "precision", "guidance", "sampler", "spacing", "clip", "batch")
     return {
-        "schedule": schedule_settings(recipe.schedule),
+        "schedule": ScheduleSpec.of(recipe.schedule).to_json(),
         **{name: getattr(recipe, name) for name in names},
         "options": dict(recipe.options),
         "steps": [*map(int, recipe.steps)], "seeds": [*map(int, recipe.seeds)],
-        "labels": None if recipe.labels is None else [*map(int, recipe.labels)],
+        "labels": None if recipe.labels is None else np.asarray(recipe.labels, np.int64).tolist(),
         "versions": {"ddpm-lab": diffusion.__version__, "python": platform.python_version(),
                      **{package: version(package) for package in ("torch", "numpy")}},
     }  # fmt: skip
@@ -133,7 +135,7 @@ def read(path: Path) -> Recipe:
         unknown = content.keys() - {field.name for field in fields(Recipe)} | content.keys() & {*ARRAYS}
         if unknown:
             raise ValueError(f"its recipe has an unknown field {shown(min(unknown))}")
-        schedule = schedule_from(content.pop("schedule"))
+        schedule = ScheduleSpec.from_json(content.pop("schedule")).make()
         if "examples" in arrays and is_number(content.get("guidance")):
             content["guidance"] = 1.0  # from before it was refused, when it did nothing
         missing = {"steps", "seeds"} - content.keys()
@@ -147,7 +149,7 @@ def read(path: Path) -> Recipe:
         if (image is None) != (mask is None):
             raise KeyError("known" if image is None else "mask")
         known = None if image is None or mask is None else Known(image, mask)
-        recipe = Recipe(schedule, known=known, **tensors, **content)
+        recipe = Recipe(schedule=schedule, known=known, **tensors, **content)
         if recipe.examples is None and not recipe.model:
             raise KeyError("model")
         return recipe

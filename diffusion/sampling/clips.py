@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from diffusion.sampling.choices import Choice, check_choice
+
+if TYPE_CHECKING:  # torch takes seconds to import, and the tables do not need it
+    from torch import Tensor
 
 Clip = Literal["static", "dynamic", "none"]
 # "a certain percentile absolute pixel value": the one that diffusers takes too.
@@ -51,4 +51,4 @@ def clipped(x_0: Tensor, clip: Clip) -> Tensor:
     if clip == "static":
         return x_0.clamp(-1, 1)
     s = x_0.abs().flatten(1).quantile(DYNAMIC_PERCENTILE, dim=1).clamp(min=1)[:, None, None, None]
-    return torch.maximum(torch.minimum(x_0, s), -s) / s
+    return x_0.minimum(s).maximum(-s) / s

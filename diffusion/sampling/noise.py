@@ -39,7 +39,7 @@ def noised(images: Tensor, schedule: Schedule, t: int, seeds: Sequence[int]) -> 
     """x_t of given images (eq. 4), to ``start`` from: SDEdit (Meng et al. 2022, arXiv 2108.01073).
 
         steps = timesteps(schedule, 20, start=t)
-        sample(..., steps=steps, seeds=seeds, start=noised(images, schedule, t, seeds))
+        SamplingPlan(steps, seeds, start=noised(images, schedule, t, seeds))
 
     Args:
         images: (B, C, H, W), or (1, C, H, W) for one image and many seeds; in [-1, 1].

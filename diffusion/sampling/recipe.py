@@ -1,6 +1,6 @@
 """All that decides which images are drawn: to draw them again, to keep beside them in a file, or to say in Python.
 
-    recipe = Recipe(schedule, timesteps(schedule, 20), range(16), model="digits", sampler="dpmpp")
+    recipe = Recipe(timesteps(schedule, 20), range(16), "dpmpp", schedule=schedule, model="digits")
     model = load_model_of(recipe, "cpu")
     denoiser, shape = denoiser_of(recipe, model)
     for step in run(recipe, denoiser, shape, "cpu"):
@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,28 +25,22 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffusion.checks import is_number, is_whole, shown
-from diffusion.denoiser import Denoiser, ExactDenoiser, Guided
+from diffusion.checks import is_whole, shown
+from diffusion.denoiser import Denoiser, ExactDenoiser
 from diffusion.images import open_image, picture_for, to_unit
 from diffusion.networks.card import Card
 from diffusion.networks.model import Model, load_model
 from diffusion.sampling.choices import SamplingError, check_choice
-from diffusion.sampling.clips import CLIPS, Clip
 from diffusion.sampling.generate import generate
-from diffusion.sampling.loop import Known, Step, check_given, sample
-from diffusion.sampling.noise import check_seeds
-from diffusion.sampling.steps import SPACINGS, Spacing, check_steps
-from diffusion.sampling.updates import make_update
-from diffusion.schedules.families import FAMILIES, make_schedule
-from diffusion.schedules.given import schedule_of_betas
-from diffusion.schedules.schedule import Schedule, ScheduleError
+from diffusion.sampling.loop import Step, sample
+from diffusion.sampling.plan import Known, SamplingPlan, Shape
+from diffusion.sampling.steps import check_steps
+from diffusion.schedules.schedule import Schedule
 
 Precision = Literal["float32", "bfloat16"]
-Shape = tuple[int, int, int]
 PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # More than anybody draws; less than fills a machine, for a recipe may come from anywhere.
 MOST_IMAGES, MOST_STEPS, MOST_AT_ONCE = 1_000_000, 1_000_000, 4096
-MOST_GUIDANCE = 1000
 MASK_SIDE = 4096  # of a picture and its mask, where their shapes are compared
 MOST_VALUES = 2**28  # of the pixels drawn at a time, a gigabyte in float32
 MOST_DRAWN = 2**33  # of the pixels of all images
@@ -57,68 +51,43 @@ class RecipeError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
-    """All that decides which images are drawn, checked as far as it can be without the network.
+class Recipe(SamplingPlan):
+    """All that decides which images are drawn, checked as far as it can be without the network: a plan, the schedule it
+    is for, and what is asked for eps.
 
     Args:
-        schedule, steps, seeds, clip, start, known: as in ``sampler.sample``.
+        schedule: whose steps the plan takes.
         model, sha256: name or path of the network, and the hash of its weights.
         precision: what the network computes in.
         examples: (N, C, H, W) uint8: images that the exact denoiser knows, in place of a network.
-        labels: a class for each seed; None for the empty class.
-        guidance: scale of classifier-free guidance; 1 is none.
-        sampler, options: as in ``make_update``.
-        spacing: what made the steps, where something did.
         batch: how many are drawn at a time: another number may round differently.
     """
 
-    schedule: Schedule
-    steps: Sequence[int]
-    seeds: Sequence[int]
-    model: str = ""
-    sha256: str = ""
-    precision: Precision = "float32"
-    examples: Tensor | None = None
-    labels: Sequence[int] | None = None
-    guidance: float = 1.0
-    sampler: str = "ddpm"
-    options: Mapping[str, float] = field(default_factory=dict)
-    spacing: Spacing | None = None
-    clip: Clip = "static"
-    start: Tensor | None = None
-    known: Known | None = None
-    batch: int = 64
+    schedule: Schedule = field(kw_only=True)
+    model: str = field(default="", kw_only=True)
+    sha256: str = field(default="", kw_only=True)
+    precision: Precision = field(default="float32", kw_only=True)
+    examples: Tensor | None = field(default=None, kw_only=True)
+    batch: int = field(default=64, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raises SamplingError: a field that is not as above, too many images or steps, or a mask without an effect."""
         _check_count("steps", "steps", self.steps, MOST_STEPS)
-        check_steps(self.steps, self.schedule, rising=self.known is not None)
         _check_count("seed", "seeds", self.seeds, MOST_IMAGES)
-        check_seeds(self.seeds)
+        super().__post_init__()
+        check_steps(self.steps, self.schedule, rising=self.known is not None)
         for name, text, most in (("model", self.model, 4096), ("sha256", self.sha256, 64)):
             if not isinstance(text, str) or len(text) > most:
                 raise SamplingError(name, f"The {name} must be a text of at most {most} letters, not {shown(text)}.")
         check_choice("precision", self.precision, PRECISIONS)
-        check_choice("clip", self.clip, CLIPS)
-        if self.spacing is not None:
-            check_choice("spacing", self.spacing, SPACINGS)
-        if not isinstance(self.options, Mapping):
-            raise SamplingError("options", f"The options of a sampler are numbers by name, not {shown(self.options)}.")
-        make_update(self.sampler, **self.options)
-        if not is_number(self.guidance) or abs(self.guidance) > MOST_GUIDANCE:
-            raise SamplingError("guidance", f"Guidance must be a number from -{MOST_GUIDANCE} to {MOST_GUIDANCE}, not "
-                                            f"{shown(self.guidance)}.")  # fmt: skip
         if not is_whole(self.batch) or not 1 <= self.batch <= MOST_AT_ONCE:
             raise SamplingError("batch", f"A batch must be a whole number of images from 1 to {MOST_AT_ONCE}, not "
                                          f"{shown(self.batch)}.")  # fmt: skip
-        labels = self.labels
-        if labels is not None:
-            _check_count("label", "classes", labels, MOST_IMAGES)
-            if not all(is_whole(label) and 0 <= label < 2**31 for label in labels):
-                raise SamplingError("label", "Classes must be whole numbers from 0.")
+        if self.labels is not None:
+            _check_labels(self.labels)
         if self.examples is not None:
             _check_array("examples", self.examples, torch.uint8)
-            if labels is not None:
+            if self.labels is not None:
                 raise SamplingError("label", "The exact denoiser of images knows no classes; leave the class out.")
             if self.guidance != 1:
                 raise SamplingError("guidance", "The exact denoiser of images has no classes to guide it to; leave "
@@ -126,28 +95,42 @@ class Recipe:
         if self.start is not None:
             _check_array("start", self.start, torch.float32, 1e6)
         if self.known is not None:
-            _check_array("known", self.known.image, torch.float32, 1)
-            _check_array("mask", self.known.mask, torch.float32, 1)
-            if self.known.mask.min() < 0:
-                raise SamplingError("mask", "The mask must lie between 0 (made up) and 1 (kept).")
-            if self.known.mask.min() == 1:
-                raise SamplingError("mask", "The mask keeps all of the picture, and nothing is left to be made up.")
-            if self.known.mask.max() == 0:
-                raise SamplingError("mask", "The mask keeps nothing of the picture, and so would change nothing.")
+            _check_known(self.known)
         given = (self.examples, self.start, None if self.known is None else self.known.image)
         shape = next((x.shape[1:] for x in given if x is not None), None)
         if shape is not None:
-            self._check_fit((shape[0], shape[1], shape[2]))
-        elif labels is not None:
-            self._check_fit((1, 1, 1))
+            self.check_fit((shape[0], shape[1], shape[2]))
+        elif self.labels is not None:
+            self.check_fit((1, 1, 1))
 
-    def _check_fit(self, shape: Shape) -> None:
+    def check_fit(self, shape: Shape) -> None:
         """Raises SamplingError: images of ``shape`` (C, H, W) are not what is given, or too many at that size."""
-        labels = None if self.labels is None else len(self.labels)
-        check_given(len(self.seeds), shape, labels, self.start, self.known)
+        self.check_shape(shape)
         pixels = math.prod(shape)
         if min(len(self.seeds), self.batch) * pixels > MOST_VALUES or len(self.seeds) * pixels > MOST_DRAWN:
             raise SamplingError("seed", f"{len(self.seeds)} images of {shape[1]} x {shape[2]} are too many at a time.")
+
+
+def _check_labels(labels: Any) -> None:
+    """Raises SamplingError: neither a whole number for each image, nor as many of them for each."""
+    _check_count("label", "classes", labels, MOST_IMAGES)
+    rows = [label if isinstance(label, list | tuple) else [label] for label in labels]
+    if not all(is_whole(value) and 0 <= value < 2**31 for row in rows for value in row):
+        raise SamplingError("label", "Classes must be whole numbers from 0.")
+    if len({len(row) if isinstance(label, list | tuple) else 0 for label, row in zip(labels, rows, strict=True)}) > 1:
+        raise SamplingError("label", "Each image must have as many classes as the others.")
+
+
+def _check_known(known: Known) -> None:
+    """Raises SamplingError: not a picture and a mask, or one without an effect."""
+    _check_array("known", known.image, torch.float32, 1)
+    _check_array("mask", known.mask, torch.float32, 1)
+    if known.mask.min() < 0:
+        raise SamplingError("mask", "The mask must lie between 0 (made up) and 1 (kept).")
+    if known.mask.min() == 1:
+        raise SamplingError("mask", "The mask keeps all of the picture, and nothing is left to be made up.")
+    if known.mask.max() == 0:
+        raise SamplingError("mask", "The mask keeps nothing of the picture, and so would change nothing.")
 
 
 def _check_count(field: str, what: str, values: Any, most: int) -> None:
@@ -195,20 +178,26 @@ def denoiser_of(recipe: Recipe, model: Model | None, device: torch.device | str 
         assert recipe.examples is not None, "a recipe has a network or images"
         channels, height, width = recipe.examples.shape[1:]
         return ExactDenoiser(to_unit(recipe.examples).to(device)), (channels, height, width)
-    recipe._check_fit(model.image_shape)
-    _check_classes(recipe, model.card)
-    return Guided(model.denoiser, recipe.guidance, empty=model.card.network.conditions), model.image_shape
+    recipe.check_fit(model.image_shape)
+    _check_told(recipe, model.card)
+    return model.denoiser, model.image_shape
 
 
-def _check_classes(recipe: Recipe, card: Card) -> None:
+def _check_told(recipe: Recipe, card: Card) -> None:
     """Raises SamplingError: classes that a network does not have, or guidance of one that has none."""
-    count = len(card.classes)
-    if not count and (recipe.labels is not None or recipe.guidance != 1):
+    counts = card.network.conditions
+    if not counts and (recipe.labels is not None or recipe.guidance != 1):
         name = "label" if recipe.labels is not None else "guidance"
         raise SamplingError(name, f"{card.title} has no classes; leave class and guidance out.")
-    if recipe.labels is not None and max(recipe.labels) > count:  # count itself is the empty class
-        raise SamplingError("label", f"{card.title} has {count} classes, 0 to {count - 1}, and none of number "
-                                     f"{max(recipe.labels)}.")  # fmt: skip
+    for label in recipe.labels or ():
+        row = list(label) if isinstance(label, Sequence) else [label]
+        if len(row) != len(counts):
+            raise SamplingError("label", f"{card.title} is told {len(counts)} things of an image, not {len(row)}.")
+        # The number of a condition's values itself leaves it out.
+        wrong = next((k for k, (value, count) in enumerate(zip(row, counts, strict=True)) if value > count), None)
+        if wrong is not None:
+            raise SamplingError("label", f"{card.title} has {counts[wrong]} classes, 0 to {counts[wrong] - 1}, and "
+                                         f"none of number {row[wrong]}.")  # fmt: skip
 
 
 def known_part(picture: Path, mask: Path, shape: Shape) -> Known:
@@ -227,7 +216,7 @@ def known_part(picture: Path, mask: Path, shape: Shape) -> Known:
 
 def run(recipe: Recipe, denoiser: Denoiser, shape: Shape, device: torch.device | str) -> Iterator[Step]:
     """Every step of ``sample``, all seeds in one batch."""
-    return sample(denoiser, recipe.schedule, shape, device=device, **_arguments(recipe))
+    return sample(denoiser, recipe.schedule, recipe, shape, device)
 
 
 def draw(
@@ -241,46 +230,5 @@ def draw(
 ) -> NDArray[np.uint8]:
     """The images, (N, H, W, C) uint8, in batches; ``processes`` and ``progress`` as in ``generate``."""
     return generate(
-        denoiser, recipe.schedule, shape, device=device, batch=recipe.batch, processes=processes, progress=progress,
-        **_arguments(recipe),
-    )  # fmt: skip
-
-
-def _arguments(recipe: Recipe) -> dict[str, Any]:
-    """What ``sample`` and ``generate`` are told alike."""
-    return {
-        "steps": recipe.steps,
-        "seeds": recipe.seeds,
-        "labels": None if recipe.labels is None else torch.tensor(recipe.labels),
-        "update": make_update(recipe.sampler, **recipe.options),
-        "clip": recipe.clip,
-        "start": recipe.start,
-        "known": recipe.known,
-    }
-
-
-def schedule_settings(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as JSON: what ``make_schedule`` needs, if that gives the same betas, else {"betas": all of them}."""
-    settings: dict[str, Any] = {"family": schedule.family, "T": schedule.T, **dict(schedule.params)}
-    if schedule.family in FAMILIES and np.array_equal(make_schedule(**settings).beta, schedule.beta):
-        return settings
-    return {"betas": schedule.beta[1:].tolist()}
-
-
-def schedule_from(settings: dict[str, Any]) -> Schedule:
-    """The schedule that ``schedule_settings`` described.
-
-    Raises:
-        ScheduleError: as ``make_schedule`` and ``schedule_of_betas``, or settings that are neither's.
-        KeyError: family or T missing.
-    """
-    if not isinstance(settings, dict):
-        raise ScheduleError("family", f"A schedule is described by its settings by name, not {shown(settings)}.")
-    if "betas" in settings:
-        if len(settings) > 1:
-            raise ScheduleError("beta", "A schedule of betas has no other settings.")
-        return schedule_of_betas(settings["betas"])
-    for name in ("family", "T"):
-        if name not in settings:
-            raise KeyError(name)
-    return make_schedule(**settings)
+        denoiser, recipe.schedule, recipe, shape, device, batch=recipe.batch, processes=processes, progress=progress
+    )

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from diffusion.sampling.recipe import Recipe, schedule_settings
+from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.steps import timesteps
+from diffusion.schedules.spec import ScheduleSpec
 
 
 def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "trajectory.npz") -> str:
@@ -17,9 +18,8 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
     Args:
         file: what ``save`` wrote; read for arrays and long lists, if there are any.
     """
-    device, settings, steps = str(device), schedule_settings(recipe.schedule), _steps(recipe)
-    imports = {("diffusion.sampling.updates", "make_update")}
-    lines = []
+    device, settings, steps = str(device), ScheduleSpec.of(recipe.schedule).to_json(), _steps(recipe)
+    imports, lines = {("diffusion.sampling.plan", "SamplingPlan")}, []
     if recipe.examples is not None:
         imports |= {("diffusion.denoiser", "ExactDenoiser"), ("diffusion.images", "to_unit")}
         lines += [f"examples = to_unit(torch.from_numpy(file['examples'])).to({device!r})",
@@ -29,9 +29,6 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
         precision = "" if recipe.precision == "float32" else f", torch.{recipe.precision}"
         lines += [f"model = load_model({recipe.model!r}, {device!r}{precision})",
                   "denoiser, shape = model.denoiser, model.image_shape"]  # fmt: skip
-        if recipe.guidance != 1:
-            imports.add(("diffusion.denoiser", "Guided"))
-            lines.append(f"denoiser = Guided(denoiser, {recipe.guidance!r}, empty=model.card.network.conditions)")
     if "betas" in settings:
         imports.add(("diffusion.schedules.given", "schedule_of_betas"))
         lines.append("schedule = schedule_of_betas(recipe['schedule']['betas'])")
@@ -40,34 +37,44 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
         lines.append(f"schedule = make_schedule({_call(settings.pop('family'), settings)})")
     if steps.startswith("timesteps"):
         imports.add(("diffusion.sampling.steps", "timesteps"))
+    if recipe.known is not None:
+        imports.add(("diffusion.sampling.plan", "Known"))
     lines.append(f"steps = {steps}")
+    lines.append("plan = SamplingPlan(\n" + "".join(f"    {argument},\n" for argument in _arguments(recipe)) + ")")
+    call = f"denoiser, schedule, plan, shape, {device!r}"
+    if len(recipe.seeds) <= recipe.batch:
+        imports |= {("diffusion.images", "to_bytes"), ("diffusion.sampling.loop", "sample")}
+        lines += [f"for step in sample({call}):", "    print(step.t)", "images = to_bytes(step.x_s)"]
+    else:
+        imports.add(("diffusion.sampling.generate", "generate"))
+        lines.append(f"images = generate({call}, batch={recipe.batch})")
+    return _with_imports(lines, imports, file)
 
+
+def _arguments(recipe: Recipe) -> list[str]:
+    """Those of the plan, in Python."""
     seeds = list(recipe.seeds)
     in_turn = seeds == list(range(seeds[0], seeds[0] + len(seeds)))
-    arguments = [
-        f"denoiser, schedule, shape, steps=steps, seeds={f'range({seeds[0]}, {seeds[-1] + 1})' if in_turn else seeds}",
-        f"update=make_update({_call(recipe.sampler, recipe.options)}), clip={recipe.clip!r}, device={device!r}",
-    ]
+    arguments = [f"steps, {f'range({seeds[0]}, {seeds[-1] + 1})' if in_turn else seeds}, {recipe.sampler!r}, "
+                 f"{dict(recipe.options)!r}, clip={recipe.clip!r}"]  # fmt: skip
     if recipe.labels is not None:
-        arguments.append(f"labels=torch.tensor({list(recipe.labels)})")
+        arguments.append(f"labels={list(recipe.labels)}")
+    if recipe.guidance != 1:
+        arguments.append(f"guidance={recipe.guidance!r}")
     if recipe.start is not None:
         arguments.append("start=torch.from_numpy(file['start'])")
     if recipe.known is not None:
-        imports.add(("diffusion.sampling.loop", "Known"))
         arguments.append("known=Known(torch.from_numpy(file['known']), torch.from_numpy(file['mask']))")
-    call = "".join(f"    {argument},\n" for argument in arguments)
-    if len(seeds) <= recipe.batch:
-        imports |= {("diffusion.images", "to_bytes"), ("diffusion.sampling.loop", "sample")}
-        lines += [f"for step in sample(\n{call}):", "    print(step.t)", "images = to_bytes(step.x_s)"]
-    else:
-        imports.add(("diffusion.sampling.generate", "generate"))
-        lines.append(f"images = generate(\n{call}    batch={recipe.batch},\n)")
+    return arguments
 
+
+def _with_imports(lines: list[str], imports: set[tuple[str, str]], file: str) -> str:
+    """The whole script: what it imports, the file it reads if it does, and the lines."""
     text = "\n".join(lines)
     if "recipe[" in text:
-        lines.insert(0, "recipe = json.loads(str(file['recipe']))")
+        lines = ["recipe = json.loads(str(file['recipe']))", *lines]
     if "recipe[" in text or "file[" in text:
-        lines.insert(0, f"file = np.load({file!r})")
+        lines = [f"file = np.load({file!r})", *lines]
     text = "\n".join(lines)
     packages = {"json.": "import json", "np.": "import numpy as np", "torch.": "import torch"}
     head = [line for name, line in packages.items() if name in text]

@@ -149,8 +149,8 @@ def resampled(steps: Sequence[int], jump: int = 10, repeats: int = 10) -> list[i
     return path
 
 
-def calls(steps: Sequence[int]) -> int:
-    """How many of the steps go down, each with one call of the denoiser; all but those that ``resampled`` rises by."""
+def count_steps(steps: Sequence[int]) -> int:
+    """How many of the steps go down, which is where a denoiser is asked; all but those that ``resampled`` rises by."""
     return sum(s < t for t, s in pairwise([*steps, 0]))
 
 

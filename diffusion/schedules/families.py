@@ -206,9 +206,7 @@ def make_schedule(
             raise ScheduleError(name, f"{known[name].symbol} must lie between {low:g} and {high:g}, not "
                                       f"{shown(value)}.")  # fmt: skip
     values = {name: float(value) for name, value in given.items()}
-    if zero_terminal_snr not in (False, True):
-        raise ScheduleError("zero_terminal_snr", f"Zero terminal SNR is either true or false, not "
-                                                 f"{shown(zero_terminal_snr)}.")  # fmt: skip
+    check_zero_terminal_snr(zero_terminal_snr)
     for low_name, high_name in (("beta_start", "beta_end"), ("start", "end")):
         if low_name in values and values[low_name] >= values[high_name]:
             raise ScheduleError(
@@ -234,6 +232,11 @@ def _check_family(family: str) -> None:
     if not isinstance(family, str) or family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise ScheduleError("family", f"There is no schedule family {shown(family)}; choose one of {known}.")
+
+
+def check_zero_terminal_snr(value: Any) -> None:
+    if value not in (False, True):
+        raise ScheduleError("zero_terminal_snr", f"Zero terminal SNR is either true or false, not {shown(value)}.")
 
 
 def whole_T(T: float, name: str = "T") -> int:

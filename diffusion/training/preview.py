@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion.denoiser import Guided
 from diffusion.device import best_precision
 from diffusion.files import write_atomically
 from diffusion.images import encode, grid, to_bytes, to_pil
@@ -16,8 +15,8 @@ from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.fast import FastUNet
 from diffusion.sampling.loop import sample
+from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import timesteps
-from diffusion.sampling.updates import DDIM
 from diffusion.schedules.schedule import Schedule
 from diffusion.training.config import TrainConfig
 from diffusion.training.history import history_csv, history_plot
@@ -50,13 +49,13 @@ def preview(
     if labels is None and card.classes:
         labels = card.labels(PREVIEW)
     fast = FastUNet(run.average) if device.type == "cpu" and best_precision(device) == "bf16" else None
-    denoiser = Guided(NetworkDenoiser(run.average, fast=fast), 2.0 if guided else 1.0, config.conditions)
-    count = PREVIEW if labels is None else len(labels)
+    denoiser, count = NetworkDenoiser(run.average, fast=fast), PREVIEW if labels is None else len(labels)
+    plan = SamplingPlan(
+        timesteps(schedule, min(schedule.T, steps)), range(count), "ddim",
+        labels=None if labels is None else labels.tolist(), guidance=2.0 if guided else 1.0,
+    )  # fmt: skip
     for first in range(0, count, PREVIEW_BATCH):
-        part = slice(first, first + PREVIEW_BATCH)
-        for step in sample(denoiser, schedule, shape, steps=timesteps(schedule, min(schedule.T, steps)),
-                           seeds=range(count)[part], labels=None if labels is None else labels[part], update=DDIM(),
-                           device=device):  # fmt: skip
+        for step in sample(denoiser, schedule, plan.part(slice(first, first + PREVIEW_BATCH)), shape, device):
             if asked:
                 return
             x = step.x_s

@@ -29,7 +29,6 @@ from diffusion.losses.weightings import min_snr_weight
 from diffusion.networks.card import Card
 from diffusion.networks.model import save_model
 from diffusion.networks.unet import UNet, UNetConfig
-from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import Array
 from diffusion.training.conditions import drop_labels, parameter_groups
 from diffusion.training.config import DivergenceError, TrainConfig, TrainError
@@ -86,7 +85,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
     share = slice(rank * config.batch // processes, (rank + 1) * config.batch // processes)
     device = accelerator.device
     examples = examples_of(data, device) if config.target == "mean" else None
-    schedule = make_schedule(**card.schedule)
+    schedule = card.training_schedule()
     alpha_bars = torch.tensor(schedule.alpha_bar)
     folder.mkdir(parents=True, exist_ok=True)
     state_path, weights_path = folder / "state.pt", folder / f"{card.name}.safetensors"
