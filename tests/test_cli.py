@@ -720,7 +720,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def interrupted(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("diffusion.cli.options.make_schedule", interrupted)
+    monkeypatch.setattr("diffusion.cli.options.ScheduleSpec", interrupted)
     assert main(["schedule", "--csv", "-"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
 
