@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from diffusion.cli.main import parser
 
@@ -50,3 +52,24 @@ def test_python_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         if "gradio_client" not in block:  # tests/browser/test_api.py asks a page that is served
             exec(compile(block, name, "exec"), names)  # later blocks go on from earlier ones
     assert (tmp_path / "digits.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("forming", ["forming.gif"]), ("noising", [str(ROOT / "assets/samples/cat.jpg"), "noising.png"]), ("bound", [])],
+)
+def test_example_is_short_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, arguments: list[str]
+) -> None:
+    path = ROOT / "examples" / f"{name}.py"
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 20
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(path), *arguments])
+    runpy.run_path(str(path))
+    for file in arguments[-1:]:
+        with Image.open(tmp_path / file) as picture:
+            assert picture.width > 256
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {"forming", "noising", "bound"}
