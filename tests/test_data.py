@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from PIL import Image
@@ -393,6 +394,17 @@ def test_a_picture_of_a_kind_that_is_not_opened_is_not_by_another_name(tmp_path:
     (tmp_path / "b.png").write_bytes(encode(Image.new("RGB", (8, 8)), "EPS"))
     with pytest.warns(DataWarning, match=r"cannot be read and are left out: b\.png\.$"):
         load_data(tmp_path, "train", 8)
+
+
+def test_photos_of_phones_and_pictures_of_more_bits_are_images_of_a_folder(tmp_path: Path) -> None:
+    pillow_heif.from_pillow(Image.new("RGB", (64, 64), (200, 100, 50))).save(tmp_path / "a.HEIC", quality=90)
+    Image.fromarray(np.full((64, 64), 1023, np.uint16)).save(tmp_path / "b.png")
+    Image.fromarray(np.linspace(0, 1023, 64 * 64).astype(np.uint16).reshape(64, 64)).save(tmp_path / "c.png")
+    data = load_data(tmp_path, "train", 8)
+    photo, flat, ramp = data.images.float()
+    assert (photo.mean((1, 2)) - torch.tensor([200.0, 100.0, 50.0])).abs().max() < 5
+    assert flat.max() == 4  # as dark as it says; of one value alone nobody knows that it is the greatest
+    assert ramp[:, -1].min() > 230
 
 
 def test_files_that_say_they_are_huge_are_never_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,11 +22,10 @@ from tqdm import tqdm
 
 from diffusion.data.sets import MOST_CLASSES, DataError, ImageSet, load_npz
 from diffusion.files import ASSETS, UNREADABLE
-from diffusion.images import SUFFIXES, middle, read_picture
+from diffusion.images import MOST_BYTES, SUFFIXES, middle, read_picture
 
 BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
 SPLITS = ("train", "test")
-MOST_BYTES = 2**28  # of a file
 LABELS = "dataset.json"
 ASIDE = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what systems put beside pictures
 WORDS = {".txt", ".md", ".json", ".jsonl", ".csv", ".xml", ".html"}  # about pictures, and not expected to be read
@@ -141,8 +140,7 @@ def _load_files(source: Path, sizes: Mapping[str, int], read_file: Callable[[str
             return None
 
     # Decoding leaves the interpreter's lock, so threads help; map keeps the order.
-    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # on single images; the one warning below is enough
+    with ThreadPoolExecutor() as pool:
         decoded = list(tqdm(pool.map(decode, files), total=len(files), unit=" images", disable=len(files) < 500))
     bad = [name for name, image in zip(files, decoded, strict=True) if image is None]
     if len(bad) == len(files):
