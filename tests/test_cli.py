@@ -717,10 +717,10 @@ def test_classifier_refuses(
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(*_args: object, **_options: object) -> None:
+    def interrupted(*_args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("diffusion.schedules.spec.make_schedule", interrupted)
+    monkeypatch.setattr("diffusion.cli.options.ScheduleSpec", interrupted)
     assert main(["schedule", "--csv", "-"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
 
