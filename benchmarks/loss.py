@@ -48,13 +48,13 @@ def main() -> None:
 
     model = shared_model(args.model)
     subject = bundled_subject(model, args.count)
-    x_0 = to_unit(subject.images.images)
+    x_0 = to_unit(subject.images.images).to(model.device)
     levels = measuring_levels(model.card.training_schedule(), args.levels)
-    *_, _ = measure_errors(model.denoiser, x_0[:2], levels[:1], device=model.device)  # what only the first call does
+    *_, _ = measure_errors(model.denoiser, x_0[:2], levels[:1])  # what only the first call does
     timed = Timed(model.denoiser)
     labels = subject.images.labels if subject.classes else None
     started = time.perf_counter()
-    passing = measure_errors(timed, x_0, levels, labels=labels, batch=32, device=model.device)
+    passing = measure_errors(timed, x_0, levels, labels=labels, batch=32)
     next(passing)
     first = time.perf_counter() - started
     *_, curve = passing

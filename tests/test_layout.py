@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ ROWS = (
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.plan sampling.loop",
     "sampling.generate sampling.statistics sampling.recipe sampling.archive sampling.snippet",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
-    "training.config training.presets training.history training.errors training.conditions training.state",
-    "training.preview training.stop training.train",
+    "training.config training.presets training.history training.errors training.conditions training.batch",
+    "training.state training.preview training.stop training.train",
     "evaluation.classifier evaluation.evaluate",
     "cli.options cli.train cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
@@ -133,3 +134,27 @@ def test_what_tabs_share_takes_nothing_from_a_tab(module: str) -> None:
 
 def test_figures_import_no_gradio() -> None:
     assert "gradio" not in packages(ROOT / "ui" / "figures.py")
+
+
+LONGEST, MOST_PARAMETERS = 80, 8  # lines of a function, and what it is given, besides itself
+# To be emptied: nothing is added here.
+TOO_LARGE = {"ui/api.py generate", "ui/reverse_tab.py reverse_tab", "ui/whatif_tab.py whatif_tabs"}
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def is_large(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    count = len([name for name in given if name.arg not in ("self", "cls")])
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    return count > MOST_PARAMETERS or lines > LONGEST
+
+
+def test_no_function_is_too_large_to_be_seen_whole() -> None:
+    paths = [*(ROOT / "diffusion").rglob("*.py"), *(ROOT / "ui").glob("*.py")]
+    found = {f"{path.relative_to(ROOT)} {f.name}" for path in paths for f in functions(path) if is_large(f)}
+    assert found == TOO_LARGE, "make it smaller, or take out of the list what is no longer too large"

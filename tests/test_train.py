@@ -33,12 +33,12 @@ from diffusion.sampling.loop import sample
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training import train
+from diffusion.training.batch import draw_steps
 from diffusion.training.conditions import begin_labels, drop_labels, parameter_groups, preview_labels
 from diffusion.training.config import TrainConfig, TrainError
 from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expect
 from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
-from diffusion.training.train import draw_steps
 
 ROOT = Path(__file__).parent.parent
 NETWORK = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=(), dropout=0.1)
@@ -436,13 +436,13 @@ def test_a_run_by_importance_departs_from_uniform_once_every_step_has_its_losses
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[np.ndarray] = []
-    original = train.draw_steps
+    original = draw_steps
 
     def draw(batch: int, p: np.ndarray, *rest: Any) -> Tensor:
         drawn.append(p)
         return original(batch, p, *rest)
 
-    monkeypatch.setattr(train, "draw_steps", draw)
+    monkeypatch.setattr("diffusion.training.batch.draw_steps", draw)
     config = dataclasses.replace(CONFIG, images=16 * 8, t="importance")
     short = dataclasses.replace(card(), schedule=ScheduleSpec("cosine", 8))
     train.train(toy_set(), NETWORK, config, tmp_path, short, Accelerator(cpu=True))

@@ -69,8 +69,8 @@ def measure_all(
     labels = subject.images.labels if subject.classes else None
     started, shown, curve = time.monotonic(), 0.0, None
     for curve in measure_errors(
-        model.denoiser, to_unit(subject.images.images), alpha_bars, labels=labels, noises=draws, seed=seed,
-        batch=32, device=model.device,
+        model.denoiser, to_unit(subject.images.images).to(model.device), alpha_bars, labels=labels, noises=draws,
+        seed=seed, batch=32,
     ):  # fmt: skip
         now, done = time.monotonic(), len(curve.mean)
         if flag.up:

@@ -49,8 +49,8 @@ def run_loss(args: argparse.Namespace) -> None:
     others = other_images(images, chosen)
     levels = measuring_levels(model.card.training_schedule(), args.levels, args.seed)
     curves = measure_errors(
-        model.denoiser, to_unit(chosen.images), levels, labels=chosen.labels if classes else None, noises=args.noises,
-        seed=args.seed, batch=BATCH, device=model.device,
+        model.denoiser, to_unit(chosen.images).to(model.device), levels, labels=chosen.labels if classes else None,
+        noises=args.noises, seed=args.seed, batch=BATCH,
     )  # fmt: skip
     *_, curve = tqdm(curves, total=args.levels, unit=" levels")
     references = dict(measure_references(

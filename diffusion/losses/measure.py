@@ -40,7 +40,6 @@ def measure_errors(
     seed: int = 0,
     batch: int = 64,
     decoder: bool = True,
-    device: torch.device | str = "cpu",
 ) -> Iterator[ErrorCurve]:
     """Measure E|eps - eps_theta|^2 / D at each noise level, yielding the curve so far after every level.
 
@@ -49,14 +48,14 @@ def measure_errors(
     error is, and two can be compared draw by draw.
 
     Args:
-        images: (B, C, H, W) float32 in [-1, 1].
+        images: (B, C, H, W) float32 in [-1, 1], where the denoiser is asked.
         alpha_bars: noise levels in (0, 1).
         noises: draws of eps for each image.
         decoder: whether L_0 is wanted too.
     """
-    device = torch.device(device)
+    device = images.device
     generator = torch.Generator().manual_seed(seed)
-    x_0 = images.repeat(noises, 1, 1, 1).to(device)
+    x_0 = images.repeat(noises, 1, 1, 1)
     eps = torch.randn(x_0.shape, generator=generator).to(device)
     label = None if labels is None else torch.cat([labels] * noises).to(device)
     batches = [slice(start, start + batch) for start in range(0, len(x_0), batch)]
@@ -85,7 +84,7 @@ def measure_errors(
         kept = kept[np.argsort(-log_snr[kept])]
         yield ErrorCurve(
             log_snr[kept], mean[kept], spread[kept], last[kept],
-            mean_square=images.double().square().mean().item(), dimensions=math.prod(images.shape[1:]),
+            mean_square=images.cpu().double().square().mean().item(), dimensions=math.prod(images.shape[1:]),
         )  # fmt: skip
 
 

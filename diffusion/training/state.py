@@ -27,6 +27,8 @@ class TrainingState:
     seconds: float = 0.0
     # Of the steps since the last row of the log.
     losses: list[float] = field(default_factory=list)
+    # Whether it is between two steps, and not in the middle of one.
+    whole: bool = True
 
     def to_bytes(self, config: TrainConfig) -> bytes:
         buffer = io.BytesIO()

@@ -12,25 +12,26 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from diffusion.data.draws import choose
 from diffusion.data.sets import ImageSet
+from diffusion.denoiser import ExactDenoiser
 from diffusion.files import write_atomically
-from diffusion.images import to_unit
-from diffusion.losses.weightings import min_snr_weight
 from diffusion.networks.card import Card
 from diffusion.networks.model import save_model
 from diffusion.networks.unet import UNet, UNetConfig
-from diffusion.schedules.schedule import Array
-from diffusion.training.conditions import drop_labels, parameter_groups
+from diffusion.schedules.schedule import Schedule
+from diffusion.training.batch import Batch, draw_batch
+from diffusion.training.conditions import parameter_groups
 from diffusion.training.config import DivergenceError, TrainConfig, TrainError
 from diffusion.training.errors import errors_of_batch, examples_of
 from diffusion.training.history import LossHistory
@@ -38,27 +39,42 @@ from diffusion.training.preview import preview, preview_due, preview_path
 from diffusion.training.state import TrainingState
 from diffusion.training.stop import stop_requests, stopped
 
-
-def draw_steps(batch: int, probability: Array, stratified: bool, generator: torch.Generator) -> Tensor:
-    """Steps t in 1 ... T for a batch, (B,) int64, each with P(t) = probability[t - 1].
-
-    Stratified, the i-th comes from the i-th of ``batch`` parts of equal probability: the loss then varies less.
-    """
-    u = torch.rand(batch, generator=generator, dtype=torch.float64)
-    if stratified:
-        u = (torch.arange(batch) + u) / batch
-    cumulative = torch.from_numpy(probability).cumsum(0)
-    return torch.searchsorted(cumulative, u, right=True).clamp(max=len(probability) - 1) + 1
-
-
 LOG_HEADER = "step,images,loss,learning_rate,gradient_norm,seconds\n"
 
 
-def begin_log(path: Path, step: int) -> None:
-    """Start the log, or take out the rows that a run stopped hard had written after its last checkpoint."""
-    rows = path.read_text().splitlines(keepends=True)[1:] if path.is_file() else []
-    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
-    write_atomically(path, "".join([LOG_HEADER, *kept]).encode())
+@dataclass(frozen=True)
+class Training:
+    """A run while it goes: what it is made of, besides the data.
+
+    Args:
+        model: the network as ``accelerator`` calls it.
+        state: what changes from step to step, and is saved.
+        examples: of each class, for the target that is a mean.
+    """
+
+    config: TrainConfig
+    card: Card
+    folder: Path
+    accelerator: Accelerator
+    schedule: Schedule
+    model: nn.Module
+    state: TrainingState
+    examples: Mapping[int, ExactDenoiser] | None
+
+    @property
+    def weights_path(self) -> Path:
+        return self.folder / f"{self.card.name}.safetensors"
+
+    def save(self) -> None:
+        """The checkpoint and the averaged weights with their card."""
+        state, card = self.state, self.card
+        if not self.accelerator.is_main_process:
+            return
+        write_atomically(self.folder / "state.pt", state.to_bytes(self.config))
+        save_model(self.weights_path, state.average, replace(
+            card, images_seen=card.images_seen + state.step * self.config.batch,
+            seconds=round(card.seconds + state.seconds), network=state.network.config,
+        ))  # fmt: skip
 
 
 def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folder: Path, card: Card,
@@ -76,125 +92,116 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
         TrainError: a batch that the processes cannot share evenly, or a run that was begun with other settings.
         DivergenceError: the gradient is no longer finite.
     """
-    processes, rank, main = accelerator.num_processes, accelerator.process_index, accelerator.is_main_process
-    if config.batch % processes:
-        raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {processes} processes.")
+    run = begin(data, network_config, config, folder, card, accelerator, start)
+    state, main = run.state, accelerator.is_main_process
+    saved, before = time.monotonic(), state.seconds - time.monotonic()
+    bar = tqdm(total=config.steps * config.batch, initial=state.step * config.batch, unit=" images", smoothing=0.02,
+               disable=not main)  # fmt: skip
+    with stop_requests() as asked, bar:
+        try:
+            if main and preview_due(config, state.step) and not preview_path(folder, state.step).is_file():
+                preview(state, run.schedule, card, folder, accelerator.device, asked, labels)  # that a stop cut short
+            while state.step < config.steps and not stopped(accelerator, asked):
+                batch = draw_batch(data, network_config, config, run.schedule, state.history, state.step)
+                norm = take_step(run, batch)
+                state.seconds = before + time.monotonic()
+                log_step(run, norm, bar)
+                if time.monotonic() - saved > config.save_every:
+                    run.save()
+                    saved = time.monotonic()
+                if main and preview_due(config, state.step):
+                    preview(state, run.schedule, card, folder, accelerator.device, asked, labels)
+        finally:
+            # An error inside the update leaves it half done; the checkpoint before it is whole.
+            if state.whole:
+                run.save()
+    if main and state.step < config.steps:
+        print(f"Stopped at step {state.step} of {config.steps}; the same command goes on from there.")
+    return run.weights_path
+
+
+def begin(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folder: Path, card: Card,
+          accelerator: Accelerator, start: UNet | None) -> Training:  # fmt: skip
+    """A run that begins, or the one in ``folder`` as it was left."""
+    if config.batch % accelerator.num_processes:
+        raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {accelerator.num_processes} processes.")
     shares = config.drop_label if isinstance(config.drop_label, tuple) else ()
     if shares and len(shares) != len(network_config.conditions):
         raise TrainError(f"--drop-label has {len(shares)} shares for {len(network_config.conditions)} conditions.")
-    share = slice(rank * config.batch // processes, (rank + 1) * config.batch // processes)
-    device = accelerator.device
-    examples = examples_of(data, device) if config.target == "mean" else None
+    examples = examples_of(data, accelerator.device) if config.target == "mean" else None
     schedule = card.training_schedule()
-    alpha_bars = torch.tensor(schedule.alpha_bar)
     folder.mkdir(parents=True, exist_ok=True)
-    state_path, weights_path = folder / "state.pt", folder / f"{card.name}.safetensors"
 
     torch.manual_seed(config.seed)
-    network = UNet(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = UNet(network_config)
+    network = network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         network.load_state_dict(start.state_dict())
     average = copy.deepcopy(network).requires_grad_(False).eval()
     model, optimizer = accelerator.prepare(network, torch.optim.AdamW(
         parameter_groups(network, config), lr=config.lr, betas=(0.9, config.beta2), fused=True
     ))  # fmt: skip
-    run = TrainingState(network, average, optimizer, accelerator.scaler, LossHistory.empty(schedule.T))
-    if state_path.is_file():
-        run.load(state_path, config)
+    state = TrainingState(network, average, optimizer, accelerator.scaler, LossHistory.empty(schedule.T))
+    if (folder / "state.pt").is_file():
+        state.load(folder / "state.pt", config)
     accelerator.wait_for_everyone()
-
-    def save() -> None:
-        if not main:
-            return
-        write_atomically(state_path, run.to_bytes(config))
-        save_model(weights_path, average, replace(
-            card, images_seen=card.images_seen + run.step * config.batch, seconds=round(card.seconds + run.seconds),
-            network=network_config,
-        ))  # fmt: skip
-
-    def gradient_norm() -> float:
-        norm = accelerator.clip_grad_norm_(network.parameters(), config.clip).item()
-        # A scaler expects infinities now and then: it leaves the step out and lowers its scale.
-        if accelerator.scaler is None and not np.isfinite(norm):
-            raise DivergenceError(f"The gradient at step {run.step} is non-finite; lower the learning rate.")
-        return float(norm)
-
-    if main:
-        begin_log(folder / "log.csv", run.step)
+    if accelerator.is_main_process:
+        begin_log(folder / "log.csv", state.step)
     network.train()
-    started = saved = time.monotonic()
-    before = run.seconds
-    whole = True
-    bar = tqdm(total=config.steps * config.batch, initial=run.step * config.batch, unit=" images", smoothing=0.02,
-               disable=not main)  # fmt: skip
-    with stop_requests() as asked, bar:
-        try:
-            if main and preview_due(config, run.step) and not preview_path(folder, run.step).is_file():
-                preview(run, schedule, card, folder, device, asked, labels)  # that a stop cut short
-            while run.step < config.steps and not stopped(accelerator, asked):
-                step = run.step
-                generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
-                chosen = data[choose(data, step, config.batch, config.seed, generator)]
-                importance = config.t == "importance"
-                p = run.history.probability() if importance else np.full(schedule.T, 1 / schedule.T)
-                t = draw_steps(config.batch, p, config.t != "uniform", generator)
-                alpha_bar = alpha_bars[t]
-                weight = 1 / torch.from_numpy(p * schedule.T)[t - 1]
-                fair = torch.ones_like(weight)  # the weight of the loss itself, without that of the draw
-                if config.weighting == "min-snr":
-                    fair = min_snr_weight(alpha_bar, network_config.prediction)
-                x_0 = to_unit(chosen.images)
-                eps = torch.randn(x_0.shape, generator=generator)
-                label = chosen.labels
-                if network_config.conditions:
-                    label = drop_labels(label, torch.tensor(network_config.conditions), config, generator)
-                if config.flip:
-                    mirrored = torch.rand(config.batch, generator=generator) < 0.5
-                    x_0 = torch.where(mirrored[:, None, None, None], x_0.flip(-1), x_0)
-                for group in optimizer.param_groups:
-                    group["lr"] = config.lr_at(step) * group.get("relative_lr", 1.0)
-                # Dropout draws from the global generator; other seeds than above, or its masks would repeat those
-                # numbers, and than in the other processes, or theirs would be the same.
-                torch.manual_seed(config.seed * 2**32 + 2**31 + step + rank * 2**40)
-                errors = errors_of_batch(
-                    model, network_config.prediction, x_0[share].to(device, memory_format=torch.channels_last),
-                    label[share].to(device), alpha_bar[share], eps[share].to(device), examples,
-                ) * fair[share].to(device, torch.float32)  # fmt: skip
-                optimizer.zero_grad()
-                accelerator.backward((errors * weight[share].to(device, torch.float32)).mean())
-                norm = gradient_norm()
-                losses = accelerator.gather(errors.detach()).double().cpu()
-                whole = False
-                optimizer.step()
-                # Early on the weights move fast, and a long average would remember the start.
-                decay = min(config.ema, (1 + step) / (10 + step))
-                with torch.no_grad():
-                    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-                run.history.add(t, losses)
-                run.losses.append((losses * weight).mean().item())
-                run.step += 1
-                now = time.monotonic()
-                run.seconds = before + now - started
-                whole = True
-                bar.update(config.batch)
-                seen = run.step * config.batch
-                if main and run.step % config.log_every == 0:
-                    loss = float(np.mean(run.losses))
-                    with (folder / "log.csv").open("a") as log:
-                        log.write(f"{run.step},{seen},{loss:.8g},{config.lr_at(step):.6g},"
-                                  f"{norm:.6g},{run.seconds:.1f}\n")  # fmt: skip
-                    bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-                if run.step % config.log_every == 0:
-                    run.losses.clear()
-                if now - saved > config.save_every:
-                    save()
-                    saved = now
-                if main and preview_due(config, run.step):
-                    preview(run, schedule, card, folder, device, asked, labels)
-        finally:
-            # An error inside the update leaves it half done; the checkpoint before it is whole.
-            if whole:
-                save()
-    if main and run.step < config.steps:
-        print(f"Stopped at step {run.step} of {config.steps}; the same command goes on from there.")
-    return weights_path
+    return Training(config, card, folder, accelerator, schedule, model, state, examples)
+
+
+def take_step(run: Training, batch: Batch) -> float:
+    """Follow the gradient of a batch, of which every process has its share; returns its norm."""
+    config, state, accelerator = run.config, run.state, run.accelerator
+    rank, processes, device = accelerator.process_index, accelerator.num_processes, accelerator.device
+    mine = batch[slice(rank * config.batch // processes, (rank + 1) * config.batch // processes)]
+    for group in state.optimizer.param_groups:
+        group["lr"] = config.lr_at(state.step) * group.get("relative_lr", 1.0)
+    # Dropout draws from the global generator; other seeds than the batch, or its masks would repeat those numbers, and
+    # than in the other processes, or theirs would be the same.
+    torch.manual_seed(config.seed * 2**32 + 2**31 + state.step + rank * 2**40)
+    errors = errors_of_batch(
+        run.model, state.network.config.prediction, mine.x_0.to(device, memory_format=torch.channels_last),
+        mine.label.to(device), mine.alpha_bar, mine.eps.to(device), run.examples,
+    ) * mine.fair.to(device, torch.float32)  # fmt: skip
+    state.optimizer.zero_grad()
+    accelerator.backward((errors * mine.weight.to(device, torch.float32)).mean())
+    norm = float(accelerator.clip_grad_norm_(state.network.parameters(), config.clip).item())
+    # A scaler expects infinities now and then: it leaves the step out and lowers its scale.
+    if accelerator.scaler is None and not np.isfinite(norm):
+        raise DivergenceError(f"The gradient at step {state.step} is non-finite; lower the learning rate.")
+    losses = accelerator.gather(errors.detach()).double().cpu()
+    state.whole = False
+    state.optimizer.step()
+    # Early on the weights move fast, and a long average would remember the start.
+    decay = min(config.ema, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(state.average.parameters()), list(state.network.parameters()), 1 - decay)
+    state.history.add(batch.t, losses)
+    state.losses.append((losses * batch.weight).mean().item())
+    state.step += 1
+    state.whole = True
+    return norm
+
+
+def log_step(run: Training, norm: float, bar: tqdm[Any]) -> None:
+    """Tell of the step that was taken, and write a row of the log where one is due."""
+    config, state = run.config, run.state
+    bar.update(config.batch)
+    if state.step % config.log_every:
+        return
+    if run.accelerator.is_main_process:
+        loss = float(np.mean(state.losses))
+        with (run.folder / "log.csv").open("a") as log:
+            log.write(f"{state.step},{state.step * config.batch},{loss:.8g},{config.lr_at(state.step - 1):.6g},"
+                      f"{norm:.6g},{state.seconds:.1f}\n")  # fmt: skip
+        bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+    state.losses.clear()
+
+
+def begin_log(path: Path, step: int) -> None:
+    """Start the log, or take out the rows that a run stopped hard had written after its last checkpoint."""
+    rows = path.read_text().splitlines(keepends=True)[1:] if path.is_file() else []
+    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
+    write_atomically(path, "".join([LOG_HEADER, *kept]).encode())
