@@ -117,6 +117,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
                 run.save()
     if main and state.step < config.steps:
         print(f"Stopped at step {state.step} of {config.steps}; the same command goes on from there.")
+    accelerator.wait_for_everyone()  # one that leaves while another still writes may be aborted with the group
     return run.weights_path
 
 
