@@ -300,7 +300,7 @@ def test_icon_that_holds_a_huge_picture_is_refused_and_the_box_can_be_used_again
     header = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(inside.getvalue()), 22)
     (tmp_path / "bomb.ico").write_bytes(header + inside.getvalue())
     upload(page, tmp_path / "bomb.ico")
-    expect(page.locator("#lab-picture-message")).to_contain_text("This icon holds a picture of more than 1024 pixels")
+    expect(page.locator("#lab-picture-message")).to_contain_text("This picture has more than 50 megapixels")
     show_photo(page, tmp_path)
 
 
