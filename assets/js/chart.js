@@ -30,11 +30,18 @@ function plotly(url) {
 }
 
 /** A colour of the page, light or dark; or of paper, which is always light. */
-const read = (name, paper) => getComputedStyle(paper ? document.documentElement : document.body).getPropertyValue(name).trim();
+const read = (name, paper) =>
+  getComputedStyle(paper ? document.documentElement : document.body)
+    .getPropertyValue(name)
+    .trim();
 
 /** What the colours of ui/theme.py are called in the style sheet, which has them for dark pages too. */
 const NAMES = {
-  "#0072B2": "--x0", "#D55E00": "--eps", "#009E73": "--pred", "#64788F": "--lab-schedule", "#9DB0C4": "--lab-schedule-light",
+  "#0072B2": "--x0",
+  "#D55E00": "--eps",
+  "#009E73": "--pred",
+  "#64788F": "--lab-schedule",
+  "#9DB0C4": "--lab-schedule-light",
 };
 /** A trace, or a part of one, in the colours that ``colour`` finds by name. */
 function themed(part, colour) {
@@ -48,7 +55,8 @@ function themed(part, colour) {
 
 /** Text, grid and background in those colours. */
 function dress(layout, paper = false) {
-  const ink = read("--lab-ink-soft", paper), grid = read("--lab-grid", paper);
+  const ink = read("--lab-ink-soft", paper),
+    grid = read("--lab-grid", paper);
   const dressed = {
     ...layout,
     paper_bgcolor: paper ? "#ffffff" : "rgba(0,0,0,0)",
@@ -71,7 +79,8 @@ function dress(layout, paper = false) {
 /** The range of an axis in steps so coarse that a drag seldom leaves it: the axis stands still while curves move. */
 function coarse(kind, values) {
   if (kind === "unit") return [0, 1.02];
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (const v of values) {
     if (v == null) continue;
     low = Math.min(low, v);
@@ -86,7 +95,8 @@ function coarse(kind, values) {
 
 /** A range in place of one that was: the same as long as it is fit, so that an axis stands still for most of a drag. */
 function steady(wanted, was) {
-  const [low, high] = wanted.toSorted((a, b) => a - b), [from, to] = was.toSorted((a, b) => a - b);
+  const [low, high] = wanted.toSorted((a, b) => a - b),
+    [from, to] = was.toSorted((a, b) => a - b);
   if (low >= from && high <= to) return 2 * (high - low) >= to - from ? was : wanted;
   const spare = SPARE * (high - low);
   const range = [low < from ? low - spare : low, high > to ? high + spare : high];
@@ -107,12 +117,18 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
   const frame = el(
     "div",
     { class: "lab-plot-frame", tabindex: 0, role: "group", "aria-label": "curves; arrow keys move the step t" },
-    plot, cursors,
+    plot,
+    cursors,
   );
   node.append(frame);
   const panels = Object.values(figure.layout.meta ?? {});
   const axis = () => over ?? AXES[linked ? store.axis : "t"];
-  let columns = null, Plotly = null, made = false, pending = 0, drawn = null, settle = 0;
+  let columns = null,
+    Plotly = null,
+    made = false,
+    pending = 0,
+    drawn = null,
+    settle = 0;
 
   /** Every trace: those of the schedule, then the main ones of each pinned schedule. */
   function traces(colour) {
@@ -127,15 +143,17 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     }));
     if (!linked) return now;
     const pinned = store.pins.flatMap((pin, k) =>
-      figure.data.filter((trace) => trace.meta.main).map((trace, i) => ({
-        ...trace,
-        uid: `pin${k}x${i}`,
-        name: pin.name,
-        showlegend: trace.meta.y === "beta",
-        x: pin.chart[along(trace)],
-        y: pin.chart[trace.meta.y],
-        line: { ...trace.line, color: colour(`--pin-${pin.colour + 1}`), dash: DASHES[pin.colour], width: 1.8 },
-      })),
+      figure.data
+        .filter((trace) => trace.meta.main)
+        .map((trace, i) => ({
+          ...trace,
+          uid: `pin${k}x${i}`,
+          name: pin.name,
+          showlegend: trace.meta.y === "beta",
+          x: pin.chart[along(trace)],
+          y: pin.chart[trace.meta.y],
+          line: { ...trace.line, color: colour(`--pin-${pin.colour + 1}`), dash: DASHES[pin.colour], width: 1.8 },
+        })),
     );
     return [...now, ...pinned];
   }
@@ -146,8 +164,12 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     const short = (key) => key.replace("axis", "");
     for (const { axis: key, range } of panels) {
       const inside = drawing.filter((trace) => (trace.yaxis ?? "y") === short(key));
-      wanted[key] = coarse(range, inside.flatMap((trace) => trace.y));
-      const across = key.replace("y", "x"), values = inside.flatMap((trace) => trace.x);
+      wanted[key] = coarse(
+        range,
+        inside.flatMap((trace) => trace.y),
+      );
+      const across = key.replace("y", "x"),
+        values = inside.flatMap((trace) => trace.x);
       if (store.axis === "log_snr") wanted[across] = coarse("fives", values).reverse();
       else wanted[across] = [0, store.axis === "u" ? 1 : values.reduce((a, b) => Math.max(a, b), 1)];
     }
@@ -172,7 +194,8 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     // Plotly measures its box: in a closed tab there is none, and the tab's opening calls again.
     if (!columns || !open()) return;
     Plotly = await plotly(url);
-    const drawing = traces(read), wanted = ranges(drawing);
+    const drawing = traces(read),
+      wanted = ranges(drawing);
     drawn = { lines: lines(drawing), ranges: wanted };
     await Plotly.react(plot, drawing, dress(layout(wanted)), {
       responsive: true,
@@ -200,7 +223,9 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     if (!made || !panels.length || !open() || pending) return false;
     const moved = traces(() => ""); // to ask for colours would cost a look at the style sheet
     if (lines(moved) !== drawn.lines) return false;
-    const wanted = Object.fromEntries(Object.entries(ranges(moved)).map(([key, range]) => [key, steady(range, drawn.ranges[key])]));
+    const wanted = Object.fromEntries(
+      Object.entries(ranges(moved)).map(([key, range]) => [key, steady(range, drawn.ranges[key])]),
+    );
     const left = Object.keys(wanted).filter((key) => !same(wanted[key], drawn.ranges[key]));
     if (left.some((key) => !same(plot._fullLayout[key].range, drawn.ranges[key]))) return false; // zoomed by hand
     if (left.length) {
@@ -210,8 +235,10 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     for (const trace of moved.slice(0, figure.data.length)) {
       const paths = plot.querySelectorAll(`.trace${trace.uid} path.js-line`);
       if (paths.length !== 1) return false;
-      const x = plot._fullLayout[axisOf(trace, "x")], y = plot._fullLayout[axisOf(trace, "y")];
-      let d = "", pen = "M";
+      const x = plot._fullLayout[axisOf(trace, "x")],
+        y = plot._fullLayout[axisOf(trace, "y")];
+      let d = "",
+        pen = "M";
       for (let i = 0; i < trace.x.length; i++) {
         if (trace.y[i] == null || trace.x[i] == null) {
           pen = "M";
@@ -232,10 +259,14 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
 
   /** Where the panel of a y axis lies within the frame, and its axes: {x, y, left, top, width, height}. */
   function panelOf(key) {
-    const y = plot._fullLayout[key], x = plot._fullLayout[key.replace("y", "x")];
+    const y = plot._fullLayout[key],
+      x = plot._fullLayout[key.replace("y", "x")];
     return { x, y, left: x._offset, top: y._offset, width: x._length, height: y._length };
   }
-  const all = () => Object.keys(plot._fullLayout).filter((key) => /^yaxis\d*$/.test(key)).map(panelOf);
+  const all = () =>
+    Object.keys(plot._fullLayout)
+      .filter((key) => /^yaxis\d*$/.test(key))
+      .map(panelOf);
 
   /** Where a pointer is in a panel, in pixels from its upper left corner. */
   function within({ left, top }, event) {
@@ -301,10 +332,20 @@ export function chart(node, figure, url, name, { linked = false, over = null, af
     /** The figure as a file, on white as paper is, with the axes as they are zoomed. */
     async save(format) {
       const { width, height } = plot.getBoundingClientRect();
-      const shape = dress(layout(Object.fromEntries(Object.keys(drawn.ranges).map((key) => [key, plot._fullLayout[key].range]))), true);
-      await Plotly.downloadImage({ data: traces((name) => read(name, true)), layout: shape }, {
-        format, width, height, scale: format === "png" ? 2 : 1, filename: `ddpm-lab-${name}`,
-      });
+      const shape = dress(
+        layout(Object.fromEntries(Object.keys(drawn.ranges).map((key) => [key, plot._fullLayout[key].range]))),
+        true,
+      );
+      await Plotly.downloadImage(
+        { data: traces((name) => read(name, true)), layout: shape },
+        {
+          format,
+          width,
+          height,
+          scale: format === "png" ? 2 : 1,
+          filename: `ddpm-lab-${name}`,
+        },
+      );
     },
   };
 }

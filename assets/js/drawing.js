@@ -2,12 +2,24 @@
 
 import { button, download } from "./store.js";
 
-const PAINTED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor"];
+const PAINTED = [
+  "fill",
+  "fill-opacity",
+  "stroke",
+  "stroke-width",
+  "stroke-dasharray",
+  "opacity",
+  "font-family",
+  "font-size",
+  "font-weight",
+  "text-anchor",
+];
 const ENLARGED = 3; // pixels of a PNG for each unit of the drawing
 
 /** The drawing with its styles in itself, on white and in the colours of the light page, as paper wants it. */
 function onPaper(svg) {
-  const copy = svg.cloneNode(true), { x, y, width, height } = svg.viewBox.baseVal;
+  const copy = svg.cloneNode(true),
+    { x, y, width, height } = svg.viewBox.baseVal;
   const dark = document.body.classList.contains("dark");
   document.body.classList.remove("dark"); // and back before anything is painted
   const originals = [svg, ...svg.querySelectorAll("*")];
@@ -28,7 +40,8 @@ function onPaper(svg) {
 async function saveDrawing(svg, name, format) {
   const drawn = onPaper(svg);
   if (format === "svg") return download(drawn, `${name}.svg`);
-  const image = new Image(), url = URL.createObjectURL(drawn);
+  const image = new Image(),
+    url = URL.createObjectURL(drawn);
   image.src = url;
   await image.decode();
   URL.revokeObjectURL(url);
@@ -41,4 +54,6 @@ async function saveDrawing(svg, name, format) {
 
 /** The two buttons that save a drawing. */
 export const savers = (svg, name) =>
-  ["png", "svg"].map((format) => button(format.toUpperCase(), "save the drawing", () => saveDrawing(svg, name(), format), `${svg.id}-${format}`));
+  ["png", "svg"].map((format) =>
+    button(format.toUpperCase(), "save the drawing", () => saveDrawing(svg, name(), format), `${svg.id}-${format}`),
+  );

@@ -11,11 +11,9 @@ const STRIP = 9;
 
 export function mount(element, { props, watch }) {
   const formula = el("div", { class: "lab-formula" });
-  tex(
-    formula,
-    "\\xt = \\sqrt{\\ab_t}\\,\\xo + \\sqrt{1-\\ab_t}\\,\\ep \\;=\\; \\num{a}\\,\\xo + \\num{b}\\,\\ep",
-  );
-  const canvas = (name, label) => el("canvas", { class: name, role: "img", "aria-label": label, width: 256, height: 256 });
+  tex(formula, "\\xt = \\sqrt{\\ab_t}\\,\\xo + \\sqrt{1-\\ab_t}\\,\\ep \\;=\\; \\num{a}\\,\\xo + \\num{b}\\,\\ep");
+  const canvas = (name, label) =>
+    el("canvas", { class: name, role: "img", "aria-label": label, width: 256, height: 256 });
   const views = {
     xt: canvas("lab-xt", "the noised picture x_t"),
     x0: canvas("lab-x0", "the picture's part, square root of alpha-bar times x_0"),
@@ -25,7 +23,8 @@ export function mount(element, { props, watch }) {
     const caption = tex(el("figcaption", {}), source);
     return el("figure", { class: `lab-figure lab-figure-${kind}` }, view, caption);
   };
-  const seed = el("span", {}), noiseFigure = figure(views.eps, "eps", "\\sqrt{1-\\ab_t}\\,\\ep");
+  const seed = el("span", {}),
+    noiseFigure = figure(views.eps, "eps", "\\sqrt{1-\\ab_t}\\,\\ep");
   noiseFigure.lastChild.append(seed);
   const pictured = el("div", { class: "lab-pictured" }, views.xt);
   const chart = histogram("histogram of the pixels of x_t against N(0, 1)");
@@ -39,20 +38,29 @@ export function mount(element, { props, watch }) {
     return thumb;
   });
   const transport = el("div", {});
-  const hint = el("p", { class: "lab-note lab-hint" },
-    "Drag t, or press space. Near 0 dB, where the two parts are equally strong, the eye loses the picture; the histogram turns into the bell curve of pure noise. Click a pixel for its posterior.");
+  const hint = el(
+    "p",
+    { class: "lab-note lab-hint" },
+    "Drag t, or press space. Near 0 dB, where the two parts are equally strong, the eye loses the picture; the histogram turns into the bell curve of pure noise. Click a pixel for its posterior.",
+  );
   const root = el(
-    "section", { class: "lab-forward", "data-state": "loading" },
+    "section",
+    { class: "lab-forward", "data-state": "loading" },
     formula,
     el(
-      "div", { class: "lab-row" },
+      "div",
+      { class: "lab-row" },
       figure(pictured, "xt", "\\xt"),
       el("span", { class: "lab-sign" }, "="),
       figure(views.x0, "x0", "\\sqrt{\\ab_t}\\,\\xo"),
       el("span", { class: "lab-sign" }, "+"),
       noiseFigure,
-      el("figure", { class: "lab-figure lab-histogram" }, chart.svg,
-        tex(el("figcaption", {}), "\\text{values of }\\xt\\text{ against }\\mathcal N(0,1)")),
+      el(
+        "figure",
+        { class: "lab-figure lab-histogram" },
+        chart.svg,
+        tex(el("figcaption", {}), "\\text{values of }\\xt\\text{ against }\\mathcal N(0,1)"),
+      ),
     ),
     transport,
     strip,
@@ -80,7 +88,8 @@ export function mount(element, { props, watch }) {
   function draw() {
     if (!noising || !store.schedule || !open()) return; // in a closed tab there is nothing to see
     const { signal, noise } = store.schedule.columns;
-    const a = signal[store.t], b = noise[store.t];
+    const a = signal[store.t],
+      b = noise[store.t];
     noising.paint(views.xt, a, b);
     noising.paint(views.x0, a, 0);
     noising.paint(views.eps, 0, b);
@@ -142,4 +151,3 @@ export function mount(element, { props, watch }) {
   watch("value", sync);
   sync();
 }
-

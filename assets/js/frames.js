@@ -1,6 +1,7 @@
 // Frames of a trajectory as they come from Python: bytes of x_t, the predicted x_0, eps and z, drawn as a grid or one sample.
 
-const GAP = 2, GREY = 128;
+const GAP = 2,
+  GREY = 128;
 
 /** A run's file: a line of JSON, {shape: [B, H, W, C], planes}, then the bytes of every frame. */
 export function open(buffer) {
@@ -37,8 +38,10 @@ export class Frames {
   /** Draw a plane of frame i: the whole grid, or one sample alone. A plane that there is not is grey. */
   paint(canvas, i, plane, only = null) {
     const { width: w, height: h } = this;
-    const columns = only == null ? this.columns : 1, rows = only == null ? this.rows : 1;
-    const W = columns * (w + GAP) - GAP, H = rows * (h + GAP) - GAP;
+    const columns = only == null ? this.columns : 1,
+      rows = only == null ? this.rows : 1;
+    const W = columns * (w + GAP) - GAP,
+      H = rows * (h + GAP) - GAP;
     if (canvas.width !== W || canvas.height !== H) {
       canvas.width = W;
       canvas.height = H;
@@ -56,7 +59,8 @@ export class Frames {
 
   put(rgba, W, left, top, from) {
     const { bytes, channels } = this;
-    const green = channels === 3 ? 1 : 0, blue = channels === 3 ? 2 : 0;
+    const green = channels === 3 ? 1 : 0,
+      blue = channels === 3 ? 2 : 0;
     for (let y = 0; y < this.height; y++) {
       let to = 4 * ((top + y) * W + left);
       for (let x = 0; x < this.width; x++, to += 4, from += channels) {
@@ -70,4 +74,8 @@ export class Frames {
 
 /** Frames that came as text. */
 export const decode = (base64, shape, planes) =>
-  new Frames(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), shape, planes);
+  new Frames(
+    Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)),
+    shape,
+    planes,
+  );

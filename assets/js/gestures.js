@@ -12,16 +12,24 @@ const READING = 8000; // ms that a sentence at the edge of the page stays
 function keepSlidersStill() {
   let touched = null;
   const forget = () => (touched = null);
-  document.addEventListener("touchstart", ({ target }) => {
-    touched = target.matches?.("input[type=range]") ? { slider: target, value: target.value } : null;
-  }, { capture: true, passive: true });
-  document.addEventListener("pointercancel", ({ target }) => {
-    if (touched?.slider !== target) return;
-    const { slider, value } = touched;
-    forget();
-    slider.value = value;
-    for (const type of ["input", "change"]) slider.dispatchEvent(new Event(type, { bubbles: true }));
-  }, { capture: true });
+  document.addEventListener(
+    "touchstart",
+    ({ target }) => {
+      touched = target.matches?.("input[type=range]") ? { slider: target, value: target.value } : null;
+    },
+    { capture: true, passive: true },
+  );
+  document.addEventListener(
+    "pointercancel",
+    ({ target }) => {
+      if (touched?.slider !== target) return;
+      const { slider, value } = touched;
+      forget();
+      slider.value = value;
+      for (const type of ["input", "change"]) slider.dispatchEvent(new Event(type, { bubbles: true }));
+    },
+    { capture: true },
+  );
   document.addEventListener("pointerup", forget, { capture: true });
 }
 
@@ -49,7 +57,13 @@ function say(sentence) {
 /** Files that are more than ``most`` bytes together are not sent: the server would not take them, nor Gradio say why. */
 function refuseTooManyFiles(most) {
   const look = (event) => {
-    const files = [...(event.type === "drop" ? (event.dataTransfer?.files ?? []) : event.target.type === "file" ? event.target.files : [])];
+    const files = [
+      ...(event.type === "drop"
+        ? (event.dataTransfer?.files ?? [])
+        : event.target.type === "file"
+          ? event.target.files
+          : []),
+    ];
     const size = files.reduce((sum, file) => sum + file.size, 0);
     if (size <= most) return;
     event.preventDefault();

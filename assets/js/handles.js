@@ -2,7 +2,8 @@
 
 import { edit, el, store } from "./store.js";
 
-const GAP = 0.004, FALL = 0.02; // how near a point may come to its neighbours, in t/T and in log SNR
+const GAP = 0.004,
+  FALL = 0.02; // how near a point may come to its neighbours, in t/T and in log SNR
 const PANELS = ["alpha_bar", "log_snr"];
 const toShown = { alpha_bar: (l) => 1 / (1 + Math.exp(-l)), log_snr: (l) => l };
 const fromShown = {
@@ -71,7 +72,12 @@ export function handles(view, limits) {
     circle.addEventListener("keydown", (event) => {
       const [u, l] = points()[k];
       const by = event.shiftKey ? 1 : 0.1;
-      const moves = { ArrowUp: [u, l + by], ArrowDown: [u, l - by], ArrowLeft: [u - by / 20, l], ArrowRight: [u + by / 20, l] };
+      const moves = {
+        ArrowUp: [u, l + by],
+        ArrowDown: [u, l - by],
+        ArrowLeft: [u - by / 20, l],
+        ArrowRight: [u + by / 20, l],
+      };
       if (event.key in moves) moved(k, ...moves[event.key]);
       else if (event.key === "Delete" || event.key === "Backspace") remove(k);
       else return;
@@ -97,7 +103,8 @@ export function handles(view, limits) {
       if (!list.length) continue;
       const { x, y, left, top, width, height } = view.panel(name);
       list.forEach(([u, l], k) => {
-        const px = x.d2p(u * perU()), py = y.d2p(toShown[name](l));
+        const px = x.d2p(u * perU()),
+          py = y.d2p(toShown[name](l));
         have[k].setAttribute("cx", left + px);
         have[k].setAttribute("cy", top + py);
         have[k].style.visibility = px >= -1 && px <= width + 1 && py >= -1 && py <= height + 1 ? "visible" : "hidden";

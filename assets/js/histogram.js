@@ -3,9 +3,11 @@
 import { BINS, SPAN } from "./noising.js";
 import { el } from "./store.js";
 
-const W = 240, H = 150;
+const W = 240,
+  H = 150;
 const TOP = 0.9; // densities above it run out of a picture in which N(0, 1) is to be seen
-const REST = 44, WORST = 4; // the strip of differences below, from minus to plus so many standard errors
+const REST = 44,
+  WORST = 4; // the strip of differences below, from minus to plus so many standard errors
 
 const x = (v) => ((v + SPAN) / (2 * SPAN)) * W;
 const y = (p, top = TOP) => H * (1 - Math.min(p, top) / top);
@@ -24,12 +26,14 @@ function steps(heights) {
  * lies between. Returns {svg, draw, compare}: the first for the one, the second for the other.
  */
 export function histogram(label, { differences = false } = {}) {
-  const bars = el("path", { class: "bars" }), line = el("path", { class: differences ? "expected" : "normal" });
-  const rest = el("path", { class: "bars" }), base = H + (differences ? REST + 20 : 0);
+  const bars = el("path", { class: "bars" }),
+    line = el("path", { class: differences ? "expected" : "normal" });
+  const rest = el("path", { class: "bars" }),
+    base = H + (differences ? REST + 20 : 0);
   if (!differences) {
     const normal = Array.from({ length: 97 }, (_, i) => {
       const v = -SPAN + (i / 96) * 2 * SPAN;
-      return `${x(v).toFixed(1)} ${y(Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI)).toFixed(1)}`;
+      return `${x(v).toFixed(1)} ${y(Math.exp((-v * v) / 2) / Math.sqrt(2 * Math.PI)).toFixed(1)}`;
     });
     line.setAttribute("d", `M${normal.join("L")}`);
   }
@@ -37,10 +41,18 @@ export function histogram(label, { differences = false } = {}) {
   const svg = el(
     "svg",
     { viewBox: `-10 -4 ${W + 20} ${base + 24}`, role: "img", "aria-label": label },
-    bars, line,
+    bars,
+    line,
     el("line", { class: "axis", x1: 0, x2: W, y1: H, y2: H }),
     differences
-      ? el("g", { transform: `translate(0 ${H + 14})` }, rest, limit(2), limit(-2), el("line", { class: "axis", x1: 0, x2: W, y1: r(0), y2: r(0) }))
+      ? el(
+          "g",
+          { transform: `translate(0 ${H + 14})` },
+          rest,
+          limit(2),
+          limit(-2),
+          el("line", { class: "axis", x1: 0, x2: W, y1: r(0), y2: r(0) }),
+        )
       : null,
     ...[-4, -2, 0, 2, 4].map((v) => el("text", { x: x(v), y: base + 15 }, String(v).replace("-", "−"))),
   );

@@ -9,7 +9,8 @@ const WAIT = 300; // ms; browsers refuse to have their address changed more than
 
 // What a tab that was not opened yet has put into a link stays in it as it is.
 const state = new Map(new URLSearchParams(location.hash.slice(1)));
-let keeping = false, timer = 0;
+let keeping = false,
+  timer = 0;
 
 /** What the link says of a name, as text; null if nothing. */
 export const fromLink = (name) => state.get(name) ?? null;
@@ -78,16 +79,26 @@ export function keepLink(families) {
   function put(changes) {
     if (changes.has("t")) putInLink({ t: store.t });
     if (changes.has("axis")) putInLink({ axis: store.axis });
-    if (changes.has("pins")) putInLink({ pins: store.pins.length ? JSON.stringify(store.pins.map((pin) => pin.settings)) : null });
+    if (changes.has("pins"))
+      putInLink({ pins: store.pins.length ? JSON.stringify(store.pins.map((pin) => pin.settings)) : null });
     if (!changes.has("schedule")) return;
     const { family, T, params, keep_shape_of, zero_terminal_snr, points, betas } = store.schedule.settings;
     putInLink({
-      ...none, family, T, ...params, keep_shape_of, zero_terminal_snr: zero_terminal_snr ? 1 : null,
-      points: points ? JSON.stringify(points) : null, betas,
+      ...none,
+      family,
+      T,
+      ...params,
+      keep_shape_of,
+      zero_terminal_snr: zero_terminal_snr ? 1 : null,
+      points: points ? JSON.stringify(points) : null,
+      betas,
     });
   }
   const named = fromLink("tab")?.toLowerCase(); // links once held the title
-  if (named !== openTab()) tabs().find((b) => b.dataset.tabId === named)?.click();
+  if (named !== openTab())
+    tabs()
+      .find((b) => b.dataset.tabId === named)
+      ?.click();
   keeping = true;
   put(new Set(["t", "axis", "pins", "schedule"]));
   subscribe(put);

@@ -7,18 +7,28 @@ const SHADE = [230, 159, 0]; // what is painted over, in the colour of warnings
 
 export function mount(element, { props, watch }) {
   const canvas = el("canvas", {
-    class: "lab-pixels", tabindex: 0, role: "img", width: 32, height: 32,
+    class: "lab-pixels",
+    tabindex: 0,
+    role: "img",
+    width: 32,
+    height: 32,
     "aria-label": "the picture: paint with the pointer over what is to be made up",
   });
   const tool = (text, name, action) =>
     el("button", { type: "button", class: "lab-small", title: name, "data-mask": text, onclick: action }, text);
   const root = el(
-    "section", { class: "lab-mask", "data-state": "empty" },
+    "section",
+    { class: "lab-mask", "data-state": "empty" },
     canvas,
-    el("div", { class: "lab-bar" },
+    el(
+      "div",
+      { class: "lab-bar" },
       tool("Right half", "paint over the right half", () => every((x, _, w) => x >= w / 2)),
-      tool("Middle", "paint over the middle", () => every((x, y, w, h) => Math.max(Math.abs(x - w / 2 + 0.5) / w, Math.abs(y - h / 2 + 0.5) / h) < 0.25)),
-      tool("Clear", "paint over nothing", () => every(() => false))),
+      tool("Middle", "paint over the middle", () =>
+        every((x, y, w, h) => Math.max(Math.abs(x - w / 2 + 0.5) / w, Math.abs(y - h / 2 + 0.5) / h) < 0.25),
+      ),
+      tool("Clear", "paint over nothing", () => every(() => false)),
+    ),
   );
   element.replaceChildren(root);
 
@@ -29,7 +39,8 @@ export function mount(element, { props, watch }) {
   function draw() {
     const [w, h] = size;
     picture.paint(canvas, 0, 0, 0);
-    const context = canvas.getContext("2d"), image = context.getImageData(0, 0, w, h);
+    const context = canvas.getContext("2d"),
+      image = context.getImageData(0, 0, w, h);
     mask.forEach((on, i) => {
       for (let c = 0; on && c < 3; c++) image.data[4 * i + c] = 0.3 * image.data[4 * i + c] + 0.7 * SHADE[c];
     });
@@ -45,8 +56,10 @@ export function mount(element, { props, watch }) {
   }
   function paint(event) {
     if (!picture) return;
-    const box = canvas.getBoundingClientRect(), [w, h] = size;
-    const x = ((event.clientX - box.left) / box.width) * w, y = ((event.clientY - box.top) / box.height) * h;
+    const box = canvas.getBoundingClientRect(),
+      [w, h] = size;
+    const x = ((event.clientX - box.left) / box.width) * w,
+      y = ((event.clientY - box.top) / box.height) * h;
     const radius = w / 12;
     mask.forEach((_, i) => {
       if (Math.hypot((i % w) + 0.5 - x, Math.floor(i / w) + 0.5 - y) <= radius) mask[i] = 1;

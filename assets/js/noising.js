@@ -38,10 +38,12 @@ export class Noising {
   /** Paint a x_0 + b eps into a canvas, 0 as mid-grey; every ``stride``-th pixel only. */
   paint(canvas, a, b, stride = 1) {
     const { x0, eps, channels } = this;
-    const w = Math.ceil(this.width / stride), h = Math.ceil(this.height / stride);
+    const w = Math.ceil(this.width / stride),
+      h = Math.ceil(this.height / stride);
     const { context, image } = prepare(canvas, w, h);
     const out = image.data; // clamps, and rounds to the nearest
-    const green = channels === 3 ? 1 : 0, blue = 2 * green;
+    const green = channels === 3 ? 1 : 0,
+      blue = 2 * green;
     for (let y = 0, o = 0; y < h; y++) {
       for (let x = 0, i = y * stride * this.width * channels; x < w; x++, o += 4, i += stride * channels) {
         out[o] = a * x0[i] + b * eps[i] + LEVEL;
@@ -55,7 +57,8 @@ export class Noising {
   /** The density of the values a x_0 + b eps in each bin, from at most some 50,000 of them. */
   density(a, b) {
     const { x0, eps, bins } = this;
-    const scale = BINS / (2 * SPAN) / LEVEL, middle = BINS / 2;
+    const scale = BINS / (2 * SPAN) / LEVEL,
+      middle = BINS / 2;
     const stride = Math.max(1, Math.floor(x0.length / 50_000) | 1);
     bins.fill(0);
     let count = 0;

@@ -17,7 +17,15 @@ export function mount(element, { server }) {
     const opened = (fromLink("open") ?? "").split(" ");
     for (const panel of panels) {
       panel.open = opened.includes(nameOf(panel));
-      panel.addEventListener("toggle", () => putInLink({ open: panels.filter((p) => p.open).map(nameOf).join(" ") || null }));
+      panel.addEventListener("toggle", () =>
+        putInLink({
+          open:
+            panels
+              .filter((p) => p.open)
+              .map(nameOf)
+              .join(" ") || null,
+        }),
+      );
     }
     element.replaceChildren(...panels);
   }
@@ -29,31 +37,58 @@ export function mount(element, { server }) {
 function saving(server, view) {
   const status = el("p", { class: "lab-note", role: "status" });
   const animation = (format, text, title) =>
-    button(text, title, async () => {
-      if (!store.picture || !store.schedule) return;
-      const { file, width, height, channels } = store.picture.value;
-      status.textContent = "Encoding …";
-      try {
-        const { settings } = store.schedule;
-        const { path, name } = await server.export_noising({ file: file.path, width, height, channels, settings, format });
-        const answer = await fetch(new URL(`gradio_api/file=${path}`, document.baseURI));
-        if (!answer.ok) throw new Error(answer.statusText);
-        const blob = await answer.blob();
-        download(blob, name);
-        status.textContent = `${name}, ${(blob.size / 1e6).toFixed(1)} MB`;
-      } catch {
-        status.textContent = "The animation could not be made; try again.";
-      }
-    }, `noising-${format}`);
-  return el("details", { class: "lab-details", id: "lab-saving" },
+    button(
+      text,
+      title,
+      async () => {
+        if (!store.picture || !store.schedule) return;
+        const { file, width, height, channels } = store.picture.value;
+        status.textContent = "Encoding …";
+        try {
+          const { settings } = store.schedule;
+          const { path, name } = await server.export_noising({
+            file: file.path,
+            width,
+            height,
+            channels,
+            settings,
+            format,
+          });
+          const answer = await fetch(new URL(`gradio_api/file=${path}`, document.baseURI));
+          if (!answer.ok) throw new Error(answer.statusText);
+          const blob = await answer.blob();
+          download(blob, name);
+          status.textContent = `${name}, ${(blob.size / 1e6).toFixed(1)} MB`;
+        } catch {
+          status.textContent = "The animation could not be made; try again.";
+        }
+      },
+      `noising-${format}`,
+    );
+  return el(
+    "details",
+    { class: "lab-details", id: "lab-saving" },
     el("summary", {}, "Download"),
-    el("p", { class: "lab-note" }, "The whole noising, from t = 0 to T, lasts five seconds. GIF plays anywhere, with 256 colours a frame; WebP keeps every pixel; MP4 is the smallest, for slides."),
-    el("div", { class: "lab-bar" },
+    el(
+      "p",
+      { class: "lab-note" },
+      "The whole noising, from t = 0 to T, lasts five seconds. GIF plays anywhere, with 256 colours a frame; WebP keeps every pixel; MP4 is the smallest, for slides.",
+    ),
+    el(
+      "div",
+      { class: "lab-bar" },
       el("span", { class: "lab-choice-label" }, "picture"),
-      button("PNG", "x_t as it is shown", () => view.toBlob((blob) => download(blob, `x_t${store.t}.png`)), "noised-png"),
+      button(
+        "PNG",
+        "x_t as it is shown",
+        () => view.toBlob((blob) => download(blob, `x_t${store.t}.png`)),
+        "noised-png",
+      ),
       el("span", { class: "lab-choice-label" }, "noising"),
       animation("gif", "GIF", "animation with 256 colours a frame"),
       animation("webp", "WebP", "animation with every pixel as it is"),
       animation("mp4", "MP4", "film"),
-      status));
+      status,
+    ),
+  );
 }

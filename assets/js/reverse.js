@@ -20,16 +20,26 @@ const FORMS = [
   ["webp", "WebP", "an animation with every pixel as it is"],
   ["mp4", "MP4", "a film"],
   ["png", "PNG", "the samples"],
-  ["npz", "NPZ", "x_t and predicted x_0 of every frame, and all that decided them: python -m diffusion sample --like ddpm-lab.npz"],
+  [
+    "npz",
+    "NPZ",
+    "x_t and predicted x_0 of every frame, and all that decided them: python -m diffusion sample --like ddpm-lab.npz",
+  ],
   ["py", "Python", "copy the code that draws the same samples"],
 ];
 
 export function mount(element, { props, watch, server }) {
   const views = PLANES.map(({ kind, label }) =>
-    el("canvas", { class: `lab-pixels lab-traj-${kind}`, role: "img", "aria-label": label, width: 128, height: 128 }));
+    el("canvas", { class: `lab-pixels lab-traj-${kind}`, role: "img", "aria-label": label, width: 128, height: 128 }),
+  );
   const figures = PLANES.map(({ kind, source, words }, k) =>
-    el("figure", { class: `lab-figure lab-figure-${kind}` }, views[k],
-      el("figcaption", {}, tex(el("span", {}), source), ` ${words}`)));
+    el(
+      "figure",
+      { class: `lab-figure lab-figure-${kind}` },
+      views[k],
+      el("figcaption", {}, tex(el("span", {}), source), ` ${words}`),
+    ),
+  );
   const progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "sampling" });
   const status = el("p", { class: "lab-status", role: "status" }, "Drawing the first samples …");
   const transport = el("div", {});
@@ -37,18 +47,40 @@ export function mount(element, { props, watch, server }) {
   const which = el("span", { class: "lab-which" });
   const small = (text, name, action) =>
     el("button", { type: "button", class: "lab-small", "aria-label": name, title: name, onclick: action }, text);
-  const one = el("div", { class: "lab-one" },
-    small("‹", "the sample before", () => enlarge(only - 1)), which, small("›", "the next sample", () => enlarge(only + 1)),
-    small("All", "show all samples (Escape)", () => enlarge(null)));
+  const one = el(
+    "div",
+    { class: "lab-one" },
+    small("‹", "the sample before", () => enlarge(only - 1)),
+    which,
+    small("›", "the next sample", () => enlarge(only + 1)),
+    small("All", "show all samples (Escape)", () => enlarge(null)),
+  );
   const toOne = small("Enlarge one", "show one sample alone; a click on it does the same", () => enlarge(0));
-  const away = el("div", { class: "lab-bar lab-away" }, el("span", { class: "lab-choice-label" }, "take away"),
+  const away = el(
+    "div",
+    { class: "lab-bar lab-away" },
+    el("span", { class: "lab-choice-label" }, "take away"),
     ...FORMS.map(([form, name, about]) =>
-      el("button", { type: "button", class: "lab-save", title: about, "data-form": form, disabled: true, onclick: (e) => take(e.target) }, name)));
+      el(
+        "button",
+        {
+          type: "button",
+          class: "lab-save",
+          title: about,
+          "data-form": form,
+          disabled: true,
+          onclick: (e) => take(e.target),
+        },
+        name,
+      ),
+    ),
+  );
   const numbers = el("div", { class: "lab-numbers" });
   const far = el("p", { class: "lab-note lab-far" });
   const code = el("pre", { class: "lab-code", hidden: true }, el("code", {}));
   const root = el(
-    "section", { class: "lab-reverse", "data-state": "empty" },
+    "section",
+    { class: "lab-reverse", "data-state": "empty" },
     formula,
     el("div", { class: "lab-statusline" }, status, progress, one, toOne),
     el("div", { class: "lab-trajectory" }, ...figures),
@@ -98,7 +130,8 @@ export function mount(element, { props, watch, server }) {
       if (only != null) return enlarge(null);
       const k = shown().at((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
       if (k != null) enlarge(k);
-    }));
+    }),
+  );
   document.addEventListener("keydown", (event) => event.key === "Escape" && visible && only != null && enlarge(null));
 
   /** The box of a picture keeps its place whether it holds all samples or one; where no noise is added, that is said. */
@@ -154,7 +187,8 @@ export function mount(element, { props, watch, server }) {
       };
     },
   });
-  let visible = false, stale = true;
+  let visible = false,
+    stale = true;
   /** How far the page's schedule is from the one in training; asked when it is seen. */
   const compare = oneAtATime(async () => {
     if (!stale || !visible || !store.schedule) return;
@@ -176,8 +210,10 @@ export function mount(element, { props, watch, server }) {
     }
     if (!changes.has("t") || live || !frames || !linked() || changes.has("schedule")) return;
     if (value.frames[player.index].t === store.t) return; // it was the player that moved t
-    const nearest = value.frames.reduce((best, f, i, all) =>
-      Math.abs(f.t - store.t) < Math.abs(all[best].t - store.t) ? i : best, 0);
+    const nearest = value.frames.reduce(
+      (best, f, i, all) => (Math.abs(f.t - store.t) < Math.abs(all[best].t - store.t) ? i : best),
+      0,
+    );
     player.go(nearest);
   });
   // Drawn when it is first seen; the cursor stands where the player is, be that the page's t or not.
@@ -206,7 +242,8 @@ export function mount(element, { props, watch, server }) {
       live = decode(next.preview, next.shape, next.planes);
       fit();
       // Pressed far down among the controls, where they lie below the pictures.
-      if (root.dataset.state !== "live" && matchMedia("(max-width: 760px)").matches) root.scrollIntoView({ block: "start" });
+      if (root.dataset.state !== "live" && matchMedia("(max-width: 760px)").matches)
+        root.scrollIntoView({ block: "start" });
       root.dataset.state = "live";
       root.dataset.previews = +(root.dataset.previews ?? 0) + 1;
     } else if (next.state === "done") {
@@ -220,7 +257,10 @@ export function mount(element, { props, watch, server }) {
       for (const button of away.querySelectorAll("button")) button.disabled = false;
       write();
       const column = (name) => next.frames.map(({ numbers }) => numbers[name]);
-      curves.update({ t: next.frames.map(({ t }) => t), ...Object.fromEntries(Object.keys(next.frames[0].numbers).map((name) => [name, column(name)])) });
+      curves.update({
+        t: next.frames.map(({ t }) => t),
+        ...Object.fromEntries(Object.keys(next.frames[0].numbers).map((name) => [name, column(name)])),
+      });
       player.setCount(frames.count);
       player.go(frames.count - 1);
       fit();

@@ -3,7 +3,23 @@
 import { chart } from "./chart.js";
 import { handles } from "./handles.js";
 import { fromLink, putInLink } from "./link.js";
-import { assign, button, choice, choose, digits, download, edit, el, fixed, PINS, setText, shown, stepAtSnr, store, subscribe } from "./store.js";
+import {
+  assign,
+  button,
+  choice,
+  choose,
+  digits,
+  download,
+  edit,
+  el,
+  fixed,
+  PINS,
+  setText,
+  shown,
+  stepAtSnr,
+  store,
+  subscribe,
+} from "./store.js";
 import { fill, tex } from "./tex.js";
 
 const THUMB = 128; // pixels of a picture's longer side, about
@@ -16,12 +32,29 @@ export function mount(element, { props }) {
   );
   const pin = button("Pin this schedule", "keep its curves and picture to compare with", pinIt, "pin");
   let matched = fromLink("match") === "snr" ? "snr" : "t";
-  const match = choice("pictures at the same", [["t", "t/T"], ["snr", "SNR"]], matched, (value) => {
-    matched = value;
-    putInLink({ match: value === "snr" ? "snr" : null });
-    pictures();
-  });
-  const axis = choice("curves over", [["t", "t"], ["u", "t/T"], ["log_snr", "log SNR"]], store.axis, (value) => assign({ axis: value }));
+  const match = choice(
+    "pictures at the same",
+    [
+      ["t", "t/T"],
+      ["snr", "SNR"],
+    ],
+    matched,
+    (value) => {
+      matched = value;
+      putInLink({ match: value === "snr" ? "snr" : null });
+      pictures();
+    },
+  );
+  const axis = choice(
+    "curves over",
+    [
+      ["t", "t"],
+      ["u", "t/T"],
+      ["log_snr", "log SNR"],
+    ],
+    store.axis,
+    (value) => assign({ axis: value }),
+  );
   const strip = el("div", { class: "lab-compare", role: "group", "aria-label": "the picture under each schedule" });
   root.append(formula, el("div", { class: "lab-bar" }, pin, match, axis), strip);
   element.replaceChildren(root);
@@ -47,14 +80,17 @@ export function mount(element, { props }) {
   root.append(
     hint,
     el("div", { class: "lab-scroll" }, table),
-    el("div", { class: "lab-bar" },
+    el(
+      "div",
+      { class: "lab-bar" },
       el("span", { class: "lab-choice-label" }, "figure"),
       button("PNG", "the curves as a picture", () => view.save("png"), "png"),
       button("SVG", "the curves as a drawing", () => view.save("svg"), "svg"),
       el("span", { class: "lab-choice-label" }, "schedule"),
       button("CSV", "every step: β, ᾱ, log SNR, β̃, weight", file("csv"), "csv"),
       button("JSON", "settings, summary, β and ᾱ", file("json"), "json"),
-      button("diffusers", "configuration for DDPMScheduler.from_config", file("diffusers"), "diffusers")),
+      button("diffusers", "configuration for DDPMScheduler.from_config", file("diffusers"), "diffusers"),
+    ),
   );
 
   function pinIt() {
@@ -67,12 +103,16 @@ export function mount(element, { props }) {
   /** The schedule of the page first, then the pinned ones, and the step of each that is shown. */
   function rows() {
     const { schedule, t, pins } = store;
-    const at = (other) => (matched === "snr" ? stepAtSnr(other, schedule.columns.snr_db[t]) : Math.round((t / schedule.T) * other.T));
+    const at = (other) =>
+      matched === "snr" ? stepAtSnr(other, schedule.columns.snr_db[t]) : Math.round((t / schedule.T) * other.T);
     return [{ schedule, t, colour: null }, ...pins.map((p) => ({ schedule: p, t: at(p), colour: p.colour }))];
   }
 
   const swatch = (colour) =>
-    el("i", { class: "lab-swatch", style: `border-top-color: var(${colour == null ? "--lab-schedule" : `--pin-${colour + 1}`}); border-top-style: ${colour == null ? "solid" : "dashed"}` });
+    el("i", {
+      class: "lab-swatch",
+      style: `border-top-color: var(${colour == null ? "--lab-schedule" : `--pin-${colour + 1}`}); border-top-style: ${colour == null ? "solid" : "dashed"}`,
+    });
 
   const sub = (text) => {
     const [base, index] = text.split("_");
@@ -87,7 +127,8 @@ export function mount(element, { props }) {
     const all = rows();
     while (canvases.length > all.length) canvases.pop().figure.remove();
     while (canvases.length < all.length) {
-      const canvas = el("canvas", { width: 64, height: 64, role: "img" }), caption = el("figcaption", {});
+      const canvas = el("canvas", { width: 64, height: 64, role: "img" }),
+        caption = el("figcaption", {});
       const figure = el("figure", { class: "lab-figure" }, canvas, caption);
       canvases.push({ canvas, caption, figure });
       strip.append(figure);
@@ -112,23 +153,66 @@ export function mount(element, { props }) {
     "above 0 dB": "share of steps with more signal than noise",
   };
   const body = el("tbody", {});
-  table.append(el("thead", {}, el("tr", {}, ...HEAD.map((text) => el("th", { title: ABOUT[text] ?? "" }, text.includes("_") ? sub(text) : text)))), body);
+  table.append(
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        ...HEAD.map((text) => el("th", { title: ABOUT[text] ?? "" }, text.includes("_") ? sub(text) : text)),
+      ),
+    ),
+    body,
+  );
 
   function tableRow({ schedule, colour }, k) {
-    const act = colour == null ? "" : el("span", { class: "lab-acts" },
-      el("button", { type: "button", class: "lab-small", title: `use ${schedule.name}`, onclick: () => edit(schedule.settings) }, "use"),
-      el("button", { type: "button", class: "lab-small", "aria-label": `unpin ${schedule.name}`, title: "unpin",
-        onclick: () => assign({ pins: store.pins.filter((_, i) => i !== k - 1) }) }, "✕"));
+    const act =
+      colour == null
+        ? ""
+        : el(
+            "span",
+            { class: "lab-acts" },
+            el(
+              "button",
+              {
+                type: "button",
+                class: "lab-small",
+                title: `use ${schedule.name}`,
+                onclick: () => edit(schedule.settings),
+              },
+              "use",
+            ),
+            el(
+              "button",
+              {
+                type: "button",
+                class: "lab-small",
+                "aria-label": `unpin ${schedule.name}`,
+                title: "unpin",
+                onclick: () => assign({ pins: store.pins.filter((_, i) => i !== k - 1) }),
+              },
+              "✕",
+            ),
+          );
     return el("tr", {}, ...[swatch(colour), ...HEAD.slice(2).map(() => ""), act].map((cell) => el("td", {}, cell)));
   }
 
   function numbers() {
-    const square = store.picture?.noising.meanSquare ?? 1, all = rows();
+    const square = store.picture?.noising.meanSquare ?? 1,
+      all = rows();
     all.forEach(({ schedule }, k) => {
       const s = schedule.summary;
       const bits = s.prior_kl[0] * square + s.prior_kl[1];
-      const texts = [schedule.name, `${schedule.T}`, digits(s.last_alpha_bar), `${fixed(s.terminal_snr_db, 1)} dB`,
-        s.t_equal == null ? "never" : fixed(s.t_equal, 1), `${digits(bits)} bits/dim`, `${(100 * s.share_above_0_db).toFixed(1)} %`];
+      const texts = [
+        schedule.name,
+        `${schedule.T}`,
+        digits(s.last_alpha_bar),
+        `${fixed(s.terminal_snr_db, 1)} dB`,
+        s.t_equal == null ? "never" : fixed(s.t_equal, 1),
+        `${digits(bits)} bits/dim`,
+        `${(100 * s.share_above_0_db).toFixed(1)} %`,
+      ];
       texts.forEach((text, i) => setText(body.rows[k].cells[i + 1], text));
     });
   }
@@ -154,9 +238,15 @@ export function mount(element, { props }) {
     const key = JSON.stringify(now);
     if (key === placed) return; // they are read out when they change
     placed = key;
-    remarks.replaceChildren(...now.map(({ curve, texts, left, top, width }) =>
-      el("div", { class: "lab-remark", "data-curve": curve, style: `left:${left}px; top:${top}px; width:${width}px` },
-        ...texts.map((text) => el("p", { title: text, tabindex: 0 }, text)))));
+    remarks.replaceChildren(
+      ...now.map(({ curve, texts, left, top, width }) =>
+        el(
+          "div",
+          { class: "lab-remark", "data-curve": curve, style: `left:${left}px; top:${top}px; width:${width}px` },
+          ...texts.map((text) => el("p", { title: text, tabindex: 0 }, text)),
+        ),
+      ),
+    );
   }
 
   function hints() {
@@ -169,7 +259,9 @@ export function mount(element, { props }) {
   }
 
   function terms() {
-    const { beta, alpha_bar } = store.schedule.columns, { t } = store, ab = alpha_bar[t];
+    const { beta, alpha_bar } = store.schedule.columns,
+      { t } = store,
+      ab = alpha_bar[t];
     fill(formula, { beta: t ? digits(beta[t]) : "–", ab: digits(ab, 4), snr: digits(ab / (1 - ab)) });
   }
 

@@ -25,11 +25,15 @@ class Sight {
 
   /** {xt, found, off, guess, error} at a level: x_t, eps_theta, eps_theta - eps, the predicted x_0, |off|^2 / D. */
   at(logSnr) {
-    const { x0, eps, v, unit, levels } = this, last = levels.length - 1;
-    const a = Math.sqrt(1 / (1 + Math.exp(-logSnr))), b = Math.sqrt(1 / (1 + Math.exp(logSnr)));
+    const { x0, eps, v, unit, levels } = this,
+      last = levels.length - 1;
+    const a = Math.sqrt(1 / (1 + Math.exp(-logSnr))),
+      b = Math.sqrt(1 / (1 + Math.exp(logSnr)));
     const place = Math.min(last, Math.max(0, (last * (levels[0] - logSnr)) / (levels[0] - levels[last])));
-    const k = Math.min(last - 1, Math.floor(place)), part = place - k;
-    const low = v[k], high = v[k + 1];
+    const k = Math.min(last - 1, Math.floor(place)),
+      part = place - k;
+    const low = v[k],
+      high = v[k + 1];
     const [xt, found, off, guess] = Array.from({ length: 4 }, () => new Float32Array(x0.length));
     let sum = 0;
     for (let i = 0; i < x0.length; i++) {
@@ -46,7 +50,10 @@ class Sight {
   /** Paint values, 0 as mid-grey and 1 / gain as white. */
   paint(canvas, values, gain = 1) {
     const { context, image } = prepare(canvas, this.width, this.height);
-    const out = image.data, c = this.channels, green = c === 3 ? 1 : 0, blue = 2 * green;
+    const out = image.data,
+      c = this.channels,
+      green = c === 3 ? 1 : 0,
+      blue = 2 * green;
     for (let i = 0, o = 0; i < values.length; i += c, o += 4) {
       out[o] = 127.5 * (gain * values[i] + 1);
       out[o + 1] = 127.5 * (gain * values[i + green] + 1);
@@ -57,29 +64,49 @@ class Sight {
 }
 
 export function mount(element, { props, watch, server }) {
-  const formula = tex(el("div", { class: "lab-formula" }),
-    "\\tfrac1D L_{t-1}=w_t\\,\\tfrac1D\\lVert\\ep-\\epred\\rVert^2+c_t=\\num{w}\\cdot\\num{e}+\\num{c}\\ \\text{nats}=\\num{b}\\ \\text{bits/dim}");
+  const formula = tex(
+    el("div", { class: "lab-formula" }),
+    "\\tfrac1D L_{t-1}=w_t\\,\\tfrac1D\\lVert\\ep-\\epred\\rVert^2+c_t=\\num{w}\\cdot\\num{e}+\\num{c}\\ \\text{nats}=\\num{b}\\ \\text{bits/dim}",
+  );
   const faces = el("div", { class: "lab-faces", role: "group", "aria-label": "image that the network is shown" });
   const pictures = {};
   const figure = (name, kind, source, label) => {
-    pictures[name] = el("canvas", { class: `lab-seen-${name} lab-pixels`, role: "img", "aria-label": label, width: 32, height: 32 });
-    return el("figure", { class: `lab-figure lab-figure-${kind}` }, pictures[name],
-      el("figcaption", {}, tex(el("span", {}), source)));
+    pictures[name] = el("canvas", {
+      class: `lab-seen-${name} lab-pixels`,
+      role: "img",
+      "aria-label": label,
+      width: 32,
+      height: 32,
+    });
+    return el(
+      "figure",
+      { class: `lab-figure lab-figure-${kind}` },
+      pictures[name],
+      el("figcaption", {}, tex(el("span", {}), source)),
+    );
   };
   const off = figure("off", "off", "\\epred-\\ep", "what the network misses, amplified");
   const gain = el("span", {});
   off.lastChild.append(gain);
   const error = el("p", { class: "lab-note", role: "status", "aria-live": "off" });
   const transport = el("div", {});
-  const root = el("section", { class: "lab-seen", "data-state": "waiting" },
-    formula, faces,
-    el("div", { class: "lab-row lab-row-five" },
+  const root = el(
+    "section",
+    { class: "lab-seen", "data-state": "waiting" },
+    formula,
+    faces,
+    el(
+      "div",
+      { class: "lab-row lab-row-five" },
       figure("xt", "xt", "\\xt", "the noised image x_t"),
       figure("eps", "eps", "\\ep", "the noise that is in it"),
       figure("found", "eps", "\\epred(\\xt,t)", "the noise that the network finds"),
       off,
-      figure("guess", "pred", "\\xpred", "the clean image that the network predicts")),
-    transport, error);
+      figure("guess", "pred", "\\xpred", "the clean image that the network predicts"),
+    ),
+    transport,
+    error,
+  );
   element.replaceChildren(root);
 
   const player = new Player(transport, {
@@ -90,7 +117,8 @@ export function mount(element, { props, watch, server }) {
 
   function draw() {
     if (!store.schedule) return;
-    const { snr_db, signal } = store.schedule.columns, t = store.t;
+    const { snr_db, signal } = store.schedule.columns,
+      t = store.t;
     equation(t);
     if (!store.sight) return;
     // At t = 0 there is no noise to find: as near as the schedule comes.
@@ -105,16 +133,23 @@ export function mount(element, { props, watch, server }) {
     sight.paint(pictures.guess, view.guess);
     gain.textContent = more > 1 ? ` × ${more}` : "";
     const rmse = 127.5 * Math.sqrt(view.error * Math.exp(-snr_db[Math.max(1, t)] * (Math.LN10 / 10)));
-    error.replaceChildren(...worded(t
-      ? `This image, this noise: ‖ε − ε_θ‖² / D = ${digits(view.error)}, and the predicted x_0 is off by ${digits(rmse)} of 255 grey levels. ${props.value.own && store.loss?.about !== "your picture" ? "Measure draws its curves." : remark(signal[t])}`
-      : "At t = 0 there is no noise to find; shown is t = 1."));
+    error.replaceChildren(
+      ...worded(
+        t
+          ? `This image, this noise: ‖ε − ε_θ‖² / D = ${digits(view.error)}, and the predicted x_0 is off by ${digits(rmse)} of 255 grey levels. ${props.value.own && store.loss?.about !== "your picture" ? "Measure draws its curves." : remark(signal[t])}`
+          : "At t = 0 there is no noise to find; shown is t = 1.",
+      ),
+    );
     root.dataset.t = t;
     root.dataset.state = "ready";
   }
 
   const remark = (signal) =>
-    signal > 0.97 ? "Little noise: hard to find, x_0 easy to guess."
-      : signal < 0.1 ? "Nearly all noise: easy to find, x_0 hard to guess." : "";
+    signal > 0.97
+      ? "Little noise: hard to find, x_0 easy to guess."
+      : signal < 0.1
+        ? "Nearly all noise: easy to find, x_0 hard to guess."
+        : "";
 
   /** The line at the top, with the errors that were measured last. */
   function equation(t) {
@@ -131,16 +166,28 @@ export function mount(element, { props, watch, server }) {
   let index = 0;
   function showFaces(value) {
     buttons.length = 0;
-    buttons.push(...value.faces.map(({ picture, name }, i) =>
-      el("button", { type: "button", class: "lab-face", title: name, "aria-label": `show the network ${name}`,
-        onclick: () => ((index = i), ask()) },
-      el("img", { src: picture, alt: "", class: "lab-pixels" }))));
+    buttons.push(
+      ...value.faces.map(({ picture, name }, i) =>
+        el(
+          "button",
+          {
+            type: "button",
+            class: "lab-face",
+            title: name,
+            "aria-label": `show the network ${name}`,
+            onclick: () => ((index = i), ask()),
+          },
+          el("img", { src: picture, alt: "", class: "lab-pixels" }),
+        ),
+      ),
+    );
     faces.replaceChildren(...buttons);
     faces.hidden = !buttons.length;
   }
 
   const ask = oneAtATime(async () => {
-    const value = props.value, mine = index;
+    const value = props.value,
+      mine = index;
     buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(i === mine)));
     if (!value.own && !open()) return; // asked for when the tab is opened
     if (!value.own) {
@@ -160,7 +207,8 @@ export function mount(element, { props, watch, server }) {
     root.dataset.image = value.own ? "own" : mine;
   });
 
-  let subject = null, seen = null;
+  let subject = null,
+    seen = null;
   function sync() {
     const value = props.value;
     if (!value) return;

@@ -1,7 +1,21 @@
 // The sidebar: choose and bend the schedule; alpha-bar at a glance; what step t is worth.
 
 import { fromLink, keepLink, numberFromLink, pinsFromLink, settingsFromLink } from "./link.js";
-import { assign, digits, el, fixed, oneAtATime, onEdit, PINS, setSchedule, setT, store, subscribe, symbol, unpack } from "./store.js";
+import {
+  assign,
+  digits,
+  el,
+  fixed,
+  oneAtATime,
+  onEdit,
+  PINS,
+  setSchedule,
+  setT,
+  store,
+  subscribe,
+  symbol,
+  unpack,
+} from "./store.js";
 import { tex } from "./tex.js";
 
 const POSITIONS = 1000;
@@ -9,8 +23,18 @@ const CSV_BYTES = 2 ** 21; // 4000 rows of our own table take a fifth; what is c
 
 /** Schedules that are no family: what they are called, and what stands in place of a formula and a source. */
 const OTHERS = {
-  drawn: { title: "drawn", formula: "\\log\\mathrm{SNR}(t/T)\\text{ through points}", source: "Drag the points in the Schedule tab; monotone cubics (Fritsch & Carlson 1980)", parameters: {} },
-  given: { title: "from a CSV file", formula: "\\beta_1,\\ \\beta_2,\\ \\dots,\\ \\beta_T\\ \\text{as given}", source: "One beta a row, or a column headed beta", parameters: {} },
+  drawn: {
+    title: "drawn",
+    formula: "\\log\\mathrm{SNR}(t/T)\\text{ through points}",
+    source: "Drag the points in the Schedule tab; monotone cubics (Fritsch & Carlson 1980)",
+    parameters: {},
+  },
+  given: {
+    title: "from a CSV file",
+    formula: "\\beta_1,\\ \\beta_2,\\ \\dots,\\ \\beta_T\\ \\text{as given}",
+    source: "One beta a row, or a column headed beta",
+    parameters: {},
+  },
 };
 
 /** Ranges that span decades are moved along on a log scale. */
@@ -68,7 +92,10 @@ export function mount(element, { props, server }) {
       // A link that cannot be opened must not leave the page without a schedule.
       if (!store.schedule && linked) {
         linked = null;
-        broken = { field: "family", message: `The link's schedule cannot be opened: ${answer.error.message} This is the usual one.` };
+        broken = {
+          field: "family",
+          message: `The link's schedule cannot be opened: ${answer.error.message} This is the usual one.`,
+        };
         change(structuredClone(props.value));
       }
       return;
@@ -112,10 +139,19 @@ export function mount(element, { props, server }) {
     const scale = scaleOf(parameter);
     const label = `${parameter.symbol}: ${parameter.about}`;
     const range = el("input", {
-      type: "range", min: 0, max: POSITIONS, step: 1, "aria-label": label, "data-field": name,
+      type: "range",
+      min: 0,
+      max: POSITIONS,
+      step: 1,
+      "aria-label": label,
+      "data-field": name,
     });
     const number = el("input", {
-      type: "text", inputmode: "decimal", "aria-label": `${label}, as a number`, "data-number": name, autocomplete: "off",
+      type: "text",
+      inputmode: "decimal",
+      "aria-label": `${label}, as a number`,
+      "data-number": name,
+      autocomplete: "off",
     });
     const paint = (v) => {
       const part = Math.min(1, Math.max(0, scale.to(v)));
@@ -140,8 +176,12 @@ export function mount(element, { props, server }) {
       bend();
     });
     return el(
-      "div", { class: "lab-field", title: parameter.about },
-      symbol(parameter.symbol), number, range, error(name),
+      "div",
+      { class: "lab-field", title: parameter.about },
+      symbol(parameter.symbol),
+      number,
+      range,
+      error(name),
     );
   }
 
@@ -157,7 +197,12 @@ export function mount(element, { props, server }) {
     return el("label", { class: "lab-tick", title: about }, box, text);
   }
 
-  const upload = el("input", { type: "file", accept: ".csv,.txt,.tsv,.json,text/csv,text/plain,application/json", hidden: true, id: "lab-csv" });
+  const upload = el("input", {
+    type: "file",
+    accept: ".csv,.txt,.tsv,.json,text/csv,text/plain,application/json",
+    hidden: true,
+    id: "lab-csv",
+  });
   root.append(upload);
   upload.addEventListener("change", async () => {
     const [file] = upload.files;
@@ -174,37 +219,71 @@ export function mount(element, { props, server }) {
     family.value = settings.family;
     tex(formula, chosen.formula);
     source.textContent = chosen.source;
-    const aim = el("input", { type: "text", inputmode: "decimal", "aria-label": "SNR at T in decibel", "data-number": "terminal_snr", autocomplete: "off", disabled: !chosen.per_step || settings.zero_terminal_snr });
+    const aim = el("input", {
+      type: "text",
+      inputmode: "decimal",
+      "aria-label": "SNR at T in decibel",
+      "data-number": "terminal_snr",
+      autocomplete: "off",
+      disabled: !chosen.per_step || settings.zero_terminal_snr,
+    });
     aim.addEventListener("change", () => {
       const text = aim.value.trim().replace("−", "-").replace(",", ".");
       const snr_db = text === "" || !Number.isFinite(Number(text)) ? aim.value : Number(text);
       ask("aim_schedule", { settings, snr_db }, ({ params }) => change({ params }));
     });
     controls.replaceChildren(
-      error("family"), error("points"), error("beta"),
+      error("family"),
+      error("points"),
+      error("beta"),
       settings.family === "given"
-        ? el("button", { type: "button", class: "lab-save lab-wide", onclick: () => upload.click() }, "Choose another file …")
+        ? el(
+            "button",
+            { type: "button", class: "lab-save lab-wide", onclick: () => upload.click() },
+            "Choose another file …",
+          )
         : "",
       error("csv"),
       field("T", { symbol: "T", minimum: 2, maximum: 4000, whole: true, about: "number of steps" }, settings.T, (v) => {
         settings.T = v;
       }),
       chosen.per_step
-        ? tick("keep", settings.keep_shape_of ? `keep the shape of T = ${settings.keep_shape_of}` : "keep the shape when T changes",
-            "scale every β by this T over the new one, so that ᾱ over t/T stays nearly as it is", settings.keep_shape_of != null, (on) => {
-            settings.keep_shape_of = on ? settings.T : null;
-          })
+        ? tick(
+            "keep",
+            settings.keep_shape_of
+              ? `keep the shape of T = ${settings.keep_shape_of}`
+              : "keep the shape when T changes",
+            "scale every β by this T over the new one, so that ᾱ over t/T stays nearly as it is",
+            settings.keep_shape_of != null,
+            (on) => {
+              settings.keep_shape_of = on ? settings.T : null;
+            },
+          )
         : "",
       ...Object.entries(chosen.parameters).map(([name, parameter]) =>
         field(name, parameter, settings.params[name], (v) => {
           settings.params[name] = v;
         }),
       ),
-      el("label", { class: "lab-field", title: chosen.per_step ? "type an SNR: the last β is solved for it" : "what this schedule leaves at T" },
-        el("span", {}, "SNR at ", symbol("T"), ", dB"), aim, error("terminal_snr")),
-      tick("zero", "zero terminal SNR", "move and stretch the curve until nothing of the picture is left at T (Lin et al. 2023)", settings.zero_terminal_snr, (on) => {
-        settings.zero_terminal_snr = on;
-      }),
+      el(
+        "label",
+        {
+          class: "lab-field",
+          title: chosen.per_step ? "type an SNR: the last β is solved for it" : "what this schedule leaves at T",
+        },
+        el("span", {}, "SNR at ", symbol("T"), ", dB"),
+        aim,
+        error("terminal_snr"),
+      ),
+      tick(
+        "zero",
+        "zero terminal SNR",
+        "move and stretch the curve until nothing of the picture is left at T (Lin et al. 2023)",
+        settings.zero_terminal_snr,
+        (on) => {
+          settings.zero_terminal_snr = on;
+        },
+      ),
     );
     showAim();
   }
@@ -216,7 +295,9 @@ export function mount(element, { props, server }) {
   family.addEventListener("change", () => {
     const name = family.value;
     if (name === "drawn") {
-      ask("take_up", settings, ({ points }) => change({ family: "drawn", params: {}, keep_shape_of: null, zero_terminal_snr: false, points }));
+      ask("take_up", settings, ({ points }) =>
+        change({ family: "drawn", params: {}, keep_shape_of: null, zero_terminal_snr: false, points }),
+      );
     } else if (name === "given") {
       family.value = settings.family; // until there is a file
       upload.click();
@@ -229,13 +310,17 @@ export function mount(element, { props, server }) {
   });
 
   // alpha-bar over t as a small drawing that is also a way to choose t.
-  const W = 280, H = 84;
+  const W = 280,
+    H = 84;
   const line = el("path", { class: "curve" });
   const cursor = el("line", { class: "cursor", y1: 0, y2: H });
   const dot = el("circle", { class: "dot", r: 4 });
   const svg = el("svg", { viewBox: `-4 -6 ${W + 8} ${H + 12}`, "aria-hidden": "true" }, line, cursor, dot);
-  curve.append(el("div", { class: "lab-curve-title" }, el("span", {}, symbol("ᾱ_t"), ", the share of signal power")), svg,
-    el("div", { class: "lab-curve-axis" }, el("span", {}, "t = 0"), el("span", { class: "lab-curve-end" })));
+  curve.append(
+    el("div", { class: "lab-curve-title" }, el("span", {}, symbol("ᾱ_t"), ", the share of signal power")),
+    svg,
+    el("div", { class: "lab-curve-axis" }, el("span", {}, "t = 0"), el("span", { class: "lab-curve-end" })),
+  );
   const choose = (event) => {
     const box = svg.getBoundingClientRect();
     if (store.schedule) setT(((event.clientX - box.left) / box.width) * store.schedule.T);
@@ -296,7 +381,9 @@ export function mount(element, { props, server }) {
   }
 
   build();
-  bend().then(restorePins).then(() => keepLink(props.families));
+  bend()
+    .then(restorePins)
+    .then(() => keepLink(props.families));
   // On a phone the sidebar lies over the page: begin with it closed.
   if (window.innerWidth < 768) document.querySelector("#lab-side.open .toggle-button")?.click();
 }

@@ -5,7 +5,8 @@
  * for a frame without need and no last value is lost.
  */
 export function oncePerFrame(fn) {
-  let resting = false, again = false;
+  let resting = false,
+    again = false;
   const run = () => {
     resting = true;
     again = false;
@@ -22,7 +23,8 @@ export function oncePerFrame(fn) {
  * task, one run at a time: asked again while it runs, it runs once more when it is done. What it reads then is the newest, so that every answer is shown and none that is shown last is stale.
  */
 export function oneAtATime(task) {
-  let busy = false, again = false;
+  let busy = false,
+    again = false;
   return async () => {
     again = true;
     if (busy) return;
@@ -107,7 +109,8 @@ export function setT(t) {
 }
 
 function decode(text) {
-  const characters = atob(text), bytes = new Uint8Array(characters.length);
+  const characters = atob(text),
+    bytes = new Uint8Array(characters.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
   return new Float64Array(bytes.buffer);
 }
@@ -128,7 +131,8 @@ export function setSchedule(payload, t = null) {
 
 /** The step of a schedule whose SNR is nearest to this one in decibel; SNR falls with t. */
 export function stepAtSnr({ T, columns: { snr_db } }, db) {
-  let low = 0, high = T;
+  let low = 0,
+    high = T;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (snr_db[middle] > db) low = middle;
@@ -155,7 +159,12 @@ export function digits(value, n = 3) {
 }
 
 export const fixed = (value, n = 2) =>
-  Number.isFinite(value) ? value.toFixed(n).replace(/^-(?=.*[1-9])/, "−").replace("-", "") : digits(value);
+  Number.isFinite(value)
+    ? value
+        .toFixed(n)
+        .replace(/^-(?=.*[1-9])/, "−")
+        .replace("-", "")
+    : digits(value);
 
 /** Build an element: el("div", {class: "x", onclick: f}, child, ...). */
 export function el(tag, attributes = {}, ...children) {
@@ -189,10 +198,18 @@ export const worded = (text) =>
 
 /** Buttons of which one is chosen; options: [[value, text], ...]. */
 export function choice(label, options, chosen, change) {
-  const node = el("div", { class: "lab-choice", role: "group", "aria-label": label },
+  const node = el(
+    "div",
+    { class: "lab-choice", role: "group", "aria-label": label },
     el("span", { class: "lab-choice-label" }, label),
     ...options.map(([value, text]) =>
-      el("button", { type: "button", "data-value": value, onclick: () => (choose(node, value), change(value)) }, ...worded(text))));
+      el(
+        "button",
+        { type: "button", "data-value": value, onclick: () => (choose(node, value), change(value)) },
+        ...worded(text),
+      ),
+    ),
+  );
   choose(node, chosen);
   return node;
 }
