@@ -1,8 +1,14 @@
 // From the bound to L_simple, a line at a time, each with its number for the schedule, the step and the images at hand.
 
-import { digits, el, store, worded } from "./store.js";
+import { el, worded } from "./dom.js";
+import { digits } from "./numbers.js";
+import { store } from "./store.js";
 import { fill, tex } from "./tex.js";
 
+/** @import { Schedule } from "./schedules.js" */
+/** @import { Loss } from "./store.js" */
+
+/** @type {[words: string, formula: string, slip?: string][]} */
 const LINES = [
   [
     "The bound, sorted by steps (eq. 3 and 5). All KL divergences are of Gaussians, so no term needs sampling beyond ε.",
@@ -38,49 +44,56 @@ const LINES = [
   ],
 ];
 
+/**
+ * The numbers in the lines, at step t.
+ * @param {Loss} loss
+ * @param {Schedule} schedule
+ * @param {number} t
+ */
+function numbersAt(loss, schedule, t) {
+  const { beta, alpha_bar } = schedule.columns;
+  const l = loss.ledger[loss.variance];
+  const step = Math.max(2, t);
+  const at = loss.at(step);
+  const b = beta[step];
+  const ab = alpha_bar[step];
+  const nats = at.weight * at.error + at.extra;
+  const n = (/** @type {number | null} */ value) => (value == null ? "–" : digits(value));
+  return {
+    LT: n(l.L_T),
+    Lmid: n(l.L_mid),
+    L0: n(l.L_0),
+    total: n(l.total),
+    prior: n(l.L_T * Math.LN2),
+    abT: n(alpha_bar[schedule.T]),
+    c: n(at.extra),
+    C: n(l.constant),
+    m: digits(1 / Math.sqrt(1 - b), 4),
+    k: n(b / Math.sqrt((1 - ab) * (1 - b))),
+    k2: n((b * b) / ((1 - b) * (1 - ab))),
+    w: n(at.weight),
+    e: n(at.error),
+    n: n(nats),
+    b: n(nats / Math.LN2),
+    simple: n(loss.L_simple),
+    ratio: n(loss.weight_sum[loss.variance] / schedule.T / at.weight),
+  };
+}
+
 /** An accordion; returns {node, draw}. */
 export function derivation() {
   const formulas = LINES.map(([, source]) => tex(el("p", {}), source));
-  const node = el(
-    "details",
-    { class: "lab-details", id: "lab-derivation" },
-    el("summary", {}, ...worded("From the bound to L_simple, step by step")),
-    ...LINES.flatMap(([words, , slip], i) => [
-      el("p", { class: "lab-note lab-line" }, ...worded(`${i + 1}. ${words}`)),
-      formulas[i],
-      slip ? el("p", { class: "lab-note lab-slip" }, ...worded(slip)) : null,
-    ]).filter(Boolean),
-  );
+  const lines = LINES.flatMap(([words, , slip], i) => [
+    el("p", { class: "lab-note lab-line" }, ...worded(`${i + 1}. ${words}`)),
+    formulas[i],
+    slip ? el("p", { class: "lab-note lab-slip" }, ...worded(slip)) : null,
+  ]);
+  const title = el("summary", {}, ...worded("From the bound to L_simple, step by step"));
+  const node = el("details", { class: "lab-details", id: "lab-derivation" }, title, ...lines);
   function draw() {
     const { loss, schedule, t } = store;
     if (!node.open || !loss || !schedule) return;
-    const { beta, alpha_bar } = schedule.columns,
-      l = loss.ledger[loss.variance];
-    const step = Math.max(2, t),
-      at = loss.at(step),
-      b = beta[step],
-      ab = alpha_bar[step];
-    const nats = at.weight * at.error + at.extra;
-    const n = (value) => (value == null ? "–" : digits(value));
-    const numbers = {
-      LT: n(l.L_T),
-      Lmid: n(l.L_mid),
-      L0: n(l.L_0),
-      total: n(l.total),
-      prior: n(l.L_T * Math.LN2),
-      abT: n(alpha_bar[schedule.T]),
-      c: n(at.extra),
-      C: n(l.constant),
-      m: digits(1 / Math.sqrt(1 - b), 4),
-      k: n(b / Math.sqrt((1 - ab) * (1 - b))),
-      k2: n((b * b) / ((1 - b) * (1 - ab))),
-      w: n(at.weight),
-      e: n(at.error),
-      n: n(nats),
-      b: n(nats / Math.LN2),
-      simple: n(loss.L_simple),
-      ratio: n(loss.weight_sum[loss.variance] / schedule.T / at.weight),
-    };
+    const numbers = numbersAt(loss, schedule, t);
     for (const formula of formulas) fill(formula, numbers);
   }
   node.addEventListener("toggle", draw);
