@@ -105,6 +105,8 @@ test("what is put in of a schedule is read as the same schedule", () => {
     const again = readAddress(writeAddress(said));
     assert.deepEqual(settingsIn(again, FAMILIES, DEFAULTS), settings);
     assert.equal(again.get("tab"), "loss");
+    const stale = ["beta_1", "beta_T", "s"].filter((name) => !(name in settings.params) && again.has(name));
+    assert.deepEqual(stale, []);
   }
 });
 

@@ -89,6 +89,12 @@ test("bins are shares of the values, in the bins whose edges are said", () => {
   assert.ok(statistics(at(5)).share.every((v) => v === 0));
 });
 
+test("mean and variance are those of the values in [-1, 1]", () => {
+  const { mean, variance } = statistics(Float32Array.of(127.5, 127.5, 127.5, -127.5));
+  near(mean, 0.5);
+  near(variance, 0.75);
+});
+
 test("moments of counted grey levels are those of the values", () => {
   const counts = new Array(256).fill(0);
   counts[0] = 3;
