@@ -1,14 +1,17 @@
 # make run    serve the page (installs what it needs first)
 # make test   install what the tests need and run them all
-# make lint   style and types
+# make lint   style and types, of Python and JavaScript
+# make format lay both out
 
 PYTHON ?= python3.11
 PORT ?= 7860
 VENV := .venv
 PY := $(VENV)/bin/python
+# Node comes with the development tools, so it and its npm are those of the environment.
+NPM := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: install run dev lint test bench clean
+.PHONY: install run dev lint format test bench clean
 
 install: $(VENV)/.installed
 
@@ -22,6 +25,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(PY) -m pip install --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
+node_modules/.installed: $(VENV)/.installed-dev package.json package-lock.json
+	$(NPM) ci --no-audit --no-fund
+	touch $@
+
 run: install
 	$(PY) app.py --port $(PORT)
 
@@ -33,13 +40,19 @@ ifeq ($(CHROMIUM),)
 endif
 
 # Gradio writes a .pyi beside each component when it is imported; mypy would read it in place of the module.
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev node_modules/.installed
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	rm -f ui/*.pyi
 	$(PY) -m mypy
+	$(NPM) run --silent lint
 
-test: dev
+format: $(VENV)/.installed-dev node_modules/.installed
+	$(PY) -m ruff format .
+	$(NPM) run --silent format
+
+test: dev node_modules/.installed
+	$(NPM) test --silent
 	$(PY) -m pytest
 
 bench: dev
@@ -50,4 +63,4 @@ bench: dev
 	$(PY) -m benchmarks.sampling
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache

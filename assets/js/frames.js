@@ -1,8 +1,16 @@
 // Frames of a trajectory as they come from Python: bytes of x_t, the predicted x_0, eps and z, drawn as a grid or one sample.
 
-const GAP = 2, GREY = 128;
+import { contextOf } from "./canvas.js";
 
-/** A run's file: a line of JSON, {shape: [B, H, W, C], planes}, then the bytes of every frame. */
+const GAP = 2;
+const GREY = 128;
+
+/** @typedef {[samples: number, height: number, width: number, channels: number]} Shape */
+
+/**
+ * A run's file: a line of JSON, {shape: [B, H, W, C], planes}, then the bytes of every frame.
+ * @param {ArrayBuffer} buffer
+ */
 export function open(buffer) {
   const bytes = new Uint8Array(buffer);
   const line = bytes.indexOf(10);
@@ -11,8 +19,17 @@ export function open(buffer) {
 }
 
 export class Frames {
+  /**
+   * @param {Uint8Array} bytes
+   * @param {Shape} shape
+   * @param {number} planes
+   */
   constructor(bytes, shape, planes) {
-    [this.samples, this.height, this.width, this.channels] = shape;
+    const [samples, height, width, channels] = shape;
+    this.samples = samples;
+    this.height = height;
+    this.width = width;
+    this.channels = channels;
     this.bytes = bytes;
     this.planes = planes;
     this.columns = Math.ceil(Math.sqrt(this.samples));
@@ -26,7 +43,11 @@ export class Frames {
     return (this.columns * (this.width + GAP) - GAP) / (this.rows * (this.height + GAP) - GAP);
   }
 
-  /** The sample at a point of the grid, both coordinates from 0 to 1; null if there is none. */
+  /**
+   * The sample at a point of the grid, both coordinates from 0 to 1; null if there is none.
+   * @param {number} x
+   * @param {number} y
+   */
   at(x, y) {
     const column = Math.floor((x * (this.columns * (this.width + GAP) - GAP)) / (this.width + GAP));
     const row = Math.floor((y * (this.rows * (this.height + GAP) - GAP)) / (this.height + GAP));
@@ -34,11 +55,29 @@ export class Frames {
     return column < this.columns && k < this.samples ? k : null;
   }
 
-  /** Draw a plane of frame i: the whole grid, or one sample alone. A plane that there is not is grey. */
+  /**
+   * Where in the bytes a plane of a sample of frame i begins.
+   * @param {number} i
+   * @param {number} plane
+   * @param {number} k
+   */
+  start(i, plane, k) {
+    return ((i * this.planes + plane) * this.samples + k) * this.sample;
+  }
+
+  /**
+   * Draw a plane of frame i: the whole grid, or one sample alone. A plane that there is not is grey.
+   * @param {HTMLCanvasElement} canvas
+   * @param {number} i
+   * @param {number} plane
+   * @param {number | null} only
+   */
   paint(canvas, i, plane, only = null) {
     const { width: w, height: h } = this;
-    const columns = only == null ? this.columns : 1, rows = only == null ? this.rows : 1;
-    const W = columns * (w + GAP) - GAP, H = rows * (h + GAP) - GAP;
+    const columns = only == null ? this.columns : 1;
+    const rows = only == null ? this.rows : 1;
+    const W = columns * (w + GAP) - GAP;
+    const H = rows * (h + GAP) - GAP;
     if (canvas.width !== W || canvas.height !== H) {
       canvas.width = W;
       canvas.height = H;
@@ -47,16 +86,26 @@ export class Frames {
     new Uint32Array(image.data.buffer).fill(0xff000000 | (GREY * 0x010101));
     if (plane < this.planes) {
       for (let k = 0; k < (only == null ? this.samples : 1); k++) {
-        const from = ((i * this.planes + plane) * this.samples + (only ?? k)) * this.sample;
+        const from = this.start(i, plane, only ?? k);
         this.put(image.data, W, (k % columns) * (w + GAP), Math.floor(k / columns) * (h + GAP), from);
       }
     }
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    contextOf(canvas).putImageData(image, 0, 0);
   }
 
-  put(rgba, W, left, top, from) {
+  /**
+   * Write one sample as RGBA into an image that is W wide.
+   * @param {Uint8ClampedArray} rgba
+   * @param {number} W
+   * @param {number} left
+   * @param {number} top
+   * @param {number} start
+   */
+  put(rgba, W, left, top, start) {
     const { bytes, channels } = this;
-    const green = channels === 3 ? 1 : 0, blue = channels === 3 ? 2 : 0;
+    const green = channels === 3 ? 1 : 0;
+    const blue = channels === 3 ? 2 : 0;
+    let from = start;
     for (let y = 0; y < this.height; y++) {
       let to = 4 * ((top + y) * W + left);
       for (let x = 0; x < this.width; x++, to += 4, from += channels) {
@@ -68,6 +117,15 @@ export class Frames {
   }
 }
 
-/** Frames that came as text. */
+/**
+ * Frames that came as text.
+ * @param {string} base64
+ * @param {Shape} shape
+ * @param {number} planes
+ */
 export const decode = (base64, shape, planes) =>
-  new Frames(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), shape, planes);
+  new Frames(
+    Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)),
+    shape,
+    planes,
+  );

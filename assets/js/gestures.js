@@ -1,7 +1,7 @@
 // Gestures that hold on the whole page: a swipe that only begins on a slider, a picture that is pasted anywhere, files
 // that are too many for the server to take.
 
-import { el } from "./store.js";
+import { el } from "./dom.js";
 
 const READING = 8000; // ms that a sentence at the edge of the page stays
 
@@ -10,18 +10,30 @@ const READING = 8000; // ms that a sentence at the edge of the page stays
  * the slider goes back to where it was.
  */
 function keepSlidersStill() {
+  /** @type {{slider: HTMLInputElement, value: string} | null} */
   let touched = null;
-  const forget = () => (touched = null);
-  document.addEventListener("touchstart", ({ target }) => {
-    touched = target.matches?.("input[type=range]") ? { slider: target, value: target.value } : null;
-  }, { capture: true, passive: true });
-  document.addEventListener("pointercancel", ({ target }) => {
-    if (touched?.slider !== target) return;
-    const { slider, value } = touched;
-    forget();
-    slider.value = value;
-    for (const type of ["input", "change"]) slider.dispatchEvent(new Event(type, { bubbles: true }));
-  }, { capture: true });
+  document.addEventListener(
+    "touchstart",
+    ({ target }) => {
+      const slider = target instanceof HTMLInputElement && target.type === "range" ? target : null;
+      touched = slider && { slider, value: slider.value };
+    },
+    { capture: true, passive: true },
+  );
+  document.addEventListener(
+    "pointercancel",
+    ({ target }) => {
+      if (!touched || touched.slider !== target) return;
+      const { slider, value } = touched;
+      touched = null;
+      slider.value = value;
+      for (const type of ["input", "change"]) slider.dispatchEvent(new Event(type, { bubbles: true }));
+    },
+    { capture: true },
+  );
+  const forget = () => {
+    touched = null;
+  };
   document.addEventListener("pointerup", forget, { capture: true });
 }
 
@@ -29,7 +41,7 @@ function keepSlidersStill() {
 function takePastedPictures() {
   document.addEventListener("paste", (event) => {
     const [picture] = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
-    const upload = document.querySelector("#lab-picture input[type=file]");
+    const upload = /** @type {HTMLInputElement | null} */ (document.querySelector("#lab-picture input[type=file]"));
     if (!picture || !upload || event.defaultPrevented) return;
     event.preventDefault();
     const files = new DataTransfer();
@@ -39,29 +51,44 @@ function takePastedPictures() {
   });
 }
 
-/** A sentence at the edge of the page, for what has no place of its own. */
+/**
+ * A sentence at the edge of the page, for what has no place of its own.
+ * @param {string} sentence
+ */
 function say(sentence) {
   const node = el("p", { class: "lab-toast", role: "alert" }, sentence);
   document.body.append(node);
   setTimeout(() => node.remove(), READING);
 }
 
-/** Files that are more than ``most`` bytes together are not sent: the server would not take them, nor Gradio say why. */
+/**
+ * The files that an event brings: those that are dropped, or chosen in a field.
+ * @param {Event} event
+ */
+function filesOf(event) {
+  if (event instanceof DragEvent) return [...(event.dataTransfer?.files ?? [])];
+  return event.target instanceof HTMLInputElement ? [...(event.target.files ?? [])] : [];
+}
+
+/**
+ * Files that are more than `most` bytes together are not sent: the server would not take them, nor Gradio say why.
+ * @param {number} most
+ */
 function refuseTooManyFiles(most) {
-  const look = (event) => {
-    const files = [...(event.type === "drop" ? (event.dataTransfer?.files ?? []) : event.target.type === "file" ? event.target.files : [])];
+  const look = (/** @type {Event} */ event) => {
+    const files = filesOf(event);
     const size = files.reduce((sum, file) => sum + file.size, 0);
     if (size <= most) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    if (event.type === "change") event.target.value = "";
+    if (event.target instanceof HTMLInputElement && event.type === "change") event.target.value = "";
     const what = files.length > 1 ? `These ${files.length} files are` : "This file is";
     say(`${what} ${Math.round(size / 2 ** 20)} MB; choose less than ${most >> 20} MB at once.`);
   };
   for (const type of ["change", "drop"]) window.addEventListener(type, look, { capture: true });
 }
 
-/** limits: {upload: bytes that the server takes at once}. */
+/** @param {{upload: number}} limits bytes that the server takes at once */
 export function listenEverywhere(limits) {
   keepSlidersStill();
   takePastedPictures();

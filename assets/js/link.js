@@ -1,31 +1,60 @@
 // The page's state in its address, after the #: a link reopens it, and nothing of it is sent to the server with the page.
-//
-//   tab, t, axis; family, T, keep_shape_of, zero_terminal_snr and the family's parameters (or points, betas);
-//   pins: a list of settings; and what other views put in: see putInLink.
+// What it may hold is in address.js.
 
+import {
+  numberIn,
+  pinsIn,
+  pinsText,
+  putIn,
+  readAddress,
+  scheduleValues,
+  settingsIn,
+  tabIn,
+  writeAddress,
+} from "./address.js";
 import { store, subscribe } from "./store.js";
 
+/** @import { Families, Values } from "./address.js" */
+/** @import { Settings } from "./schedules.js" */
+/** @import { Changes } from "./store.js" */
+
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute
+const SAID = 1600; // ms that a button says what it has done
 
 // What a tab that was not opened yet has put into a link stays in it as it is.
-const state = new Map(new URLSearchParams(location.hash.slice(1)));
-let keeping = false, timer = 0;
+const said = readAddress(location.hash.slice(1));
+let keeping = false;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
 
-/** What the link says of a name, as text; null if nothing. */
-export const fromLink = (name) => state.get(name) ?? null;
+/**
+ * What the link says of a name, as text; null if nothing.
+ * @param {string} name
+ */
+export const fromLink = (name) => said.get(name) ?? null;
 
-/** The same as a number, or null. */
-export const numberFromLink = (name) => {
-  const text = state.get(name);
-  return text && Number.isFinite(Number(text)) ? Number(text) : null;
-};
+/**
+ * The same as a number, or null.
+ * @param {string} name
+ */
+export const numberFromLink = (name) => numberIn(said, name);
 
-/** Put values of a view into the address: putInLink({seed: 3}). null takes a name out. */
+/** The settings of the schedules that the link has pinned. */
+export const pinsFromLink = () => pinsIn(said);
+
+/**
+ * The settings of the link's schedule; null if it has none.
+ * @param {Families} families
+ * @param {Settings} defaults
+ */
+export const settingsFromLink = (families, defaults) => settingsIn(said, families, defaults);
+
+/**
+ * Put values of a view into the address: putInLink({seed: 3}). null takes a name out.
+ * @param {Values} values
+ */
 export function putInLink(values) {
-  for (const [name, value] of Object.entries(values)) {
-    if (value == null) state.delete(name);
-    else state.set(name, String(value));
-  }
+  putIn(said, values);
   soon();
 }
 
@@ -36,67 +65,44 @@ function soon() {
 }
 
 function write() {
-  state.set("tab", openTab());
-  history.replaceState(history.state, "", `${location.pathname}${location.search}#${new URLSearchParams([...state])}`);
+  said.set("tab", openTab());
+  history.replaceState(history.state, "", `${location.pathname}${location.search}#${writeAddress(said)}`);
 }
 
-const list = (text) => {
-  try {
-    const read = JSON.parse(text);
-    return Array.isArray(read) ? read : null;
-  } catch {
-    return null;
-  }
-};
-
-/** The settings of the schedules that the link has pinned. */
-export const pinsFromLink = () => list(fromLink("pins")) ?? [];
-
-/** The settings of the link's schedule; null if it has none. */
-export function settingsFromLink(families, defaults) {
-  const family = fromLink("family");
-  if (!(family in families) && family !== "drawn" && family !== "given") return null;
-  const settings = { ...defaults, family, params: {} };
-  for (const [name, { default: value }] of Object.entries(families[family]?.parameters ?? {})) {
-    settings.params[name] = numberFromLink(name) ?? value;
-  }
-  settings.T = numberFromLink("T") ?? defaults.T;
-  settings.keep_shape_of = numberFromLink("keep_shape_of");
-  settings.zero_terminal_snr = fromLink("zero_terminal_snr") === "1";
-  if (family === "drawn") settings.points = list(fromLink("points"));
-  if (family === "given") settings.betas = fromLink("betas");
-  return settings;
-}
-
-const tabs = () => [...document.querySelectorAll("#lab-tabs button[role=tab]")];
+const tabs = () => [
+  .../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#lab-tabs button[role=tab]")),
+];
 const openTab = () => tabs().find((b) => b.getAttribute("aria-selected") === "true")?.dataset.tabId ?? "";
 
-/** Keep the address up to date from now on; begin with the tab that it names. */
+/**
+ * Keep the address up to date from now on; begin with the tab that it names.
+ * @param {Families} families
+ */
 export function keepLink(families) {
-  const parameters = Object.values(families).flatMap((family) => Object.keys(family.parameters));
-  const none = Object.fromEntries(parameters.map((name) => [name, null]));
+  /** @param {Changes} changes */
   function put(changes) {
     if (changes.has("t")) putInLink({ t: store.t });
     if (changes.has("axis")) putInLink({ axis: store.axis });
-    if (changes.has("pins")) putInLink({ pins: store.pins.length ? JSON.stringify(store.pins.map((pin) => pin.settings)) : null });
-    if (!changes.has("schedule")) return;
-    const { family, T, params, keep_shape_of, zero_terminal_snr, points, betas } = store.schedule.settings;
-    putInLink({
-      ...none, family, T, ...params, keep_shape_of, zero_terminal_snr: zero_terminal_snr ? 1 : null,
-      points: points ? JSON.stringify(points) : null, betas,
-    });
+    if (changes.has("pins")) putInLink({ pins: pinsText(store.pins) });
+    if (changes.has("schedule") && store.schedule) putInLink(scheduleValues(store.schedule.settings, families));
   }
-  const named = fromLink("tab")?.toLowerCase(); // links once held the title
-  if (named !== openTab()) tabs().find((b) => b.dataset.tabId === named)?.click();
+  const named = tabIn(said);
+  if (named !== openTab())
+    tabs()
+      .find((b) => b.dataset.tabId === named)
+      ?.click();
   keeping = true;
   put(new Set(["t", "axis", "pins", "schedule"]));
   subscribe(put);
-  document.querySelector("#lab-tabs").addEventListener("click", soon);
+  document.querySelector("#lab-tabs")?.addEventListener("click", soon);
   // A link put into the address of the open page, where browsers only go to another place on it.
   window.addEventListener("hashchange", () => location.reload());
 }
 
-/** Copy the address; says so in the button. */
+/**
+ * Copy the address; says so in the button.
+ * @param {HTMLButtonElement} button
+ */
 export async function copyLink(button) {
   write();
   const text = button.textContent;
@@ -106,5 +112,7 @@ export async function copyLink(button) {
   } catch {
     button.textContent = "It is in the address bar"; // pages without https may not write to the clipboard
   }
-  setTimeout(() => (button.textContent = text), 1600);
+  setTimeout(() => {
+    button.textContent = text;
+  }, SAID);
 }

@@ -1,13 +1,22 @@
 // The frame player: one slider, three buttons, the keyboard and a voice, over anything that can draw frame i.
 
-import { el, oncePerFrame } from "./store.js";
+import { el } from "./dom.js";
+import { oncePerFrame } from "./scheduling.js";
 
 const SECONDS = 6; // a whole play-through, however many frames there are
 
+/**
+ * @typedef {object} Played
+ * @property {string} label what is scrubbed, spoken
+ * @property {(i: number) => void} [show] draw frame i, called once a frame at most
+ * @property {(i: number) => void} moved a person, or play, went to frame i
+ * @property {(i: number) => {short: string, spoken: string}} say for the read-out and the screen reader
+ */
+
 export class Player {
   /**
-   * root: where to build; label: what is scrubbed, spoken; show(i): draw frame i, called once a frame at most;
-   * moved(i): a person, or play, went to frame i; say(i): {short, spoken} for the read-out and the screen reader.
+   * @param {HTMLElement} root where to build
+   * @param {Played} played
    */
   constructor(root, { label, show = () => {}, moved, say }) {
     this.draw = oncePerFrame(() => show(this.index));
@@ -16,17 +25,19 @@ export class Player {
     this.count = 0;
     this.index = 0;
     this.timer = 0;
-    const button = (name, text, action) =>
-      el("button", { type: "button", class: "lab-step", "aria-label": name, title: name, onclick: action }, text);
-    this.back = button("one step back (left arrow)", "‹", () => this.user(this.index - 1));
-    this.toggle = button("play (space)", "▶", () => (this.playing ? this.pause() : this.play()));
-    this.forth = button("one step on (right arrow)", "›", () => this.user(this.index + 1));
+    this.toggle = stepButton("play (space)", "▶", () => (this.playing ? this.pause() : this.play()));
     this.range = el("input", { type: "range", min: 0, max: 0, value: 0, step: 1, disabled: true, "aria-label": label });
     this.output = el("output", { class: "lab-readout" });
     root.classList.add("lab-player");
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", `${label}: player`);
-    root.append(this.back, this.toggle, this.forth, this.range, this.output);
+    root.append(
+      stepButton("one step back (left arrow)", "‹", () => this.user(this.index - 1)),
+      this.toggle,
+      stepButton("one step on (right arrow)", "›", () => this.user(this.index + 1)),
+      this.range,
+      this.output,
+    );
     this.range.addEventListener("input", () => this.user(+this.range.value));
     root.addEventListener("keydown", (event) => this.key(event));
   }
@@ -35,33 +46,43 @@ export class Player {
     return this.timer !== 0;
   }
 
-  /** Frames 0 ... count - 1 can be shown from now on. */
+  /**
+   * Frames 0 ... count - 1 can be shown from now on.
+   * @param {number} count
+   */
   setCount(count) {
     this.count = count;
-    this.range.max = Math.max(0, count - 1);
+    this.range.max = String(Math.max(0, count - 1));
     this.range.disabled = count < 2;
   }
 
-  /** Something a person did: stop playing and go there. */
+  /**
+   * Something a person did: stop playing and go there.
+   * @param {number} i
+   */
   user(i) {
     this.pause();
     this.move(i);
   }
 
+  /** @param {number} i */
   move(i) {
     this.go(i);
     this.moved(this.index);
   }
 
-  /** Show frame i without telling anybody. */
+  /**
+   * Show frame i without telling anybody.
+   * @param {number} i
+   */
   go(i) {
     if (!this.count) return;
     this.index = Math.min(this.count - 1, Math.max(0, Math.round(i)));
-    this.range.value = this.index;
+    this.range.value = String(this.index);
     const { short, spoken } = this.say(this.index);
     this.output.textContent = short;
     this.range.setAttribute("aria-valuetext", spoken);
-    this.range.style.setProperty("--part", this.count > 1 ? this.index / (this.count - 1) : 0);
+    this.range.style.setProperty("--part", String(this.count > 1 ? this.index / (this.count - 1) : 0));
     this.draw();
   }
 
@@ -70,7 +91,7 @@ export class Player {
     const from = this.index >= this.count - 1 ? 0 : this.index;
     const rate = (this.count - 1) / (SECONDS * 1000);
     const started = performance.now();
-    const tick = (now) => {
+    const tick = (/** @type {number} */ now) => {
       const i = from + (now - started) * rate;
       this.move(i);
       if (i >= this.count - 1) this.pause();
@@ -87,14 +108,20 @@ export class Player {
     this.label("play (space)", "▶");
   }
 
+  /**
+   * @param {string} name
+   * @param {string} text
+   */
   label(name, text) {
     this.toggle.textContent = text;
     this.toggle.title = name;
     this.toggle.setAttribute("aria-label", name);
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     const far = event.shiftKey ? 10 : 1;
+    /** @type {Record<string, number>} */
     const moves = { ArrowLeft: -far, ArrowDown: -far, ArrowRight: far, ArrowUp: far };
     if (event.key in moves) this.user(this.index + moves[event.key]);
     else if (event.key === "Home") this.user(0);
@@ -104,3 +131,11 @@ export class Player {
     event.preventDefault();
   }
 }
+
+/**
+ * @param {string} name
+ * @param {string} text
+ * @param {() => void} onclick
+ */
+const stepButton = (name, text, onclick) =>
+  el("button", { type: "button", class: "lab-step", "aria-label": name, title: name, onclick }, text);

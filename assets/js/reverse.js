@@ -1,10 +1,21 @@
 // The reverse process: previews while it runs, then every frame under the player, all samples or one of them.
 
-import { chart } from "./chart.js";
+import { Chart } from "./chart.js";
+import { bringIntoSight, el, setData } from "./dom.js";
 import { decode, open } from "./frames.js";
+import { fixed } from "./numbers.js";
 import { Player } from "./player.js";
-import { el, fixed, oneAtATime, setT, store, subscribe } from "./store.js";
+import { oneAtATime } from "./scheduling.js";
+import { setT, store, subscribe } from "./store.js";
+import { TakeAway } from "./takeaway.js";
 import { fill, tex } from "./tex.js";
+
+/** @import { Frames, Shape } from "./frames.js" */
+/** @import { Settings } from "./schedules.js" */
+/** @import { Changes } from "./store.js" */
+/** @import { TakeAwayServer } from "./takeaway.js" */
+
+const NARROW = 760; // pixels of a page below which panels lie one under another
 
 /** What a frame shows, in the order of its planes; and what a step is made of, with the symbols of its formula. */
 const PLANES = [
@@ -13,229 +24,346 @@ const PLANES = [
   { kind: "eps", source: "\\epred", words: "noise seen", label: "the predicted noise" },
   { kind: "z", source: "z", words: "noise added", label: "the noise that the step adds" },
 ];
-const TERMS = { xt: "\\xt", x0: "\\xpred", x0_before: "\\xpred'", x0_before2: "\\xpred''", eps: "\\epred", eps_s: "\\epred'", z: "z" };
+const ADDED = 3; // the plane that only some samplers have
+/** @type {Record<string, string>} */
+const TERMS = {
+  xt: "\\xt",
+  x0: "\\xpred",
+  x0_before: "\\xpred'",
+  x0_before2: "\\xpred''",
+  eps: "\\epred",
+  eps_s: "\\epred'",
+  z: "z",
+};
 
-const FORMS = [
-  ["gif", "GIF", "an animation that plays everywhere, in 256 colours"],
-  ["webp", "WebP", "an animation with every pixel as it is"],
-  ["mp4", "MP4", "a film"],
-  ["png", "PNG", "the samples"],
-  ["npz", "NPZ", "x_t and predicted x_0 of every frame, and all that decided them: python -m diffusion sample --like ddpm-lab.npz"],
-  ["py", "Python", "copy the code that draws the same samples"],
-];
+/** @typedef {{t: number, s: number | null, step: number, terms: Record<string, number>, numbers: Record<string, number>}} RunFrame */
+/** @typedef {{state: "live", status: string, step: number, count: number, preview: string, shape: Shape, planes: number}} LiveRun */
+/**
+ * @typedef {object} DoneRun
+ * @property {"done"} state
+ * @property {string} status
+ * @property {string} note
+ * @property {string} key
+ * @property {boolean} stopped
+ * @property {number} T
+ * @property {number} count steps in all
+ * @property {RunFrame[]} frames
+ * @property {{url: string, path: string}} file
+ */
+/** @typedef {LiveRun | DoneRun | {state: "failed", status: string}} Run */
+/** @typedef {{value: Run | null, wide: PlotlyFigure, narrow: PlotlyFigure, plotly: string}} ReverseProps */
+/**
+ * @typedef {TakeAwayServer & {
+ *   compare_schedule: (asked: {settings: Settings, network: string | null}) => Promise<string>
+ * }} ReverseServer
+ */
 
-export function mount(element, { props, watch, server }) {
-  const views = PLANES.map(({ kind, label }) =>
-    el("canvas", { class: `lab-pixels lab-traj-${kind}`, role: "img", "aria-label": label, width: 128, height: 128 }));
-  const figures = PLANES.map(({ kind, source, words }, k) =>
-    el("figure", { class: `lab-figure lab-figure-${kind}` }, views[k],
-      el("figcaption", {}, tex(el("span", {}), source), ` ${words}`)));
-  const progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "sampling" });
-  const status = el("p", { class: "lab-status", role: "status" }, "Drawing the first samples …");
-  const transport = el("div", {});
-  const formula = el("div", { class: "lab-formula" });
-  const which = el("span", { class: "lab-which" });
-  const small = (text, name, action) =>
-    el("button", { type: "button", class: "lab-small", "aria-label": name, title: name, onclick: action }, text);
-  const one = el("div", { class: "lab-one" },
-    small("‹", "the sample before", () => enlarge(only - 1)), which, small("›", "the next sample", () => enlarge(only + 1)),
-    small("All", "show all samples (Escape)", () => enlarge(null)));
-  const toOne = small("Enlarge one", "show one sample alone; a click on it does the same", () => enlarge(0));
-  const away = el("div", { class: "lab-bar lab-away" }, el("span", { class: "lab-choice-label" }, "take away"),
-    ...FORMS.map(([form, name, about]) =>
-      el("button", { type: "button", class: "lab-save", title: about, "data-form": form, disabled: true, onclick: (e) => take(e.target) }, name)));
-  const numbers = el("div", { class: "lab-numbers" });
-  const far = el("p", { class: "lab-note lab-far" });
-  const code = el("pre", { class: "lab-code", hidden: true }, el("code", {}));
-  const root = el(
-    "section", { class: "lab-reverse", "data-state": "empty" },
-    formula,
-    el("div", { class: "lab-statusline" }, status, progress, one, toOne),
-    el("div", { class: "lab-trajectory" }, ...figures),
-    transport,
-    numbers,
-    el("div", { class: "lab-notes" }),
-    away,
-    code,
-    far,
-  );
-  element.replaceChildren(root);
-  const notes = root.querySelector(".lab-notes");
+/**
+ * @param {string} text
+ * @param {string} name
+ * @param {() => void} onclick
+ */
+const small = (text, name, onclick) =>
+  el("button", { type: "button", class: "lab-small", "aria-label": name, title: name, onclick }, text);
 
-  let frames = null; // of the last run that ended
-  let live = null; // of the run in progress
-  let value = null;
-  let only = null; // the sample that is shown alone
-  let generation = 0;
+/**
+ * What the figure draws of a run: every number of its frames.
+ * @param {RunFrame[]} frames
+ */
+const columnsOf = (frames) => ({
+  t: frames.map(({ t }) => t),
+  ...Object.fromEntries(
+    Object.keys(frames[0].numbers).map((name) => [name, frames.map(({ numbers }) => numbers[name])]),
+  ),
+});
 
-  const shown = () => live ?? frames;
-  const paint = (i) => views.forEach((view, plane) => shown().paint(view, i, plane, only));
+/**
+ * x_s as a sum of what the sampler uses: a term that is zero in every step is none of its.
+ * @param {RunFrame[]} frames
+ */
+function formulaOf(frames) {
+  const used = Object.keys(TERMS).filter((name) => frames.some(({ terms }) => terms[name]));
+  return `\\htmlClass{ink-xt}{x_s} = ${used.map((name) => `\\num{${name}}\\,${TERMS[name]}`).join(" + ")}`;
+}
 
-  function show(i) {
-    if (live || !frames) return;
-    paint(i);
-    curves.cursor();
-    fill(formula, Object.fromEntries(Object.entries(value.frames[i].terms).map(([name, v]) => [name, fixed(v, 3)])));
-    root.dataset.frame = i;
-    root.dataset.t = value.frames[i].t;
+class Reverse {
+  /**
+   * @param {HTMLElement} element
+   * @param {ReverseProps} props
+   * @param {ReverseServer} server
+   */
+  constructor(element, props, server) {
+    this.props = props;
+    this.server = server;
+    /** @type {Frames | null} */
+    this.frames = null; // of the last run that ended
+    /** @type {Frames | null} */
+    this.live = null; // of the run in progress
+    /** @type {DoneRun | null} */
+    this.value = null;
+    /** @type {number | null} */
+    this.only = null; // the sample that is shown alone
+    this.generation = 0;
+    this.visible = false;
+    this.stale = true;
+    this.added = new Text(` ${PLANES[ADDED].words}`);
+    this.views = PLANES.map(({ kind, label }) => {
+      const attributes = { class: `lab-pixels lab-traj-${kind}`, role: "img", "aria-label": label };
+      return el("canvas", { ...attributes, width: 128, height: 128 });
+    });
+    this.figures = PLANES.map(({ kind, source, words }, k) => {
+      const caption = el("figcaption", {}, tex(el("span", {}), source), k === ADDED ? this.added : ` ${words}`);
+      return el("figure", { class: `lab-figure lab-figure-${kind}` }, this.views[k], caption);
+    });
+    this.progress = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "sampling" });
+    this.status = el("p", { class: "lab-status", role: "status" }, "Drawing the first samples …");
+    this.formula = el("div", { class: "lab-formula" });
+    this.which = el("span", { class: "lab-which" });
+    this.one = this.buildOne();
+    const about = "show one sample alone; a click on it does the same";
+    this.toOne = small("Enlarge one", about, () => this.enlarge(0));
+    this.away = new TakeAway(server, () => this.value?.file.path ?? "");
+    this.far = el("p", { class: "lab-note lab-far" });
+    const transport = el("div", {});
+    const numbers = el("div", { class: "lab-numbers" });
+    this.root = this.build(transport, numbers);
+    element.replaceChildren(this.root);
+    for (const view of this.views) view.addEventListener("click", (event) => this.click(view, event));
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.visible && this.only != null) this.enlarge(null);
+    });
+    this.player = this.buildPlayer(transport);
+    this.compare = oneAtATime(() => this.askDistance());
+    this.watchSight();
+    subscribe((changes) => this.follow(changes));
+    this.curves = this.buildCurves(numbers);
+    this.one.hidden = true;
+    this.toOne.hidden = true;
   }
 
-  /** Sample k alone, or with null all of them. */
-  function enlarge(k) {
-    const count = shown()?.samples;
-    if (!count) return;
-    only = k == null || count < 2 ? null : (k + count) % count;
-    one.hidden = only == null;
-    toOne.hidden = only != null || count < 2;
-    which.textContent = only == null ? "" : `${only + 1} of ${count}`;
-    root.dataset.only = only ?? "";
-    paint(live ? 0 : player.index);
-  }
-  views.forEach((view) =>
-    view.addEventListener("click", (event) => {
-      if (!shown()) return;
-      const box = view.getBoundingClientRect();
-      if (only != null) return enlarge(null);
-      const k = shown().at((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
-      if (k != null) enlarge(k);
-    }));
-  document.addEventListener("keydown", (event) => event.key === "Escape" && visible && only != null && enlarge(null));
-
-  /** The box of a picture keeps its place whether it holds all samples or one; where no noise is added, that is said. */
-  function fit() {
-    root.style.setProperty("--aspect", shown().aspect);
-    const none = shown().planes < PLANES.length;
-    figures[3].classList.toggle("is-none", none);
-    figures[3].lastChild.lastChild.textContent = none ? " none here" : ` ${PLANES[3].words}`;
-    enlarge(only != null && only < shown().samples ? only : null);
+  /**
+   * @param {HTMLElement} transport
+   * @param {HTMLElement} numbers
+   */
+  build(transport, numbers) {
+    return el(
+      "section",
+      { class: "lab-reverse", "data-state": "empty" },
+      this.formula,
+      el("div", { class: "lab-statusline" }, this.status, this.progress, this.one, this.toOne),
+      el("div", { class: "lab-trajectory" }, ...this.figures),
+      transport,
+      numbers,
+      this.away.notes,
+      this.away.bar,
+      this.away.code,
+      this.far,
+    );
   }
 
-  /** Python below the buttons, and in the clipboard where the page may write to it. */
-  async function showCode(text) {
-    code.hidden = !code.hidden;
-    code.querySelector("code").textContent = text;
-    if (code.hidden) return;
-    try {
-      await navigator.clipboard.writeText(text);
-      notes.textContent = "Copied.";
-    } catch {
-      getSelection().selectAllChildren(code.querySelector("code")); // without https: ready to be copied by hand
-    }
+  /** From one sample to the next. */
+  buildOne() {
+    return el(
+      "div",
+      { class: "lab-one" },
+      small("‹", "the sample before", () => this.enlarge((this.only ?? 0) - 1)),
+      this.which,
+      small("›", "the next sample", () => this.enlarge((this.only ?? 0) + 1)),
+      small("All", "show all samples (Escape)", () => this.enlarge(null)),
+    );
   }
 
-  /** The run that is shown as a file. */
-  async function take(button) {
-    const words = button.textContent;
-    button.disabled = true;
-    button.textContent = "…";
-    try {
-      const answer = await server.take_away({ file: value.file.path, form: button.dataset.form });
-      if (answer.error) notes.textContent = answer.error;
-      else if (answer.text) showCode(answer.text);
-      else el("a", { href: answer.url, download: answer.name }).click();
-    } catch {
-      notes.textContent = "The server did not answer; try again.";
-    }
-    button.textContent = words;
-    button.disabled = false;
+  /** @param {HTMLElement} transport */
+  buildPlayer(transport) {
+    return new Player(transport, {
+      label: "step of the reverse process",
+      show: (i) => this.show(i),
+      // Moving through the frames moves the page's t where both count the same steps, and the other way round.
+      moved: (i) => this.value && this.linked() && setT(this.value.frames[i].t),
+      say: (i) => {
+        if (!this.value) return { short: "", spoken: "" };
+        const { t, s, step } = this.value.frames[i];
+        const short = s == null ? `t = ${t}` : `t = ${t} → ${s}`;
+        return { short, spoken: `t ${t}, ${step} of ${this.value.count} steps taken` };
+      },
+    });
   }
 
-  const linked = () => value?.T && store.schedule && value.T === store.schedule.T;
-  const player = new Player(transport, {
-    label: "step of the reverse process",
-    show,
-    // Moving through the frames moves the page's t where both count the same steps, and the other way round.
-    moved: (i) => linked() && setT(value.frames[i].t),
-    say: (i) => {
-      const { t, s, step } = value.frames[i];
-      return {
-        short: s == null ? `t = ${t}` : `t = ${t} → ${s}`,
-        spoken: `t ${t}, ${step} of ${value.count} steps taken`,
-      };
-    },
-  });
-  let visible = false, stale = true;
+  /**
+   * Drawn when it is first seen; the cursor stands where the player is, be that the page's t or not.
+   * @param {HTMLElement} numbers
+   */
+  buildCurves(numbers) {
+    const { props } = this;
+    const figure = window.innerWidth < NARROW ? props.narrow : props.wide;
+    return new Chart(numbers, figure, props.plotly, "trajectory", {
+      over: {
+        title: "t",
+        of: (t) => this.value?.frames[this.player.index]?.t ?? t,
+        step: (x) => (this.linked() ? x : store.t),
+      },
+    });
+  }
+
+  watchSight() {
+    new IntersectionObserver((entries) => {
+      this.visible = entries[entries.length - 1].isIntersecting;
+      this.compare();
+    }).observe(this.root);
+  }
+
   /** How far the page's schedule is from the one in training; asked when it is seen. */
-  const compare = oneAtATime(async () => {
-    if (!stale || !visible || !store.schedule) return;
-    stale = false;
+  async askDistance() {
+    if (!this.stale || !this.visible || !store.schedule) return;
+    this.stale = false;
+    const { settings } = store.schedule;
     try {
-      far.textContent = await server.compare_schedule({ settings: store.schedule.settings, network: store.network });
+      this.far.textContent = await this.server.compare_schedule({ settings, network: store.network });
     } catch {
-      far.textContent = ""; // the next schedule asks again
+      this.far.textContent = ""; // the next schedule asks again
     }
-  });
-  new IntersectionObserver((entries) => {
-    visible = entries.at(-1).isIntersecting;
-    compare();
-  }).observe(root);
-  subscribe((changes) => {
+  }
+
+  /** Whether the run and the page count the same steps. */
+  linked() {
+    return this.value?.T != null && store.schedule != null && this.value.T === store.schedule.T;
+  }
+
+  shown() {
+    return this.live ?? this.frames;
+  }
+
+  /** @param {number} i */
+  paint(i) {
+    for (const [plane, view] of this.views.entries()) this.shown()?.paint(view, i, plane, this.only);
+  }
+
+  /** @param {number} i */
+  show(i) {
+    if (this.live || !this.frames || !this.value) return;
+    const { t, terms } = this.value.frames[i];
+    this.paint(i);
+    this.curves.cursor();
+    fill(this.formula, Object.fromEntries(Object.entries(terms).map(([name, v]) => [name, fixed(v, 3)])));
+    setData(this.root, { frame: i, t });
+  }
+
+  /**
+   * Sample k alone, or with null all of them.
+   * @param {number | null} k
+   */
+  enlarge(k) {
+    const count = this.shown()?.samples;
+    if (!count) return;
+    this.only = k == null || count < 2 ? null : (k + count) % count;
+    this.one.hidden = this.only == null;
+    this.toOne.hidden = this.only != null || count < 2;
+    this.which.textContent = this.only == null ? "" : `${this.only + 1} of ${count}`;
+    setData(this.root, { only: this.only ?? "" });
+    this.paint(this.live ? 0 : this.player.index);
+  }
+
+  /**
+   * @param {HTMLCanvasElement} view
+   * @param {MouseEvent} event
+   */
+  click(view, event) {
+    const shown = this.shown();
+    if (!shown) return;
+    if (this.only != null) {
+      this.enlarge(null);
+      return;
+    }
+    const box = view.getBoundingClientRect();
+    const k = shown.at((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    if (k != null) this.enlarge(k);
+  }
+
+  /**
+   * The box of a picture keeps its place whether it holds all samples or one; where no noise is added, that is said.
+   * @param {Frames} shown
+   */
+  fit(shown) {
+    this.root.style.setProperty("--aspect", String(shown.aspect));
+    const none = shown.planes < PLANES.length;
+    this.figures[ADDED].classList.toggle("is-none", none);
+    this.added.data = none ? " none here" : ` ${PLANES[ADDED].words}`;
+    this.enlarge(this.only != null && this.only < shown.samples ? this.only : null);
+  }
+
+  /** @param {Changes} changes */
+  follow(changes) {
     if (changes.has("schedule") || changes.has("network")) {
-      stale = true;
-      compare();
+      this.stale = true;
+      this.compare();
     }
-    if (!changes.has("t") || live || !frames || !linked() || changes.has("schedule")) return;
-    if (value.frames[player.index].t === store.t) return; // it was the player that moved t
-    const nearest = value.frames.reduce((best, f, i, all) =>
-      Math.abs(f.t - store.t) < Math.abs(all[best].t - store.t) ? i : best, 0);
-    player.go(nearest);
-  });
-  // Drawn when it is first seen; the cursor stands where the player is, be that the page's t or not.
-  const curves = chart(numbers, window.innerWidth < 760 ? props.narrow : props.wide, props.plotly, "trajectory", {
-    over: { title: "t", of: (t) => value?.frames[player.index]?.t ?? t, step: (x) => (linked() ? x : store.t) },
-  });
-
-  /** x_s as a sum of what the sampler uses: a term that is zero in every step is none of its. */
-  function write() {
-    const used = Object.keys(TERMS).filter((name) => value.frames.some(({ terms }) => terms[name]));
-    const sum = used.map((name) => `\\num{${name}}\\,${TERMS[name]}`).join(" + ");
-    tex(formula, `\\htmlClass{ink-xt}{x_s} = ${sum}`);
+    if (!changes.has("t") || this.live || !this.value || !this.linked() || changes.has("schedule")) return;
+    const { frames } = this.value;
+    if (frames[this.player.index].t === store.t) return; // it was the player that moved t
+    const away = (/** @type {RunFrame} */ { t }) => Math.abs(t - store.t);
+    this.player.go(frames.reduce((best, frame, i) => (away(frame) < away(frames[best]) ? i : best), 0));
   }
 
-  async function sync() {
-    const next = props.value;
+  async sync() {
+    const next = this.props.value;
     if (!next) return;
-    const mine = ++generation;
+    const mine = ++this.generation;
     // Spoken at the end of a run, not ten times a second.
-    status.setAttribute("aria-live", next.state === "live" ? "off" : "polite");
-    status.textContent = next.status;
-    progress.hidden = next.state !== "live";
-    if (next.state === "live") {
-      player.pause();
-      progress.value = next.step / next.count;
-      live = decode(next.preview, next.shape, next.planes);
-      fit();
-      // Pressed far down among the controls, where they lie below the pictures.
-      if (root.dataset.state !== "live" && matchMedia("(max-width: 760px)").matches) root.scrollIntoView({ block: "start" });
-      root.dataset.state = "live";
-      root.dataset.previews = +(root.dataset.previews ?? 0) + 1;
-    } else if (next.state === "done") {
+    this.status.setAttribute("aria-live", next.state === "live" ? "off" : "polite");
+    this.status.textContent = next.status;
+    this.progress.hidden = next.state !== "live";
+    if (next.state === "live") this.preview(next);
+    else if (next.state === "done") {
       const buffer = await (await fetch(next.file.url)).arrayBuffer();
-      if (mine !== generation) return;
-      frames = open(buffer);
-      live = null;
-      value = next;
-      notes.textContent = next.note;
-      code.hidden = true;
-      for (const button of away.querySelectorAll("button")) button.disabled = false;
-      write();
-      const column = (name) => next.frames.map(({ numbers }) => numbers[name]);
-      curves.update({ t: next.frames.map(({ t }) => t), ...Object.fromEntries(Object.keys(next.frames[0].numbers).map((name) => [name, column(name)])) });
-      player.setCount(frames.count);
-      player.go(frames.count - 1);
-      fit();
-      show(frames.count - 1);
-      root.dataset.state = next.stopped ? "stopped" : "ready";
-      root.dataset.run = next.key;
-    } else {
-      live = null;
-      root.dataset.state = frames ? "ready" : "empty";
-      if (!frames) return;
-      fit(); // the last good run is still there
-      show(player.index);
-    }
+      if (mine === this.generation) this.finish(next, open(buffer));
+    } else this.restore();
   }
-  one.hidden = toOne.hidden = true;
-  watch("value", sync);
-  sync();
+
+  /** @param {LiveRun} run */
+  preview(run) {
+    this.player.pause();
+    this.progress.value = run.step / run.count;
+    this.live = decode(run.preview, run.shape, run.planes);
+    this.fit(this.live);
+    // Pressed far down among the controls, where they lie below the pictures.
+    if (this.root.dataset.state !== "live") bringIntoSight(this.root);
+    setData(this.root, { state: "live", previews: Number(this.root.dataset.previews ?? 0) + 1 });
+  }
+
+  /**
+   * @param {DoneRun} run
+   * @param {Frames} frames
+   */
+  finish(run, frames) {
+    this.frames = frames;
+    this.live = null;
+    this.value = run;
+    this.away.ready(run.note);
+    tex(this.formula, formulaOf(run.frames));
+    this.curves.update(columnsOf(run.frames));
+    this.player.setCount(frames.count);
+    this.player.go(frames.count - 1);
+    this.fit(frames);
+    this.show(frames.count - 1);
+    setData(this.root, { state: run.stopped ? "stopped" : "ready", run: run.key });
+  }
+
+  /** After a run that failed, the last good one is still there. */
+  restore() {
+    this.live = null;
+    setData(this.root, { state: this.frames ? "ready" : "empty" });
+    if (!this.frames) return;
+    this.fit(this.frames);
+    this.show(this.player.index);
+  }
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {LabView<ReverseProps, ReverseServer>} view
+ */
+export function mount(element, { props, watch, server }) {
+  const reverse = new Reverse(element, props, server);
+  watch("value", () => reverse.sync());
+  reverse.sync();
 }

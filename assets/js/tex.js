@@ -1,6 +1,7 @@
 // Formulas, with one colour a symbol and numbers that change without setting the formula anew.
 
 import katex from "../vendor/katex/katex.mjs";
+import { setText } from "./dom.js";
 
 const macros = {
   "\\xo": "\\htmlClass{ink-x0}{x_0}",
@@ -16,6 +17,11 @@ const macros = {
   "\\numo": "\\htmlClass{num num-#1 ink-x0}{0.000}",
 };
 
+/**
+ * @template {HTMLElement} N
+ * @param {N} node
+ * @param {string} source
+ */
 export function tex(node, source) {
   katex.render(source, node, {
     macros: { ...macros },
@@ -27,12 +33,13 @@ export function tex(node, source) {
   return node;
 }
 
-/** Fill the live numbers of a formula: {name: text}. */
+/**
+ * Fill the live numbers of a formula: {name: text}.
+ * @param {Element} node
+ * @param {Record<string, string>} numbers
+ */
 export function fill(node, numbers) {
   for (const [name, text] of Object.entries(numbers)) {
-    for (const place of node.querySelectorAll(`.num-${name}`)) {
-      const mord = place.querySelector(".mord") ?? place;
-      if (mord.textContent !== text) mord.textContent = text;
-    }
+    for (const place of node.querySelectorAll(`.num-${name}`)) setText(place.querySelector(".mord") ?? place, text);
   }
 }
