@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from diffusion.data.folders import load_data
-from diffusion.images import to_bytes, to_unit
+from diffusion.images import ImageError, to_bytes, to_unit
 from diffusion.networks.model import available
 from diffusion.sampling import archive
 from diffusion.sampling import recipe as recipes
@@ -405,6 +405,13 @@ def test_images_of_one_s_own_are_neither_none_nor_too_many(paths: list[str], wor
         sidebar.default_settings(), StopFlag(), *vars(replace(CONTROLS, network=OWN, own=paths)).values()
     )
     assert words in last[1]
+
+
+def test_damaged_one_of_several_images_is_named(tmp_path: Path) -> None:
+    Image.effect_noise((8, 8), 60).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(ImageError, match=r"^bad\.png: This file is not a picture"):
+        find_source(OWN, [str(tmp_path / "good.png"), str(tmp_path / "bad.png")])
 
 
 @pytest.mark.parametrize("name", [name for _, name in sources() if name.startswith(EXACT)])
