@@ -1,5 +1,6 @@
 # make run    serve the page (installs what it needs first)
 # make test   install what the tests need and run them all
+# make check  style, types and the quick tests: what to run while working
 # make lint   style and types, of Python and JavaScript
 # make format lay both out
 
@@ -11,7 +12,7 @@ PY := $(VENV)/bin/python
 NPM := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-.PHONY: install run dev lint format test bench clean
+.PHONY: install run dev lint format check test bench clean
 
 install: $(VENV)/.installed
 
@@ -51,9 +52,15 @@ format: $(VENV)/.installed-dev node_modules/.installed
 	$(PY) -m ruff format .
 	$(NPM) run --silent format
 
+check: lint
+	$(NPM) test --silent
+	$(PY) -m pytest -q -n auto -m "not slow and not browser"
+
+# Browsers one after another: they are driven by the clock.
 test: dev node_modules/.installed
 	$(NPM) test --silent
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto -m "not browser"
+	$(PY) -m pytest -m browser
 
 bench: dev
 	$(PY) -m benchmarks.scrub

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import sampling
 
+pytestmark = pytest.mark.slow
+
 
 def test_both_loops_draw_the_same_images(capsys: pytest.CaptureFixture[str]) -> None:
     sampling.main(["--model", "digits", "--count", "2", "--steps", "3", "--repeats", "1"])

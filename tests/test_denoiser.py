@@ -75,6 +75,7 @@ def test_the_exact_denoiser_takes_images_as_bytes() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_sixty_thousand_images_stay_below_a_gigabyte() -> None:
     """All that a process holds, Python and torch included, with 60,000 images of 32 x 32 in colour."""
     code = """

@@ -39,6 +39,8 @@ from diffusion.networks.model import Model, load_model
 from diffusion.schedules.families import make_schedule
 from tests.tiny import save_tiny
 
+pytestmark = pytest.mark.slow
+
 
 def stripes(count: int, seed: int) -> ImageSet:
     """Class 0 has a light left half, class 1 a light top; noisy."""

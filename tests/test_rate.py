@@ -26,6 +26,8 @@ from diffusion.schedules.families import make_schedule
 from diffusion.schedules.given import drawn_schedule
 from diffusion.schedules.schedule import EXPONENTS, Schedule, Variance
 
+pytestmark = pytest.mark.slow
+
 every_variance = pytest.mark.parametrize("variance", EXPONENTS)
 EVEN = torch.tensor(stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000))  # as good as 10^9 random ones
 

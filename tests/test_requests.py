@@ -25,6 +25,8 @@ from ui.demo import build_demo
 from ui.guard import LabBlocks, Site, guarded
 from ui.view import View
 
+pytestmark = pytest.mark.slow
+
 META = {"_type": "gradio.FileData"}
 MINE, OTHER = "mine", "other"  # cookies
 

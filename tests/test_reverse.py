@@ -30,6 +30,8 @@ from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
 from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources
 
+pytestmark = pytest.mark.slow
+
 CONTROLS = sampling.Controls(network="digits", label="3", count=2, steps=4, seed="7")
 
 

@@ -40,6 +40,8 @@ from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of
 from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 NETWORK = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=(), dropout=0.1)
 CONFIG = TrainConfig(images=12 * 8, batch=8, lr=2e-3, warmup=3, save_every=1e9)
