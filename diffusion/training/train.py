@@ -117,8 +117,13 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
                 run.save()
     if main and state.step < config.steps:
         print(f"Stopped at step {state.step} of {config.steps}; the same command goes on from there.")
-    accelerator.wait_for_everyone()  # one that leaves while another still writes may be aborted with the group
-    return run.weights_path
+    accelerator.wait_for_everyone()
+    weights_path = run.weights_path
+    # The accelerator keeps the model, and that the threads of the process group: they would live until the interpreter
+    # ends, and now and then abort it.
+    del run, state
+    accelerator.free_memory()
+    return weights_path
 
 
 def begin(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folder: Path, card: Card,
