@@ -833,6 +833,23 @@ def test_remarks_are_about_the_network_that_is_chosen(page: Page) -> None:
     expect(remark).to_contain_text("Emoji")
 
 
+def test_tool_bar_of_a_plot_lies_over_no_title(page: Page) -> None:
+    open_schedule_tab(page)
+    plot = page.locator(".lab-plot:visible").first
+    plot.hover()
+    bar = plot.locator(".modebar").first.bounding_box()
+    titles = [title.bounding_box() for title in plot.locator(".annotation-text").all()]
+    assert bar is not None and titles
+    assert all(title is not None and title["y"] >= bar["y"] + bar["height"] for title in titles)
+
+
+def test_tilde_is_set_over_its_letter_and_is_no_character_of_the_font(page: Page) -> None:
+    open_tab(page, "Loss")
+    button = page.locator(".lab-loss .lab-choice button[data-value=posterior]").first
+    expect(button.locator(".lab-tilde")).to_have_text("β˜")
+    assert "\u0303" not in button.inner_text()
+
+
 def test_figure_is_saved_as_png_and_svg_on_white(page: Page, tmp_path: Path) -> None:
     page.goto(page.url.split("#")[0] + "?__theme=dark#tab=Schedule")
     page.wait_for_selector(".lab-schedule [data-state=ready]")
