@@ -11,7 +11,7 @@ import inspect
 import logging
 import math
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -85,7 +85,7 @@ def read_arguments(function: Callable[..., Any], values: Sequence[Any]) -> list[
     read = []
     for place, value in enumerate(values):
         name, kind = kinds[place] if place < len(kinds) else ("", None)
-        if not _is_finite(value):
+        if not is_finite(value):
             raise AskedError(f"{REFUSED}{name or 'it'} has a number that is none.")
         if kind is not None:
             try:
@@ -131,15 +131,18 @@ def _is_json(kind: Any) -> bool:
     return isinstance(kind, type) and (kind in (str, int, float, bool, list, dict) or hasattr(kind, "__total__"))
 
 
-def _is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
     """Whether all numbers in a value of JSON are finite."""
+    return all(math.isfinite(item) for item in parts(value) if isinstance(item, float))
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """A value of JSON and everything inside of it, however deep."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, float) and not math.isfinite(item):
-            return False
+        yield item
         if isinstance(item, dict):
             waiting += item.values()
         elif isinstance(item, list | tuple):
             waiting += item
-    return True

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from diffusion.animation import Format, animate
 from diffusion.chain import closed_form
-from diffusion.images import ImageError, open_image, to_bytes, to_pil, to_tensor, to_unit
+from diffusion.images import ImageError, open_image, read_picture, to_bytes, to_pil, to_tensor, to_unit
 from diffusion.process import q_sample
 from diffusion.schedules.schedule import Schedule
 from ui.asked import AskedError, read_whole
@@ -114,7 +114,12 @@ def forward_value(path: str | Path, seed: int) -> dict[str, Any]:
     Raises:
         ImageError: a picture that cannot be used.
     """
-    pixels = np.asarray(open_image(path, SIDE))
+    return _value_of(open_image(path, SIDE), path, seed)
+
+
+def _value_of(image: Image.Image, path: str | Path, seed: int) -> dict[str, Any]:
+    """The same of a picture that was opened already."""
+    pixels = np.asarray(image)
     eps = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(seed)).numpy()
     scaled = np.clip(np.rint(eps * EPS_UNIT), -32768, 32767).astype("<i2")
     padding = b"\0" * (pixels.size % 2)  # int16 must begin at an even byte
@@ -140,11 +145,12 @@ def show_picture(path: str | None, shown: str, seed: int) -> tuple[Any, str, Any
     if path is None:
         return gr.skip(), shown, gr.skip(), gr.skip()
     try:
-        instead = png_for_box(path)
+        picture = read_picture(path, SIDE)
+        instead = png_for_box(path, picture)
         if instead is not None:
             return gr.skip(), shown, *instead
         message = gr.skip() if find_made(path, ".png") else ""  # which was said of what it was made from
-        return forward_value(path, seed), path, message, gr.skip()
+        return _value_of(picture.image.convert("RGB"), path, seed), path, message, gr.skip()
     except ImageError as error:
         return gr.skip(), shown, str(error), None
 

@@ -15,10 +15,9 @@ import json
 import re
 import secrets
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,11 +27,11 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.asked import BROKEN, REFUSALS, REFUSED, AskedError, log, read_arguments
+from ui.asked import BROKEN, REFUSALS, REFUSED, AskedError, is_finite, log, parts, read_arguments
 from ui.files import COOKIE, SWEEP_SECONDS, cookie_of, mark_upload, may_open, sweep
 
 MOST_UPLOADED = 512 << 20  # bytes of all files of one upload
@@ -103,8 +102,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers, path = Headers(scope=scope), scope["path"]
-        cookie = SimpleCookie(_cookies(headers)).get(COOKIE)
-        reply = _Reply(send, self.site, path, cookie.value if cookie else "", fresh=scope["method"] == "GET")
+        reply = _Reply(send, self.site, path, cookie_of(HTTPConnection(scope)), fresh=scope["method"] == "GET")
         refused = self._refuse(scope["method"], path, headers)
         if refused is not None:
             status, sentence = refused
@@ -159,12 +157,6 @@ class Guard:
             return False
         known = {host, headers.get("x-forwarded-host", host)}
         return netloc != "" and (netloc in known or _host_name(netloc) in self.site.names)
-
-
-def _cookies(headers: Headers) -> str:
-    """Only ours: others on the same host may not be as SimpleCookie wants them."""
-    parts = (part.strip() for part in headers.get("cookie", "").split(";"))
-    return "; ".join(part for part in parts if re.fullmatch(rf"{COOKIE}=[\w-]+", part))
 
 
 def most_of(path: str) -> int:
@@ -260,7 +252,8 @@ class LabBlocks(gr.Blocks):
         try:
             if len(inputs) != len(block_fn.inputs):
                 raise AskedError(f"{REFUSED}it has {len(inputs)} values, and {len(block_fn.inputs)} are needed.")
-            read_arguments(_anything, inputs)
+            if not is_finite(inputs):
+                raise AskedError(f"{REFUSED}it has a number that is none.")
             values = await super().preprocess_data(block_fn, inputs, *args, **kwargs)
             return read_arguments(block_fn.fn, values) if block_fn.fn else values
         except AskedError as error:
@@ -275,33 +268,17 @@ def _not_understood(block_fn: Any, error: Exception) -> gr.Error:
     return gr.Error(f"{REFUSED}it cannot be understood.", print_exception=False)
 
 
-def _anything(*values: Any) -> None:
-    """Takes all that JSON can say."""
-
-
 def refuse_files(value: Any, cookie: str) -> None:
     """Let no file through that this visitor has not uploaded, and that is none of the bundled pictures.
 
     Raises:
         gr.Error: such a file, anywhere inside a value.
     """
-    for path in _paths(value):
-        if not isinstance(path, str) or not may_open(path, cookie):
+    for part in parts(value):
+        path = part.get("path") if isinstance(part, dict) else None  # what Gradio would take for a file
+        if path is not None and (not isinstance(path, str) or not may_open(path, cookie)):
             raise gr.Error("This file was not uploaded here, or is no longer kept; choose it again.",
                            print_exception=False)  # fmt: skip
-
-
-def _paths(value: Any) -> Iterator[Any]:
-    """All that Gradio would take for the path of a file, anywhere inside a value."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            if item.get("path") is not None:
-                yield item["path"]
-            waiting += item.values()
-        elif isinstance(item, list | tuple):
-            waiting += item
 
 
 @asynccontextmanager

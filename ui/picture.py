@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from diffusion.images import encode, read_picture
+from diffusion import images
 from ui.files import made_path
 
 SIDE = 256  # of a picture on the page, at most
@@ -24,15 +24,14 @@ class Picture(gr.Image):
         return "image"
 
 
-def png_for_box(path: str) -> tuple[str, str] | None:
+def png_for_box(path: str, picture: images.Picture) -> tuple[str, str] | None:
     """What was done to a picture that browsers cannot show, and its file as PNG; None if they can.
 
-    Raises:
-        ImageError: a picture that cannot be used.
+    Args:
+        picture: what was read from the path.
     """
-    picture = read_picture(path, SIDE)
     if picture.format in SHOWN_BY_BROWSERS and not picture.note:
         return None
     png = made_path(f"{Path(path).stem}.png")
-    png.write_bytes(encode(picture.image, "PNG"))
+    png.write_bytes(images.encode(picture.image, "PNG"))
     return picture.note, str(png)

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from diffusion.images import ImageError, picture_for, to_bytes, to_unit
+from diffusion.images import ImageError, picture_for, read_picture, to_bytes, to_unit
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.updates import SAMPLERS
@@ -24,7 +24,7 @@ from diffusion.schedules.families import T_MAX
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.page import Page
-from ui.picture import Picture, png_for_box
+from ui.picture import SIDE, Picture, png_for_box
 from ui.sampling import Controls, controls_of, read_recipe
 from ui.sidebar import Settings
 from ui.view import View
@@ -169,8 +169,10 @@ def show_for_painting(
     """The picture as the network would see it: (what is painted on, the box for uploads)."""
     box = gr.update(visible=which == UPLOAD)
     try:
-        if upload is not None and (instead := png_for_box(upload)) is not None:
-            return gr.skip(), box | {"value": instead[1]}  # with which this is called again
+        if which == UPLOAD and upload is not None:
+            instead = png_for_box(upload, read_picture(upload, SIDE))
+            if instead is not None:
+                return gr.skip(), box | {"value": instead[1]}  # with which this is called again
         picture = choose_picture(which, upload, shown, find_source(network, own or ()))
     except ImageError:
         return gr.skip(), box
