@@ -35,6 +35,7 @@ class PointsConfig:
     width: int
     groups: int = 0
     prediction: Prediction = "eps"
+    guidance: tuple[float, float] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -34,8 +34,11 @@ def test_a_single_condition_is_a_class_with_the_weights_it_always_had() -> None:
 
 @pytest.mark.parametrize(("classes", "conditions"), [(0, ()), (1, (1,)), (9, (9,))])
 def test_the_number_of_classes_is_read_as_one_condition(classes: int, conditions: tuple[int, ...]) -> None:
-    assert fields_of_today({"channels": 3, "num_classes": classes}) == {"channels": 3, "conditions": conditions}
-    assert fields_of_today({"channels": 3, "conditions": [2]}) == {"channels": 3, "conditions": [2]}
+    new = {"guidance": None}  # of before networks could take it
+    assert fields_of_today({"channels": 3, "num_classes": classes}) == {"channels": 3, "conditions": conditions} | new
+    assert fields_of_today({"channels": 3, "conditions": [2]}) == {"channels": 3, "conditions": [2]} | new
+    today = {"conditions": [2], "guidance": [1, 4]}
+    assert fields_of_today(today) == today
 
 
 def test_a_condition_without_values_is_refused() -> None:

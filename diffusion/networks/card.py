@@ -33,6 +33,9 @@ class Card:
     # The names of the values of each condition, where there are several in place of classes.
     conditions: dict[str, list[str]] = field(default_factory=dict)
     kind: str = DEFAULT_KIND  # in ``KINDS``
+    # Of a student: whose, and the alpha_bar of its calls, falling noise; it was taught no others.
+    teacher: str = ""
+    levels: list[float] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """What lies beside the weights."""

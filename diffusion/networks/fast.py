@@ -197,13 +197,13 @@ class FastUNet:
         self._bias = torch.cat([linear.bias.detach() for linear in linears])
         self._widths = [linear.out_features for linear in linears]
 
-    def __call__(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None, guidance: Tensor | None = None
+    ) -> Tensor:
         """As ``UNet.forward``: float32 in and out."""
         network, config = self._network, self._network.config
-        embedding = network.noise_level(log_snr)
-        if network.label is not None:
-            embedding = embedding + network.label(label)
-        parts = F.linear(F.silu(embedding), self._weight, self._bias).split(self._widths, dim=1)
+        embedding = network.embed(log_snr, label, guidance)
+        parts = F.linear(embedding, self._weight, self._bias).split(self._widths, dim=1)
         conditions: Iterator[_Condition] = iter(
             zip(parts[::2], parts[1::2], strict=True) if config.modulate else ((part, None) for part in parts)
         )

@@ -41,6 +41,11 @@ class NetworkConfig(Protocol):
         """What its output means."""
         ...
 
+    @property
+    def guidance(self) -> tuple[float, float] | None:
+        """The least and the largest scale of guidance that it takes as an input; None if it is asked twice instead."""
+        ...
+
     def describe(self, parameters: int) -> str:
         """In a few words, for people, what it is; it has so many parameters."""
         ...
@@ -52,7 +57,7 @@ class Network(Protocol):
     @property
     def config(self) -> NetworkConfig: ...
 
-    def __call__(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+    def __call__(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None, *guidance: Tensor) -> Tensor:
         """Its prediction, shaped like x_t.
 
         Args:
@@ -60,6 +65,7 @@ class Network(Protocol):
             log_snr: (B,) float32, natural.
             label: (B,) int64 of one condition, (B, conditions) of several; the number of a condition's values, as in
                 ``config.conditions``, leaves it out, None leaves all out.
+            guidance: (B,) float32, its scale; given to those alone whose ``config.guidance`` says that they take it.
         """
         ...
 
@@ -76,7 +82,7 @@ class Kind:
 
     read_config: Callable[[dict[str, Any]], NetworkConfig]
     build: Callable[[Any], nn.Module]
-    fast: Callable[[Any], Callable[[Tensor, Tensor, Tensor | None], Tensor]] | None = None
+    fast: Callable[[Any], Callable[..., Tensor]] | None = None
 
 
 def config_from(config: type[C], values: dict[str, Any]) -> C:

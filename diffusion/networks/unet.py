@@ -39,6 +39,8 @@ class UNetConfig:
             (adaptive group normalisation, Dhariwal & Nichol 2021, arXiv 2105.05233, section 3), besides what they add
             before it; "scale" leaves the shift to that, for half of the weights.
         prediction: what the output means: eps, v or x0.
+        guidance: the least and the largest scale of classifier-free guidance that it takes as an input, in place of
+            being asked twice (Meng et al. 2022, arXiv 2210.03142, section 3.1); None if it takes none.
     """
 
     image_size: int
@@ -51,6 +53,7 @@ class UNetConfig:
     dropout: float = 0.0
     modulate: Modulation = False
     prediction: Prediction = "v"
+    guidance: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError: no network can be built of these."""
@@ -76,10 +79,18 @@ class UNetConfig:
             raise ValueError(
                 f"A network predicts one of {', '.join(get_args(Prediction))}, not {shown(self.prediction)}."
             )
+        if self.guidance is not None:
+            self._check_guidance(self.guidance)
         fold = self.patch * 2 ** (len(self.widths) - 1)
         if self.image_size % fold:
             raise ValueError(f"{len(self.widths)} levels and patches of {self.patch} need an image size divisible by "
                              f"{fold}, not {self.image_size}.")  # fmt: skip
+
+    def _check_guidance(self, given: tuple[float, float]) -> None:
+        if len(given) != 2 or not all(is_number(scale) for scale in given) or not 0 <= given[0] < given[1] <= 100:
+            raise ValueError(f"guidance must be two rising numbers from 0 to 100, not {shown(given)}.")
+        if not self.conditions:
+            raise ValueError("A network without conditions has nothing to be guided to; leave guidance out.")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -101,7 +112,8 @@ def read_config(values: dict[str, Any]) -> UNetConfig:
 
 
 def fields_of_today(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a configuration that may be of the time when images had one class or none."""
+    """The fields of a configuration that may be of the time when images had one class or none, or before guidance."""
+    values = {"guidance": None} | values
     if "num_classes" not in values:
         return values
     count = values["num_classes"]
@@ -172,6 +184,17 @@ def _zeroed(module: M) -> M:
     if module.bias is not None:
         nn.init.zeros_(module.bias)
     return module
+
+
+class GuidanceEmbedding(nn.Module):
+    """The scale of classifier-free guidance, (B,) -> (B, width); zero at first, so that any network can be given it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(1, width), nn.SiLU(), _zeroed(nn.Linear(width, width)))
+
+    def forward(self, scale: Tensor) -> Tensor:
+        return self.mlp(scale[:, None] - 1)
 
 
 class ResidualBlock(nn.Module):
@@ -246,6 +269,7 @@ class UNet(nn.Module):
         embedding = 4 * widths[0]
         self.noise_level = NoiseLevelEmbedding(widths[0], embedding)
         self.label = Labels(config.conditions, embedding) if config.conditions else None
+        self.guidance = GuidanceEmbedding(embedding) if config.guidance else None
         self.fold, self.unfold = nn.PixelUnshuffle(config.patch), nn.PixelShuffle(config.patch)
         self.enter = nn.Conv2d(folded, widths[0], 3, padding=1)
 
@@ -275,13 +299,23 @@ class UNet(nn.Module):
         self.exit_norm = _norm(c)
         self.exit = _zeroed(nn.Conv2d(c, folded, 3, padding=1))
 
-    def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
-        """x_t (B, C, H, W); log_snr (B,) natural; label as ``Labels`` takes it, None for nothing said."""
-        config = self.config
+    def embed(self, log_snr: Tensor, label: Tensor | None, guidance: Tensor | None) -> Tensor:
+        """What every block is told, (B, width): noise level, conditions and scale of guidance."""
         embedding = self.noise_level(log_snr)
         if self.label is not None:
             embedding = embedding + self.label(label)
-        embedding = F.silu(embedding)
+        if self.guidance is not None:
+            embedding = embedding + self.guidance(torch.ones_like(log_snr) if guidance is None else guidance)
+        return F.silu(embedding)
+
+    def forward(
+        self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None, guidance: Tensor | None = None
+    ) -> Tensor:
+        """x_t (B, C, H, W); log_snr (B,) natural; label as ``Labels`` takes it, None for nothing said; guidance (B,), 1
+        if it is None.
+        """
+        config = self.config
+        embedding = self.embed(log_snr, label, guidance)
 
         h = self.enter(self.fold(x_t))
         skips = [h]
@@ -310,8 +344,8 @@ def grow(start: UNet, config: UNetConfig, *, same_classes: bool = True) -> UNet:
     With several other conditions it does so where nothing is said, and nearly so where they are: they begin small.
 
     Args:
-        config: that of ``start``, but with as many blocks a level or more, with modulation or not, and any dropout,
-            image size and conditions.
+        config: that of ``start``, but with as many blocks a level or more, with modulation or not, with guidance as
+            an input or not, and any dropout, image size and conditions.
         same_classes: whether as many classes, or conditions of as many values, are the same ones.
 
     Raises:
@@ -319,13 +353,16 @@ def grow(start: UNet, config: UNetConfig, *, same_classes: bool = True) -> UNet:
     """
     old = start.config
     alike = replace(old, blocks=config.blocks, modulate=config.modulate, dropout=config.dropout,
-                    image_size=config.image_size, conditions=config.conditions)  # fmt: skip
+                    image_size=config.image_size, conditions=config.conditions,
+                    guidance=config.guidance)  # fmt: skip
     modulation_lost = bool(old.modulate) and old.modulate != config.modulate
     if config != alike or config.blocks < old.blocks or modulation_lost:
         names = [field.name for field in fields(old) if getattr(config, field.name) != getattr(alike, field.name)]
         names += ["blocks"] * (config.blocks < old.blocks) + ["modulate"] * modulation_lost
         changes = (f"{name} {shown(getattr(old, name))} to {shown(getattr(config, name))}" for name in names)
         raise ValueError(f"A network can only grow in blocks a level and modulation, not from {', '.join(changes)}.")
+    if old.guidance and not config.guidance:
+        raise ValueError("A network that takes guidance as an input goes on taking it.")
     network, added = UNet(config), config.blocks - old.blocks
     # On the way down blocks are added last: they pass on what they get, since their last layers are zero.
     down = [i * config.blocks + j for i in range(len(config.widths)) for j in range(old.blocks)]

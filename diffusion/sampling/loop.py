@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -81,14 +82,32 @@ class Predictor:
         return x_0, eps
 
 
+@runtime_checkable
+class TakesGuidance(Protocol):
+    """A denoiser that may take the scale of guidance as an input."""
+
+    @property
+    def takes_guidance(self) -> tuple[float, float] | None: ...
+
+    def guided_by(self, scale: float) -> Denoiser: ...
+
+
 def guided(denoiser: Denoiser, scale: float) -> Denoiser:
-    """With guidance, if there is any.
+    """With guidance, if there is any: told to a denoiser that takes it as an input, and else by ``Guided``.
 
     Raises:
-        SamplingError: a denoiser that does not say what leaves its conditions out, in ``empty``.
+        SamplingError: a scale that such a denoiser was not taught, or a denoiser that does not say what leaves its
+            conditions out, in ``empty``.
     """
     if scale == 1:
         return denoiser
+    if isinstance(denoiser, TakesGuidance) and denoiser.takes_guidance is not None:
+        low, high = denoiser.takes_guidance
+        if not low <= scale <= high:
+            raise SamplingError(
+                "guidance", f"This network was taught guidance from {low:g} to {high:g}, not {scale:g}."
+            )
+        return denoiser.guided_by(scale)
     empty = getattr(denoiser, "empty", ())
     if not empty:
         raise SamplingError("guidance", "This denoiser has no classes to guide it to; leave guidance at 1.")
