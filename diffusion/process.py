@@ -76,6 +76,15 @@ def eps_from_x0(x_t: X, x_0: X, alpha_bar_t: Level) -> X:
     return (x_t - alpha_bar_t**0.5 * x_0) / (1 - alpha_bar_t) ** 0.5
 
 
+def x0_from_step(x_t: X, x_s: X, alpha_bar_t: Level, alpha_bar_s: Level) -> X:
+    """The x_0 with which one DDIM step (eta = 0) leads from x_t to x_s, s < t (Salimans & Ho 2022, appendix G):
+
+    x_0 = (x_s - r x_t) / (sqrt(alpha_bar_s) - r sqrt(alpha_bar_t)),  r = sqrt((1 - alpha_bar_s) / (1 - alpha_bar_t)).
+    """
+    r = ((1 - alpha_bar_s) / (1 - alpha_bar_t)) ** 0.5
+    return (x_s - r * x_t) / (alpha_bar_s**0.5 - r * alpha_bar_t**0.5)
+
+
 def v_from_x0_eps(x_0: X, eps: X, alpha_bar_t: Level) -> X:
     """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0 (Salimans & Ho 2022, arXiv 2202.00512)."""
     return alpha_bar_t**0.5 * eps - (1 - alpha_bar_t) ** 0.5 * x_0

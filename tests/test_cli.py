@@ -406,6 +406,7 @@ def test_no_value_of_any_option_ends_in_a_traceback(
     network, out = ["--model", model, "--device", "cpu"], ["--out", str(tmp_path / "out")]
     usual = {
         "train": ["--data", str(data), "--run", "run", "--name", "x", "--image-size", "8", "--widths", "12"],
+        "distill": ["--model", model, "--calls", "2", "--data", str(data), "--run", "run", "--name", "x"],
         "sample": [*network, "--python"],
         "schedule": ["--csv", str(tmp_path / "a.csv")],
         "loss": [*network, "--images", str(data), "--count", "3", *out],

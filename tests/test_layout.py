@@ -23,10 +23,10 @@ ROWS = (
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.plan sampling.loop",
     "sampling.generate sampling.statistics sampling.recipe sampling.archive sampling.snippet",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
-    "training.config training.presets training.history training.errors training.conditions training.batch",
-    "training.state training.preview training.stop training.train",
+    "training.config training.presets training.history training.conditions training.batch training.errors",
+    "training.teacher training.state training.preview training.stop training.train",
     "evaluation.classifier evaluation.evaluate",
-    "cli.options cli.train cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
+    "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.
 PACKAGES: dict[str, set[str]] = {

@@ -33,10 +33,10 @@ from diffusion.sampling.loop import sample
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training import train
-from diffusion.training.batch import draw_steps
+from diffusion.training.batch import Batch, draw_steps
 from diffusion.training.conditions import begin_labels, drop_labels, parameter_groups, preview_labels
 from diffusion.training.config import TrainConfig, TrainError
-from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expect
+from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expect, expected_of
 from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
 
@@ -69,7 +69,7 @@ def toy_set() -> ImageSet:
 
 def run(folder: Path, config: TrainConfig = CONFIG, network: UNetConfig = NETWORK) -> dict[str, Any]:
     """Train into a folder; returns what is needed to go on."""
-    train.train(toy_set(), network, config, folder, card(network), Accelerator(cpu=True))
+    train.train(toy_set(), config, folder, card(network), Accelerator(cpu=True))
     return torch.load(folder / "state.pt", weights_only=True)
 
 
@@ -137,6 +137,12 @@ class Knows(torch.nn.Module):
         return self.target + 1
 
 
+def batch_of(x_0: Tensor, label: Tensor, alpha_bar: Tensor, eps: Tensor, **fields: Tensor) -> Batch:
+    one = torch.ones(len(x_0))
+    return Batch(**{"x_0": x_0, "eps": eps, "label": label, "t": torch.zeros(len(x_0), dtype=torch.int64),
+                    "alpha_bar": alpha_bar, "guidance": one, "fair": one, "weight": one} | fields)  # fmt: skip
+
+
 @pytest.mark.parametrize("prediction", ["eps", "v", "x0"])
 def test_the_loss_is_the_squared_error_of_the_named_target(prediction: Any) -> None:
     schedule, generator = make_schedule("linear", 1000), torch.Generator().manual_seed(0)
@@ -146,7 +152,8 @@ def test_the_loss_is_the_squared_error_of_the_named_target(prediction: Any) -> N
     a, b = abar.sqrt().float(), (1 - abar).sqrt().float()
     network = Knows({"eps": eps, "x0": x_0, "v": a * eps - b * x_0}[prediction])
     label, level = torch.zeros(3, dtype=torch.int64), abar.flatten()
-    errors = errors_of_batch(network, prediction, x_0, label, level, eps)
+    config = UNetConfig(8, 1, (2,), widths=(8,), prediction=prediction)
+    errors = errors_of_batch(network, config, batch_of(x_0, label, level, eps))
     torch.testing.assert_close(errors, torch.ones(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(network.x_t, a * x_0 + b * eps, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network.log_snr, torch.tensor(schedule.log_snr[t.numpy()]).float())
@@ -203,9 +210,13 @@ def test_a_network_that_knows_the_mean_has_no_error(prediction: Any) -> None:
     mean = torch.cat([examples[i % 2].mean(x_t[i : i + 1], 0.1) for i in range(12)])
     eps_mean = process.eps_from_x0(x_t, mean, 0.1)
     target = {"eps": eps_mean, "x0": mean, "v": process.v_from_x0_eps(mean, eps_mean, 0.1)}[prediction]
-    errors = errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps, examples)
+    config, batch = (
+        UNetConfig(8, 1, (2,), widths=(8,), prediction=prediction),
+        batch_of(x_0, data.labels, level, eps),
+    )
+    errors = errors_of_batch(Knows(target - 1), config, batch, expected_of(data, torch.device("cpu")))
     assert errors.max() < 1e-9
-    assert errors_of_batch(Knows(target - 1), prediction, x_0, data.labels, level, eps).min() > 1e-5
+    assert errors_of_batch(Knows(target - 1), config, batch).min() > 1e-5
 
 
 @pytest.mark.parametrize(("groups", "flip", "message"), [(True, False, "drawn evenly"), (False, True, "--flip")])
@@ -214,7 +225,7 @@ def test_a_mean_over_images_that_are_not_drawn_evenly_is_refused(
 ) -> None:
     data = dataclasses.replace(toy_set(), groups=torch.arange(20) // 2 if groups else None)
     with pytest.raises(TrainError, match=message):
-        train.train(data, NETWORK, dataclasses.replace(CONFIG, target="mean", flip=flip), tmp_path / "run", card(),
+        train.train(data, dataclasses.replace(CONFIG, target="mean", flip=flip), tmp_path / "run", card(),
                     Accelerator(cpu=True))  # fmt: skip
     assert not (tmp_path / "run").exists()
 
@@ -314,7 +325,7 @@ def test_a_run_begins_with_the_weights_it_is_given_and_counts_their_training(tmp
     first = load_model(str(tmp_path / "first" / "toy.safetensors"))
     counted = dataclasses.replace(card(), images_seen=first.card.images_seen, seconds=100.0)
     config = dataclasses.replace(CONFIG, images=CONFIG.batch, lr=1e-12, weight_decay=0.0)
-    train.train(toy_set(), NETWORK, config, tmp_path / "second", counted, Accelerator(cpu=True),
+    train.train(toy_set(), config, tmp_path / "second", counted, Accelerator(cpu=True),
                 first.denoiser.network)  # fmt: skip
     second = load_model(str(tmp_path / "second" / "toy.safetensors"))
     for name, weight in first.denoiser.network.state_dict().items():
@@ -362,7 +373,7 @@ def test_the_average_follows_the_weights_as_its_formula_says(tmp_path: Path) -> 
 def test_the_loss_falls_and_the_saved_network_tells_the_classes_apart(tmp_path: Path) -> None:
     network = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=())
     config = TrainConfig(images=200 * 16, batch=16, lr=5e-3, warmup=10, ema=0.98, save_every=1e9)
-    path = train.train(toy_set(), network, config, tmp_path, card(network), Accelerator(cpu=True))
+    path = train.train(toy_set(), config, tmp_path, card(network), Accelerator(cpu=True))
     model, data = load_model(str(path)), toy_set()
     assert model.card.images_seen == 3200 and model.card.network == network
 
@@ -447,7 +458,7 @@ def test_a_run_by_importance_departs_from_uniform_once_every_step_has_its_losses
     monkeypatch.setattr("diffusion.training.batch.draw_steps", draw)
     config = dataclasses.replace(CONFIG, images=16 * 8, t="importance")
     short = dataclasses.replace(card(), schedule=ScheduleSpec("cosine", 8))
-    train.train(toy_set(), NETWORK, config, tmp_path, short, Accelerator(cpu=True))
+    train.train(toy_set(), config, tmp_path, short, Accelerator(cpu=True))
     departs = [p.std() > 0 for p in drawn]
     assert departs == [step >= 10 for step in range(16)]  # one at each t a step, while uniform and stratified
 
@@ -539,7 +550,7 @@ accelerator = Accelerator(cpu=True)
 assert accelerator.num_processes == int(sys.argv[3])
 for steps in map(int, sys.argv[4:]):  # the run is stopped after each but the last
     config = dataclasses.replace(CONFIG, images=steps * 8, log_every=1, t=sys.argv[2], decay="constant")
-    train(toy_set(), network, config, Path(sys.argv[1]), card(network), accelerator)
+    train(toy_set(), config, Path(sys.argv[1]), card(network), accelerator)
 accelerator.end_training()
 """
 
@@ -618,7 +629,7 @@ def test_one_share_is_for_every_condition() -> None:
 def test_shares_that_are_not_as_many_as_the_conditions_are_refused(tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, drop_label=(0.5, 0.5))
     with pytest.raises(TrainError, match="2 shares for 3 conditions"):
-        train.train(conditioned_set(), CONDITIONS, config, tmp_path, card(CONDITIONS), Accelerator(cpu=True))
+        train.train(conditioned_set(), config, tmp_path, card(CONDITIONS), Accelerator(cpu=True))
     with pytest.raises(TrainError, match=r"--drop-label must lie between 0 and 1, not 1\.5"):
         dataclasses.replace(CONFIG, drop_label=(0.5, 1.5))
 
@@ -641,7 +652,7 @@ def test_a_run_with_several_conditions_goes_on_as_if_it_had_not_been_stopped(
     shown = preview_labels(data, data, tmp_path)
 
     def go(folder: Path) -> dict[str, Any]:
-        train.train(data, CONDITIONS, config, folder, dataclasses.replace(card(CONDITIONS), classes=[]),
+        train.train(data, config, folder, dataclasses.replace(card(CONDITIONS), classes=[]),
                     Accelerator(cpu=True), labels=shown)  # fmt: skip
         return torch.load(folder / "state.pt", weights_only=True)
 

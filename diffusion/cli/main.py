@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from diffusion.cli.classifier import add_classifier
+from diffusion.cli.distill import add_distill
 from diffusion.cli.evaluate import add_evaluate
 from diffusion.cli.loss import add_loss
 from diffusion.cli.options import LONGEST, check_numbers
@@ -17,7 +18,7 @@ from diffusion.cli.train import add_train
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m diffusion", description=__doc__)
     commands = top.add_subparsers(required=True)
-    for add in (add_train, add_sample, add_schedule, add_loss, add_evaluate, add_classifier):
+    for add in (add_train, add_distill, add_sample, add_schedule, add_loss, add_evaluate, add_classifier):
         add(commands)
     return top
 

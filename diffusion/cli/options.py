@@ -34,7 +34,7 @@ SCHEDULE_OPTIONS = ("schedule", "family", "T", *PARAMETERS, "terminal_snr", "kee
 RANGES: dict[str, tuple[float, float]] = {
     "count": (1, 1_000_000), "guidance": (-1000, 1000), "size": (1, 1024), "jump": (1, T_MAX),
     "repeats": (1, 1000), "levels": (2, 100_000), "noises": (1, 10_000), "draws": (1, 100_000), "image_size": (1, 1024),
-    "terminal_snr": (-1000, 1000), "images": (1, 10**12),
+    "terminal_snr": (-1000, 1000), "images": (1, 10**12), "calls": (1, 100), "substeps": (1, 1000),
 }  # fmt: skip
 
 
@@ -52,6 +52,8 @@ def command_of(args: argparse.Namespace) -> str:
 
 def check_labels(source: str, data: ImageSet, card: Card) -> None:
     """Labels that a network does not have would fail deep inside it, or be taken for other classes."""
+    if card.conditions:
+        _check_conditions(source, data, card)
     if not card.classes:
         return
     if data.classes and list(data.classes) != card.classes:
@@ -59,6 +61,16 @@ def check_labels(source: str, data: ImageSet, card: Card) -> None:
         raise CommandError(f"The classes of {source} ({theirs}) are not those of {card.name} ({ours}).")
     if not 0 <= int(data.labels.min()) <= int(data.labels.max()) < len(card.classes):
         raise CommandError(f"{source} has labels outside 0 ... {len(card.classes) - 1}, the classes of {card.name}.")
+
+
+def _check_conditions(source: str, data: ImageSet, card: Card) -> None:
+    names = {
+        name: list(values[: len(card.conditions.get(name, []))]) for name, values in (data.conditions or {}).items()
+    }
+    if names != card.conditions:
+        raise CommandError(f"{source} does not say of its images what {card.name} is told: {card.told()}.")
+    if (data.labels.amax(0) >= data.labels.new_tensor(card.network.conditions)).any():
+        raise CommandError(f"{source} has images of which {card.name} cannot be told, since it knows no such value.")
 
 
 def check_place(path: Path) -> None:

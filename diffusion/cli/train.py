@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from diffusion.cli.options import (
-    DATA_HELP,
     CommandError,
     Commands,
     add_schedule_options,
     check_unused,
     command_of,
-    processes_of,
     schedule_spec_of,
 )
+from diffusion.cli.runs import accelerator_of, add_run_options, check_names, given, training_data, unet_of
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     from diffusion.data.sets import ImageSet
@@ -38,9 +36,7 @@ class Told:
 
 def run_train(args: argparse.Namespace) -> None:
     import torch
-    from accelerate import Accelerator
 
-    from diffusion.device import best_precision
     from diffusion.networks.card import Card
     from diffusion.networks.model import load_model
     from diffusion.training.config import TrainConfig
@@ -53,16 +49,16 @@ def run_train(args: argparse.Namespace) -> None:
     preset = PRESETS[name]
     if args.drop_label is not None and len(args.drop_label) == 1:
         (args.drop_label,) = args.drop_label
-    config = replace(preset.train, **_given(args, TrainConfig))
+    config = replace(preset.train, **given(args, TrainConfig))
     schedule = schedule_spec_of(args, preset.schedule.family if args.schedule is None else args.schedule)
     schedule.make()  # refuses what cannot be, before the data are read
     if not preset.network.conditions:
         check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
-    _check_names(args)
+    check_names(args)
     start = None if args.init is None else load_model(args.init)
-    usual = preset.network if start is None or args.config is not None else _unet_of(args, start).config
-    network = replace(usual, **_given(args, type(usual)))  # refuses what cannot be
-    data = _training_data(args, network.image_size)
+    usual = preset.network if start is None or args.config is not None else unet_of(args.init, start).config
+    network = replace(usual, **given(args, type(usual)))  # refuses what cannot be
+    data = training_data(args, network.image_size)
     told = _told(data, start, conditional=bool(preset.network.conditions))
     network = replace(network, channels=data.images.shape[1], conditions=told.counts)
     commands = [start.card.command, command_of(args)] if start else [command_of(args)]
@@ -74,47 +70,11 @@ def run_train(args: argparse.Namespace) -> None:
     )  # fmt: skip
     torch.manual_seed(config.seed)
     begin, labels = _beginning(args, start, network, told, data)
-    processes = processes_of(args)
-    precision = best_precision(processes.device) if args.precision == "auto" else args.precision
-    accelerator = Accelerator(cpu=args.device == "cpu", mixed_precision=precision)
-    weights = train(data, network, config, args.run, card, accelerator, begin, labels)
-    if processes.is_main_process:
+    accelerator = accelerator_of(args)
+    weights = train(data, config, args.run, card, accelerator, begin, labels)
+    if accelerator.is_main_process:
         print(weights)
     accelerator.end_training()
-
-
-def _given(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
-    """Those of the fields of a dataclass that were given as options."""
-    values = {field.name: getattr(args, field.name, None) for field in fields(kind)}
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
-
-
-def _check_names(args: argparse.Namespace) -> None:
-    if not args.name or Path(args.name).name != args.name or len(args.name) > 100:
-        raise CommandError(f"--name is what the files of the network are called, and cannot be {args.name!r}.")
-    if args.run.exists() and not args.run.is_dir():
-        raise CommandError(f"{args.run} is a file; --run names a folder.")
-
-
-def _unet_of(args: argparse.Namespace, start: Model) -> UNet:
-    from diffusion.networks.unet import UNet
-
-    if not isinstance(start.denoiser.network, UNet):
-        raise CommandError(f"{args.init} is no U-Net, and only those are trained here.")
-    return start.denoiser.network
-
-
-def _training_data(args: argparse.Namespace, size: int) -> ImageSet:
-    from diffusion.data.folders import load_data
-
-    data = load_data(args.data, "train", size)
-    if args.hold_out is not None:
-        whole = len(data)
-        data = data.without(load_data(args.hold_out, "test", size, data.images.shape[1]))
-        print(f"{whole - len(data)} of the {whole} images are among those that --hold-out leaves out.")
-        if not len(data):
-            raise CommandError(f"All images of {args.data} are among those that --hold-out leaves out.")
-    return data
 
 
 def _told(data: ImageSet, start: Model | None, *, conditional: bool) -> Told:
@@ -148,7 +108,7 @@ def _beginning(
             print(f"The classes of {args.data} ({told.names()}) are not those of {card.name} ({before.names()}): what "
                   "depends on them begins anew, the rest is kept.")  # fmt: skip
         try:
-            begin = grow(_unet_of(args, start), network, same_classes=same)
+            begin = grow(unet_of(args.init, start), network, same_classes=same)
         except ValueError as error:
             raise CommandError(f"{args.init} is a network of another architecture; give the options it was made with. "
                                f"{error}") from error  # fmt: skip
@@ -162,50 +122,30 @@ def _beginning(
 
 def add_train(commands: Commands) -> None:
     command = commands.add_parser("train", help="train a network; run again to go on with a stopped run")
+    add_run_options(command)
     add = command.add_argument
-    add("--data", required=True, help=DATA_HELP)
-    add("--hold-out", metavar="DATA", help="data whose test images are left out of --data")
-    add("--run", type=Path, required=True, help="folder for checkpoints, samples and the log")
-    add("--name", required=True, help="name of the network")
-    add("--config", help="digits, emoji, or cifar10, the paper's: sets all that follows "
-                                        "(default: that of --data if there is one, else emoji)")  # fmt: skip
+    add("--config", help="digits, emoji, emoji-sets, or cifar10, the paper's: sets all that follows "
+        "(default: that of --data if there is one, else emoji)")  # fmt: skip
     add("--init", metavar="MODEL", help="begin with the weights of a network, by name or path; "
-                       "it may have fewer --blocks, no --modulate and other classes, and "
-                       "without --config gives the architecture")  # fmt: skip
-    add("--title", default="", help="for the card (default: the name)")
+        "it may have fewer --blocks, no --modulate and other classes, and "
+        "without --config gives the architecture")  # fmt: skip
     add("--about-data", default="", help="where the data is from, for the card")
     add("--licence", default="", help="licence of the data, for the card")
     add("--image-size", type=int)
     add("--widths", type=int, nargs="+", metavar="N", help="channels at each level")
     add("--blocks", type=int, help="residual blocks a level")
-    add("--modulate", action=argparse.BooleanOptionalAction,
-                       help="noise level and class scale the features too")  # fmt: skip
+    add("--modulate", action=argparse.BooleanOptionalAction, help="noise level and class scale the features too")
     add("--prediction", choices=("eps", "v", "x0"), help="what the network predicts")
     add("--dropout", type=float)
-    add("--images", type=int, help="images seen in all")
-    add("--batch", type=int, help="images a step, over all processes")
-    add("--lr", type=float, help="peak learning rate")
-    add("--warmup", type=int, help="steps until the peak")
-    add("--decay", choices=("cosine", "constant"), help="of the learning rate")
-    add("--weight-decay", type=float)
-    add("--drop-label", type=float, nargs="+", metavar="SHARE", help="share shown with the empty "
-                       "class; of several conditions, without each: one number for all or one for each")  # fmt: skip
-    add("--drop-all", type=float, metavar="SHARE", help="share shown without any condition, besides")
-    add("--table-lr", type=float, metavar="X",
-                       help="learning rate of what is learnt of each class, relative to the rest")  # fmt: skip
-    add("--flip", action=argparse.BooleanOptionalAction, help="mirror half of the images")
-    add("--ema", type=float, help="decay of the averaged weights")
-    add("--clip", type=float, help="largest gradient norm")
+    add(
+        "--table-lr",
+        type=float,
+        metavar="X",
+        help="learning rate of what is learnt of each class, relative to the rest",
+    )
     add("--t", choices=("stratified", "uniform", "importance"), help="how steps are drawn")
     add("--weighting", choices=("simple", "min-snr"), help="of the squared error")
     add("--target", choices=("sample", "mean"), help="the image that was noised, or the mean of "
-                       "all that it can have been: less noise in the gradient")  # fmt: skip
-    add("--seed", type=int)
-    add("--save-every", type=float, help="seconds between checkpoints")
-    add("--log-every", type=int, help="steps a row of log.csv")
-    add("--preview-every", type=int, help="images between two grids of samples")
-    add("--precision", choices=("auto", "no", "bf16", "fp16"), default="auto",
-                       help="auto: what the device is fast at (default: %(default)s)")  # fmt: skip
-    add("--device", choices=("auto", "cpu"), default="auto")
+        "all that it can have been: less noise in the gradient")  # fmt: skip
     add_schedule_options(command, "--schedule", "as --config says")
     command.set_defaults(run_command=run_train)

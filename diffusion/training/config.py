@@ -46,6 +46,9 @@ class TrainConfig:
         weighting: of the squared error, see ``weights.min_snr_weight``.
         target: what x_0 the network is to find in x_t: the image that was noised, or the mean of all that it can have
             been, see ``expect``.
+        calls: of a student, how many steps it is to take in place of its teacher, see ``Teacher``; 0 for a network that
+            learns from images alone.
+        substeps: in how many steps its teacher does one of its own.
         seed: of everything random.
         save_every: seconds between checkpoints.
         log_every: steps a row of log.csv.
@@ -68,6 +71,8 @@ class TrainConfig:
     t: TimeSampling = "stratified"
     weighting: Weighting = "simple"
     target: Target = "sample"
+    calls: int = 0
+    substeps: int = 1
     seed: int = 0
     save_every: float = 120.0
     log_every: int = 50
@@ -78,7 +83,8 @@ class TrainConfig:
                   "batch": (1, 2**20), "images": (self.batch, 10**15), "lr": (1e-12, 1e3), "warmup": (1, 2**31),
                   "weight_decay": (0, 1e3), "beta2": (0, 0.9999999), "drop_label": (0, 1), "drop_all": (0, 1),
                   "table_lr": (1e-12, 1e3), "ema": (0, 0.9999999), "clip": (1e-12, 1e12), "seed": (0, 2**20),
-                  "save_every": (0, 1e12), "log_every": (1, 10**15), "preview_every": (1, 10**15)}  # fmt: skip
+                  "save_every": (0, 1e12), "log_every": (1, 10**15), "preview_every": (1, 10**15),
+                  "calls": (0, 100), "substeps": (1, 1000)}  # fmt: skip
         for name, (low, high) in bounds.items():
             given, option = getattr(self, name), "--" + name.replace("_", "-")
             for value in given if name == "drop_label" and isinstance(given, tuple) else (given,):
@@ -91,6 +97,9 @@ class TrainConfig:
             if getattr(self, name) not in get_args(kind):
                 raise TrainError(f"--{name} must be one of {', '.join(get_args(kind))}, not "
                                  f"{shown(getattr(self, name))}.")  # fmt: skip
+        if self.calls and (self.target == "mean" or self.t == "importance"):
+            raise TrainError("A student learns from its teacher, at each of its steps equally often: neither from "
+                             "--target mean nor by --t importance.")  # fmt: skip
         if self.target == "mean" and self.flip:
             raise TrainError("--target mean and --flip cannot be had together: mirrored images are not compared.")
 

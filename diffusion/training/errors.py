@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,13 @@ from diffusion import process
 from diffusion.data.sets import ImageSet
 from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_unit
-from diffusion.process import Prediction
+from diffusion.networks.denoiser import log_snr_of
+from diffusion.networks.unet import UNetConfig
+from diffusion.training.batch import Batch
 from diffusion.training.config import TrainError
+
+# The x_0 (B, C, H, W) that a network is to find in the x_t of a batch.
+Aim = Callable[[Batch, Tensor], Tensor]
 
 # Above this level, a log-SNR of -1.4, hardly another image than the one that was noised is likely.
 EXPECT_BELOW = 0.2
@@ -45,19 +50,29 @@ def expect(examples: Mapping[int, ExactDenoiser], x_0: Tensor, x_t: Tensor, labe
     return expected
 
 
-def errors_of_batch(
-    network: nn.Module, prediction: Prediction, x_0: Tensor, label: Tensor, alpha_bar: Tensor, eps: Tensor,
-    examples: Mapping[int, ExactDenoiser] | None = None,
-) -> Tensor:  # fmt: skip
-    """Mean squared error of the network's prediction for each image, (B,), at levels alpha_bar, (B,) float64.
+def expected_of(data: ImageSet, device: torch.device) -> Aim:
+    """The mean as what is to be found, see ``expect``.
 
-    With ``examples`` the target is that of the mean, see ``expect``.
+    Raises:
+        TrainError: as ``examples_of``.
     """
-    level = alpha_bar.to(x_0.device, x_0.dtype)[:, None, None, None]
+    examples = examples_of(data, device)
+    return lambda batch, x_t: expect(examples, batch.x_0, x_t, batch.label, batch.alpha_bar)
+
+
+def errors_of_batch(network: nn.Module, config: UNetConfig, batch: Batch, aim: Aim | None = None) -> Tensor:
+    """Mean squared error of the network's prediction for each image, (B,).
+
+    Args:
+        aim: the x_0 that the network is to find; without, that of the batch.
+    """
+    x_0, eps = batch.x_0, batch.eps
+    level = batch.alpha_bar.to(x_0.device, x_0.dtype)[:, None, None, None]
     x_t = process.q_sample(x_0, level, eps)
-    if examples is not None:
-        x_0 = expect(examples, x_0, x_t, label, alpha_bar)
+    if aim is not None:
+        x_0 = aim(batch, x_t)
         eps = process.eps_from_x0(x_t, x_0, level)
-    target = {"eps": eps, "x0": x_0, "v": process.v_from_x0_eps(x_0, eps, level)}[prediction]
-    out = network(x_t, alpha_bar.logit().float().to(x_0.device), label)
+    target = {"eps": eps, "x0": x_0, "v": process.v_from_x0_eps(x_0, eps, level)}[config.prediction]
+    told = [] if config.guidance is None else [batch.guidance]
+    out = network(x_t, log_snr_of(batch.alpha_bar).to(x_0.device), batch.label, *told)
     return (out.float() - target).square().flatten(1).mean(1)

@@ -41,7 +41,8 @@ def preview(
 ) -> None:  # fmt: skip
     """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t.
 
-    Of given labels in half of the steps and with a guidance of 2: the same number of calls. It takes longer than
+    Of given labels in half of the steps and with a guidance of 2: the same number of calls. Of a student in its own
+    steps. It takes longer than
     anybody waits for a run to stop: nothing comes of it once ``asked`` to.
     """
     config, made, guided = run.network.config, [], labels is not None
@@ -51,7 +52,7 @@ def preview(
     fast = FastUNet(run.average) if device.type == "cpu" and best_precision(device) == "bf16" else None
     denoiser, count = NetworkDenoiser(run.average, fast=fast), PREVIEW if labels is None else len(labels)
     plan = SamplingPlan(
-        timesteps(schedule, min(schedule.T, steps)), range(count), "ddim",
+        timesteps(schedule, len(card.levels) or min(schedule.T, steps)), range(count), "ddim",
         labels=None if labels is None else labels.tolist(), guidance=2.0 if guided else 1.0,
     )  # fmt: skip
     for first in range(0, count, PREVIEW_BATCH):

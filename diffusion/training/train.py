@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from diffusion.data.sets import ImageSet
-from diffusion.denoiser import ExactDenoiser
 from diffusion.files import write_atomically
 from diffusion.networks.card import Card
 from diffusion.networks.model import save_model
@@ -33,11 +33,12 @@ from diffusion.schedules.schedule import Schedule
 from diffusion.training.batch import Batch, draw_batch
 from diffusion.training.conditions import parameter_groups
 from diffusion.training.config import DivergenceError, TrainConfig, TrainError
-from diffusion.training.errors import errors_of_batch, examples_of
+from diffusion.training.errors import Aim, errors_of_batch, expected_of
 from diffusion.training.history import LossHistory
 from diffusion.training.preview import preview, preview_due, preview_path
 from diffusion.training.state import TrainingState
 from diffusion.training.stop import stop_requests, stopped
+from diffusion.training.teacher import make_teacher
 
 LOG_HEADER = "step,images,loss,learning_rate,gradient_norm,seconds\n"
 
@@ -49,7 +50,7 @@ class Training:
     Args:
         model: the network as ``accelerator`` calls it.
         state: what changes from step to step, and is saved.
-        examples: of each class, for the target that is a mean.
+        aim: what the network is to find, if not the image that was noised.
     """
 
     config: TrainConfig
@@ -59,7 +60,7 @@ class Training:
     schedule: Schedule
     model: nn.Module
     state: TrainingState
-    examples: Mapping[int, ExactDenoiser] | None
+    aim: Aim | None
 
     @property
     def weights_path(self) -> Path:
@@ -77,13 +78,14 @@ class Training:
         ))  # fmt: skip
 
 
-def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folder: Path, card: Card,
-          accelerator: Accelerator, start: UNet | None = None, labels: Tensor | None = None) -> Path:  # fmt: skip
-    """Train, or go on with the run in ``folder``; returns the path of the averaged weights.
+def train(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
+          accelerator: Accelerator, start: UNet | None = None, labels: Tensor | None = None,
+          teacher: UNet | None = None) -> Path:  # fmt: skip
+    """Train the network of ``card``, or go on with the run in ``folder``; returns the path of the averaged weights.
 
     ``start`` is a network of the same architecture whose weights a new run begins with; ``card`` then counts the images
     and seconds of its own training, and those of this run are added. ``labels`` are those of the 64 samples of each
-    preview, where there are several conditions.
+    preview, where there are several conditions; ``teacher`` is whose student it is, with ``config.calls``.
 
     Written as it goes: state.pt (all that is needed to go on), NAME.safetensors and its card, log.csv, loss_by_t.csv
     and .png, samples/step-STEP.png.
@@ -92,7 +94,7 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
         TrainError: a batch that the processes cannot share evenly, or a run that was begun with other settings.
         DivergenceError: the gradient is no longer finite.
     """
-    run = begin(data, network_config, config, folder, card, accelerator, start)
+    run = begin(data, config, folder, card, accelerator, start, teacher)
     state, main = run.state, accelerator.is_main_process
     saved, before = time.monotonic(), state.seconds - time.monotonic()
     bar = tqdm(total=config.steps * config.batch, initial=state.step * config.batch, unit=" images", smoothing=0.02,
@@ -101,8 +103,9 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
         try:
             if main and preview_due(config, state.step) and not preview_path(folder, state.step).is_file():
                 preview(state, run.schedule, card, folder, accelerator.device, asked, labels)  # that a stop cut short
-            while state.step < config.steps and not stopped(accelerator, asked):
-                batch = draw_batch(data, network_config, config, run.schedule, state.history, state.step)
+            for batch in batches(run, data):
+                if stopped(accelerator, asked):
+                    break
                 norm = take_step(run, batch)
                 state.seconds = before + time.monotonic()
                 log_step(run, norm, bar)
@@ -126,16 +129,20 @@ def train(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
     return weights_path
 
 
-def begin(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folder: Path, card: Card,
-          accelerator: Accelerator, start: UNet | None) -> Training:  # fmt: skip
+def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
+          accelerator: Accelerator, start: UNet | None, teacher: UNet | None) -> Training:  # fmt: skip
     """A run that begins, or the one in ``folder`` as it was left."""
+    network_config = card.network
+    assert isinstance(network_config, UNetConfig), "only U-Nets are trained here"
     if config.batch % accelerator.num_processes:
         raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {accelerator.num_processes} processes.")
     shares = config.drop_label if isinstance(config.drop_label, tuple) else ()
     if shares and len(shares) != len(network_config.conditions):
         raise TrainError(f"--drop-label has {len(shares)} shares for {len(network_config.conditions)} conditions.")
-    examples = examples_of(data, accelerator.device) if config.target == "mean" else None
+    aim: Aim | None = expected_of(data, accelerator.device) if config.target == "mean" else None
     schedule = card.training_schedule()
+    if teacher is not None:
+        aim = make_teacher(teacher, schedule, config, accelerator)
     folder.mkdir(parents=True, exist_ok=True)
 
     torch.manual_seed(config.seed)
@@ -154,7 +161,31 @@ def begin(data: ImageSet, network_config: UNetConfig, config: TrainConfig, folde
     if accelerator.is_main_process:
         begin_log(folder / "log.csv", state.step)
     network.train()
-    return Training(config, card, folder, accelerator, schedule, model, state, examples)
+    return Training(config, card, folder, accelerator, schedule, model, state, aim)
+
+
+def batches(run: Training, data: ImageSet) -> Iterator[Batch]:
+    """The batches of the steps that are left.
+
+    Beside a GPU the processor draws the next while the network learns from one; not where what it learns decides what
+    is drawn.
+    """
+    config, state, network = run.config, run.state, run.state.network.config
+
+    def draw(step: int) -> Batch:
+        return draw_batch(data, network, config, run.schedule, state.history, step)
+
+    if run.accelerator.device.type == "cpu" or config.t == "importance":
+        for step in range(state.step, config.steps):
+            yield draw(step)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(draw, state.step)
+        for step in range(state.step, config.steps):
+            batch = ahead.result()
+            if step + 1 < config.steps:
+                ahead = pool.submit(draw, step + 1)
+            yield batch
 
 
 def take_step(run: Training, batch: Batch) -> float:
@@ -167,10 +198,8 @@ def take_step(run: Training, batch: Batch) -> float:
     # Dropout draws from the global generator; other seeds than the batch, or its masks would repeat those numbers, and
     # than in the other processes, or theirs would be the same.
     torch.manual_seed(config.seed * 2**32 + 2**31 + state.step + rank * 2**40)
-    errors = errors_of_batch(
-        run.model, state.network.config.prediction, mine.x_0.to(device, memory_format=torch.channels_last),
-        mine.label.to(device), mine.alpha_bar, mine.eps.to(device), run.examples,
-    ) * mine.fair.to(device, torch.float32)  # fmt: skip
+    errors = errors_of_batch(run.model, state.network.config, mine.to(device), run.aim)
+    errors = errors * mine.fair.to(device, torch.float32)
     state.optimizer.zero_grad()
     accelerator.backward((errors * mine.weight.to(device, torch.float32)).mean())
     norm = float(accelerator.clip_grad_norm_(state.network.parameters(), config.clip).item())
