@@ -25,7 +25,7 @@ from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance
-from diffusion.sampling.updates import SAMPLERS
+from diffusion.sampling.updates import SAMPLERS, option_parameters
 from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
 from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources
@@ -89,7 +89,9 @@ def test_numbers_of_a_run_begin_with_noise_and_end_with_its_images() -> None:
 @pytest.mark.parametrize("option", [0.0, 0.7])
 def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option: float) -> None:
     source = find_source("digits")
-    recipe = recipe_of(replace(CONTROLS, sampler=sampler, v=option, eta=option, clip="none"))
+    recipe = recipe_of(
+        replace(CONTROLS, sampler=sampler, options=dict.fromkeys(option_parameters(), option), clip="none")
+    )
     denoiser, shape = denoiser_of(recipe, source.model)
     before: list[torch.Tensor] = []
     for step in recipes.run(recipe, denoiser, shape, source.device):
@@ -132,7 +134,8 @@ def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path,
 @pytest.mark.parametrize(
     ("change", "field"),
     [({"seed": "1.5"}, "seed"), ({"seed": ""}, "seed"), ({"seed": "-1"}, "seed"), ({"seed": "9" * 30}, "seed"),
-     ({"steps": 2000}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": None}, "steps"), ({"eta": 2.0}, "eta")],
+     ({"steps": 2000}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": None}, "steps"),
+     ({"options": {"eta": 2.0}}, "eta")],
 )  # fmt: skip
 def test_impossible_run_names_its_control(change: dict[str, Any], field: str) -> None:
     with pytest.raises(SamplingError) as error:
@@ -240,7 +243,7 @@ def test_link_sets_the_controls_and_what_cannot_be_in_it_is_left_out() -> None:
         "eta": "0.5",
     }
     assert sampling.controls_from_link(link) == replace(
-        usual, network="emoji", label="Flags", count=9, sampler="dpmpp", steps=12, seed="3", eta=0.5
+        usual, network="emoji", label="Flags", count=9, sampler="dpmpp", steps=12, seed="3", options={"eta": 0.5}
     )
     wrong = {
         "network": "cats",
@@ -368,7 +371,7 @@ def test_question_about_a_run_waits_until_there_is_one() -> None:
 
 
 def test_question_that_cannot_be_answered_keeps_the_last_answer() -> None:
-    values = vars(CONTROLS).values()
+    values = sampling.values_of(CONTROLS).values()
     asked = whatif_tab.ask_comparison(sidebar.default_settings(), StopFlag(), [], "5", *values)
     *_, (view, message, start, halt) = asked
     assert view == gr.skip()
@@ -404,7 +407,7 @@ def test_exact_denoiser_of_one_s_own_images_ends_at_one_of_them(tmp_path: Path) 
 @pytest.mark.parametrize(("paths", "words"), [([], "Choose some images"), (["x.png"] * 501, "at most 500")])
 def test_images_of_one_s_own_are_neither_none_nor_too_many(paths: list[str], words: str) -> None:
     *_, last = reverse_tab.press_generate(
-        sidebar.default_settings(), StopFlag(), *vars(replace(CONTROLS, network=OWN, own=paths)).values()
+        sidebar.default_settings(), StopFlag(), *sampling.values_of(replace(CONTROLS, network=OWN, own=paths)).values()
     )
     assert words in last[1]
 

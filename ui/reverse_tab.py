@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from diffusion.sampling.choices import Choice, SamplingError
 from diffusion.sampling.clips import CLIPS, Clip
 from diffusion.sampling.recipe import denoiser_of
 from diffusion.sampling.steps import SPACINGS, Spacing
-from diffusion.sampling.updates import SAMPLERS
+from diffusion.sampling.updates import SAMPLERS, option_parameters, samplers_with
 from diffusion.schedules.review import compare
 from ui.card import about, describe_model
 from ui.figures import trajectory_figure
@@ -31,14 +31,16 @@ from ui.player import StoredFrames, export_animation, export_png, read_frames
 from ui.sampling import (
     ALL_CLASSES,
     FRAMES,
-    IN_LINK,
     Controls,
+    control_names,
     controls_from_link,
     controls_of,
+    names_in_link,
     read_recipe,
     recipe_path,
     run,
     run_name,
+    values_of,
 )
 from ui.sidebar import AskedSchedule, Settings, default_settings, read_schedule, trained_for
 from ui.view import FROM_LINK, PLOTLY, View, keep_in_link, served, tell
@@ -56,7 +58,7 @@ EXACT_CARD = (
     "the same. That real networks make new images is because they cannot."
 )
 ROUNDING_IMAGES, ROUNDING_STEPS = 8, 20
-OPTIONS = ("v", "eta")  # of the samplers, in the order of the page
+SLIDER_STEPS = 20  # of the range of an option
 
 
 @cache
@@ -69,7 +71,7 @@ def opening_run() -> tuple[dict[str, Any], bytes, LastRun]:
 
 
 def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Values]:
-    """Generate's handler, ``controls`` in the order of ``Controls``.
+    """Generate's handler, ``controls`` in the order of ``control_names``.
 
     Yields (view, message at steps, message at seed, the run that is shown, Generate, Stop).
     """
@@ -117,9 +119,9 @@ def take_away(asked: AskedRun) -> dict[str, str]:
 
 
 def show_options(sampler: str) -> tuple[Any, ...]:
-    """The options and the words that the chosen sampler has: (v, eta, about)."""
+    """The options and the words that the chosen sampler has: (each of ``option_parameters``, about)."""
     chosen = SAMPLERS[sampler]
-    return *(gr.update(visible=name in chosen.parameters) for name in OPTIONS), about_choice(chosen)
+    return *(gr.update(visible=name in chosen.parameters) for name in option_parameters()), about_choice(chosen)
 
 
 def about_choice(choice: Choice) -> str:
@@ -130,7 +132,7 @@ def about_choice(choice: Choice) -> str:
 
 def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     """What a visitor finds: (view, the run that it shows, one's own images, line about the network, all about it,
-    about the sampler, controls in the order of ``IN_LINK``).
+    about the sampler, controls in the order of ``names_in_link``).
 
     The controls are as the link says; the run is always the same, so that many who open a link at once need not wait
     for one another.
@@ -143,8 +145,9 @@ def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     controls = controls_from_link(link)
     label, guidance, *about_network = choose_network(controls.network)
     *options, about_sampler = show_options(controls.sampler)
-    shown = {"label": label, "guidance": guidance, **dict(zip(OPTIONS, options, strict=True))}
-    updates = [gr.update(**{**shown.get(name, {}), "value": getattr(controls, name)}) for name in IN_LINK.values()]
+    shown = {"label": label, "guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
+    values = values_of(controls)
+    updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in names_in_link().values()]
     return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
 
 
@@ -245,12 +248,11 @@ def reverse_tab(page: Page) -> None:
                 halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-generate-waiting")
         with gr.Column(min_width=250), gr.Accordion("More", open=False):
-            for name in OPTIONS:
-                owners = [about for about in SAMPLERS.values() if name in about.parameters]
-                parameter = owners[0].parameters[name]
+            for name, parameter in option_parameters().items():
                 control[name] = gr.Slider(
-                    parameter.minimum, parameter.maximum, getattr(start_with, name), step=0.05,
-                    label=parameter.symbol, info=parameter.about, visible=SAMPLERS[start_with.sampler] in owners,
+                    parameter.minimum, parameter.maximum, parameter.default,
+                    step=(parameter.maximum - parameter.minimum) / SLIDER_STEPS, label=parameter.symbol,
+                    info=parameter.about, visible=start_with.sampler in samplers_with(name),
                 )  # fmt: skip
             control["guidance"] = gr.Slider(
                 0, 8, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
@@ -268,7 +270,7 @@ def reverse_tab(page: Page) -> None:
                 card = gr.Markdown(about(model), elem_classes="lab-card")
                 rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
 
-    controls = [control[field.name] for field in fields(Controls)]
+    controls = [control[name] for name in control_names()]
     unfolded.expand(rounding_of, network, rounding, **AT_NETWORK, **QUIET)
     network.change(lambda: "", None, rounding, **QUIET)
     # What the visitor chooses, not what a link has chosen: that comes with its class.
@@ -277,9 +279,9 @@ def reverse_tab(page: Page) -> None:
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     network.change(None, network, None, js=tell("store", "assign", "network"))
-    sampler.change(show_options, sampler, [*(control[name] for name in OPTIONS), about_sampler], **QUIET)
-    linked = [control[name] for name in IN_LINK.values()]
-    usual = {name: getattr(start_with, field) for name, field in IN_LINK.items()}
+    sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
+    linked = [control[name] for name in names_in_link().values()]
+    usual = {link: values_of(start_with)[name] for link, name in names_in_link().items()}
     gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(usual))
     start.click(
         press_generate,
@@ -294,4 +296,4 @@ def reverse_tab(page: Page) -> None:
     opened = page.blocks.load(
         open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_OPENING, **QUIET
     )
-    whatif_tabs(opened, page, last, network, controls)
+    whatif_tabs(opened, page, last, control)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from diffusion.sampling.loop import Step
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance, expected, moments
 from diffusion.sampling.steps import SPACINGS, Spacing, timesteps
-from diffusion.sampling.updates import SAMPLERS, Past, Update, all_options, make_update
+from diffusion.sampling.updates import SAMPLERS, Past, Update, all_options, make_update, option_parameters
 from diffusion.schedules.families import T_MAX
 from diffusion.schedules.schedule import Schedule, ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
@@ -42,7 +42,11 @@ FRAMES = ".frames"  # of a file with the frames of a run
 
 @dataclass(frozen=True)
 class Controls:
-    """What the controls of the tab say, as they came from the page; the defaults are what it opens with."""
+    """What the controls of the tab say, as they came from the page; the defaults are what it opens with.
+
+    Args:
+        options: of samplers, also of those that are not chosen; one that is left out has its default.
+    """
 
     network: str = DEFAULT
     label: str = ALL_CLASSES
@@ -51,28 +55,49 @@ class Controls:
     steps: float | None = 50
     seed: str = "0"
     guidance: float = 1.0
-    v: float = 1.0
-    eta: float = 0.0
     spacing: Spacing = "trailing"
     clip: Clip = "static"
     keep_all: bool = False
     own: list[str] | None = None
+    options: dict[str, float] = field(default_factory=dict)
+
+
+PLAIN_NAMES = tuple(each.name for each in fields(Controls) if each.name != "options")
+
+
+def control_names() -> list[str]:
+    """Names of the controls on the page, in the order in which handlers get their values: the fields of ``Controls``,
+    and in place of ``options`` each option that a sampler has.
+    """
+    return [*PLAIN_NAMES, *option_parameters()]
 
 
 def controls_of(values: Sequence[Any]) -> Controls:
-    """The values of the controls, in the order of ``Controls``.
+    """The values of the controls, in the order of ``control_names``.
 
     Raises:
         AskedError: a value that no control gives.
     """
-    return Controls(*read_arguments(Controls, values))
+    plain, options = values[: len(PLAIN_NAMES)], values[len(PLAIN_NAMES) :]
+    return Controls(*read_arguments(Controls, [*plain, dict(zip(option_parameters(), options, strict=True))]))
 
 
-# What of the controls a link holds: its names for them.
+def values_of(controls: Controls) -> dict[str, Any]:
+    """The values of the controls by name, in the order of ``control_names``: what ``controls_of`` reads."""
+    usual = {name: parameter.default for name, parameter in option_parameters().items()}
+    return {name: getattr(controls, name) for name in PLAIN_NAMES} | usual | controls.options
+
+
+# What of the controls a link holds: its names for them. Options of samplers have their own.
 IN_LINK = {
     "network": "network", "class": "label", "images": "count", "sampler": "sampler", "steps": "steps", "seed": "seed",
-    "guidance": "guidance", "v": "v", "eta": "eta", "spacing": "spacing", "clip": "clip",
+    "guidance": "guidance", "spacing": "spacing", "clip": "clip",
 }  # fmt: skip
+
+
+def names_in_link() -> dict[str, str]:
+    """What of the controls a link holds: its names, and those of ``control_names``."""
+    return IN_LINK | {name: name for name in option_parameters()}
 
 
 def controls_from_link(link: dict[str, str]) -> Controls:
@@ -83,7 +108,9 @@ def controls_from_link(link: dict[str, str]) -> Controls:
     choices: dict[str, list[Any]] = {
         "network": names, "class": classes, "sampler": [*SAMPLERS], "spacing": [*SPACINGS], "clip": [*CLIPS],
     }  # fmt: skip
-    ranges = {"images": (1, 64), "steps": (1, T_MAX), "guidance": (0, 8), "v": (0, 1), "eta": (0, 1)}
+    options = option_parameters()
+    ranges: dict[str, tuple[float, float]] = {"images": (1, 64), "steps": (1, T_MAX), "guidance": (0, 8)}
+    ranges |= {name: (parameter.minimum, parameter.maximum) for name, parameter in options.items()}
     given: dict[str, Any] = {name: link[name] for name, known in choices.items() if link.get(name) in known}
     for name, (low, high) in ranges.items():
         try:
@@ -94,7 +121,8 @@ def controls_from_link(link: dict[str, str]) -> Controls:
             given[name] = int(value) if name in ("images", "steps") else value
     with suppress(ValueError):
         given["seed"] = str(read_whole(link.get("seed", "")))
-    return Controls(**{IN_LINK[name]: value for name, value in given.items()})
+    chosen = {name: given.pop(name) for name in options if name in given}
+    return Controls(**{IN_LINK[name]: value for name, value in given.items()}, options=chosen)
 
 
 def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recipe:
@@ -157,7 +185,8 @@ def options_of(controls: Controls, sampler: str) -> dict[str, float]:
     Raises:
         SamplingError: an unknown sampler.
     """
-    return {name: getattr(controls, name) for name in all_options(sampler, {})}
+    usual = all_options(sampler, {})
+    return usual | {name: value for name, value in controls.options.items() if name in usual}
 
 
 def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[int] = ()) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.page import Page
 from ui.picture import SIDE, Picture, png_for_box
-from ui.sampling import Controls, controls_of, read_recipe
+from ui.sampling import Controls, control_names, controls_of, read_recipe
 from ui.sidebar import Settings
 from ui.view import View
 from ui.whatif import ACROSS, Row, branches, comparison, denoised_back, filled_in, interpolation, read_numbers, run_rows
@@ -65,7 +65,7 @@ def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Values]:
 
 
 def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Controls, Recipe]:
-    """What the controls above say, for a row of samples; ``values`` in the order of ``Controls``.
+    """What the controls above say, for a row of samples; ``values`` in the order of ``control_names``.
 
     Raises:
         SamplingError, ImageError: as ``read_recipe`` and ``find_source``.
@@ -244,17 +244,16 @@ def known(last: LastRun | None) -> LastRun:
     return last
 
 
-def whatif_tabs(
-    opened: Dependency, page: Page, last: gr.State, network: gr.Dropdown, controls: list[gr.Component]
-) -> None:
+def whatif_tabs(opened: Dependency, page: Page, last: gr.State, control: Mapping[str, Any]) -> None:
     """Build a tab for each question.
 
     Args:
         opened: after which ``last`` is the run that the page opens with.
         last: a ``LastRun``.
-        controls: in the order of ``Controls``.
+        control: the components by name, all of ``control_names``.
     """
     sidebar, shown = page.sidebar, page.picture
+    controls = [control[name] for name in control_names()]
     gr.Markdown("### What if …", elem_classes="lab-heading")
     with gr.Tabs(elem_id="lab-whatif"):
         branch, own = question(
@@ -325,5 +324,5 @@ def whatif_tabs(
         )
         mask, rounds = own
         fill.wire(ask_filled, [sidebar, fill.flag, *picture, shown, mask, rounds, *controls])
-        for event in (fill.tab.select, which.change, upload.change, network.change):
-            event(show_for_painting, [*picture, shown, network, controls[-1]], [mask, upload], **QUIET)
+        for event in (fill.tab.select, which.change, upload.change, control["network"].change):
+            event(show_for_painting, [*picture, shown, control["network"], control["own"]], [mask, upload], **QUIET)
