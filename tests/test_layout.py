@@ -20,8 +20,9 @@ ROWS = (
     "data.sets data.folders data.draws",
     "networks.network networks.unet networks.fast networks.kinds networks.denoiser networks.checkpoint networks.card",
     "networks.model",
-    "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.plan sampling.loop",
-    "sampling.generate sampling.statistics sampling.recipe sampling.archive sampling.snippet",
+    "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.terms sampling.plan",
+    "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",
+    "sampling.snippet",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.errors training.conditions training.batch",
     "training.state training.preview training.stop training.train",
@@ -140,7 +141,7 @@ def test_figures_import_no_gradio() -> None:
 
 LONGEST, MOST_PARAMETERS = 80, 8  # lines of a function, and what it is given, besides itself
 # To be emptied: nothing is added here.
-TOO_LARGE = {"ui/api.py generate", "ui/reverse_tab.py reverse_tab", "ui/whatif_tab.py whatif_tabs"}
+TOO_LARGE = {"ui/reverse_tab.py reverse_tab", "ui/whatif_tab.py whatif_tabs"}
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

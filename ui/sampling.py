@@ -8,11 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from diffusion.images import to_bytes
@@ -24,9 +22,10 @@ from diffusion.sampling.loop import Step
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance, expected, moments
 from diffusion.sampling.steps import SPACINGS, Spacing, timesteps
-from diffusion.sampling.updates import SAMPLERS, Past, Update, all_options, make_update, option_parameters
+from diffusion.sampling.terms import terms
+from diffusion.sampling.updates import SAMPLERS, all_options, make_update, option_parameters
 from diffusion.schedules.families import T_MAX
-from diffusion.schedules.schedule import Schedule, ScheduleError
+from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
 from ui.files import for_browser, made_path
@@ -189,42 +188,12 @@ def options_of(controls: Controls, sampler: str) -> dict[str, float]:
     return usual | {name: value for name, value in controls.options.items() if name in usual}
 
 
-def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[int] = ()) -> dict[str, float]:
-    """What x_t, x_0, eps, the x_0 of the steps ``before``, the latest first, and the eps that is found at s, if it is
-    asked for, are multiplied by in the step to x_s.
-
-    A step is linear in them, so these are the means of unit vectors.
-    """
-    alpha_bar, asked = schedule.alpha_bar, []
-    names = ("xt", "x0", "eps", "eps_s", "x0_before", "x0_before2")[: 4 + len(before)]
-    x_t, x_0, eps, eps_s, *earlier = torch.eye(len(names), dtype=torch.float64)
-
-    def ask(x: Tensor, alpha_bar_s: float) -> tuple[Tensor, Tensor]:
-        asked.append(alpha_bar_s)
-        return torch.zeros_like(x), eps_s
-
-    past = [Past(float(alpha_bar[r]), torch.zeros_like(x_t), x) for r, x in zip(before, earlier, strict=False)]
-    mean = update.mean(x_t, x_0, eps, float(alpha_bar[t]), float(alpha_bar[s]), past, ask)
-    return {name: value for name, value in zip(names, mean.tolist(), strict=True) if name != "eps_s" or asked}
-
-
-def update_of(recipe: Recipe) -> Update:
-    """The sampler of a recipe."""
-    return make_update(recipe.sampler, **recipe.options)
-
-
-def noisy(recipe: Recipe) -> bool:
-    """Whether any step but the last adds noise."""
-    levels, update = recipe.schedule.alpha_bar[list(recipe.steps)].tolist(), update_of(recipe)
-    return any(update.noise_variance(t, s) > 0 for t, s in pairwise(levels))
-
-
 def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) -> Iterator[dict[str, Any]]:
     """Sample, yielding values for the view: previews while it runs ("live"), at the end every frame ("done")."""
     denoiser, (channels, height, width) = denoiser_of(recipe, source.model, source.device)
     count = len(recipe.steps)
     shape = (len(recipe.seeds), height, width, channels)
-    drawn = 3 + noisy(recipe)
+    drawn = 3 + recipe.adds_noise
     frame_bytes = drawn * math.prod(shape)
     pause = max(PREVIEW_SECONDS, frame_bytes / PREVIEW_RATE)
     path, data = made_path(f"{run_name(source.name, recipe)}{FRAMES}"), data_moments(source)
@@ -288,7 +257,7 @@ def recipe_path(frames: Path) -> Path:
 def describe(step: Step, recipe: Recipe, data: Moments) -> Frame:
     """The numbers of a step; ``data``: moments of the images that are to be expected."""
     before = recipe.steps[: step.index][::-1][:2]
-    made_of = terms(update_of(recipe), recipe.schedule, step.t, step.s, before)
+    made_of = terms(recipe.update, recipe.schedule, step.t, step.s, before)
     numbers = _numbers(step.x_t, step.t, recipe, data, distance(step.x_s, step.x_t))
     return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma}, numbers)
 

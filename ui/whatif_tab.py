@@ -20,15 +20,16 @@ from diffusion.images import ImageError, picture_for, read_picture, to_bytes, to
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.updates import SAMPLERS
+from diffusion.sampling.whatif import ACROSS, Row, comparison, denoised_back, filled_in, interpolation
 from diffusion.schedules.families import T_MAX
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.page import Page
 from ui.picture import SIDE, Picture, png_for_box
-from ui.sampling import Controls, control_names, controls_of, read_recipe
+from ui.sampling import Controls, control_names, controls_of, options_of, read_recipe, read_seed
 from ui.sidebar import Settings
 from ui.view import View
-from ui.whatif import ACROSS, Row, branches, comparison, denoised_back, filled_in, interpolation, read_numbers, run_rows
+from ui.whatif import branches, chosen_classes, read_numbers, run_rows, with_picture
 
 FIVE, FRAME = "five moments", "the frame shown"
 BUNDLED, FORWARD, UPLOAD = "a bundled one", "that of the Forward tab", "your own"
@@ -103,7 +104,8 @@ def ask_comparison(
 ) -> Iterator[Values]:
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
-        return source, comparison(recipe, controls, samplers, read_numbers(counts, "steps"))
+        options = {name: options_of(controls, name) for name in samplers}
+        return source, comparison(recipe, options, read_numbers(counts, "steps"))
 
     yield from answer(flag, plan)
 
@@ -111,7 +113,8 @@ def ask_comparison(
 def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: str, *values: Any) -> Iterator[Values]:
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
-        return source, interpolation(source, recipe, controls, first, second)
+        seeds = read_seed(first), read_seed(second)
+        return source, interpolation(recipe, source.image_shape, seeds, chosen_classes(source, controls.label))
 
     yield from answer(flag, plan)
 
@@ -124,7 +127,7 @@ def ask_denoised(
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
         picture = choose_picture(which, upload, shown, source)
-        return source, denoised_back(source, recipe, controls, picture, read_numbers(shares, "shares"))
+        return source, denoised_back(with_picture(recipe, controls.label), picture, read_numbers(shares, "shares"))
 
     yield from answer(flag, plan)
 
@@ -140,7 +143,7 @@ def ask_filled(
         if len(digits) != picture[0].numel():
             raise SamplingError("mask", "Paint over what is to be made up first.")
         mask = torch.tensor([digit == "0" for digit in digits]).reshape(picture.shape[1:]).float()
-        return source, filled_in(source, recipe, controls, picture, mask, int(rounds))
+        return source, filled_in(with_picture(recipe, controls.label), picture, mask, int(rounds))
 
     yield from answer(flag, plan)
 
