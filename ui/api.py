@@ -26,12 +26,11 @@ from ui.background import in_background
 from ui.files import for_browser, made_file, made_path
 from ui.job import is_abandoned
 from ui.models import DEFAULT, FOR_PROGRAMS, OWN, find_source, sources
-from ui.sampling import ALL_CLASSES, Controls, read_recipe, read_seed, run_name
+from ui.sampling import ALL_CLASSES, MOST_IMAGES, Controls, read_recipe, read_seed, run_name
 from ui.sidebar import Settings, default_settings, plain, read_schedule
 from ui.subjects import measurable
 from ui.weighing import measured_before, read_curves
 
-MOST_IMAGES = 64
 MOST_WORK = 64_000  # images times steps of one request: some minutes
 
 

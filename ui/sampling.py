@@ -37,6 +37,7 @@ PREVIEW_SECONDS = 0.1
 PREVIEW_RATE = 2e6  # bytes a second at most: what is sent faster than it can be received only piles up
 ALL_CLASSES = "all in turn"
 FRAMES = ".frames"  # of a file with the frames of a run
+MOST_IMAGES, MOST_GUIDANCE = 64, 8
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,11 @@ def controls_from_link(link: dict[str, str]) -> Controls:
         "network": names, "class": classes, "sampler": [*SAMPLERS], "spacing": [*SPACINGS], "clip": [*CLIPS],
     }  # fmt: skip
     options = option_parameters()
-    ranges: dict[str, tuple[float, float]] = {"images": (1, 64), "steps": (1, T_MAX), "guidance": (0, 8)}
+    ranges: dict[str, tuple[float, float]] = {
+        "images": (1, MOST_IMAGES),
+        "steps": (1, T_MAX),
+        "guidance": (0, MOST_GUIDANCE),
+    }
     ranges |= {name: (parameter.minimum, parameter.maximum) for name, parameter in options.items()}
     given: dict[str, Any] = {name: link[name] for name, known in choices.items() if link.get(name) in known}
     for name, (low, high) in ranges.items():
