@@ -50,7 +50,7 @@ MAY_TAKE_A_TAB = {
 }
 UI_ROWS = (
     "theme figures files asked view page picture sidebar",
-    "models subjects card background job player sampling seen weighing whatif",
+    "models subjects card background job player sampling seen weighing whatif link wire",
     "schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
     "api guard demo",
 )

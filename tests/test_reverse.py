@@ -29,6 +29,7 @@ from diffusion.sampling.updates import SAMPLERS, option_parameters
 from diffusion.sampling.whatif import ACROSS, Row, comparison
 from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
+from ui.link import controls_from_link
 from ui.models import EXACT, OWN, Source, StopFlag, find_source, shared_model, sources
 
 pytestmark = pytest.mark.slow
@@ -243,7 +244,7 @@ def test_link_sets_the_controls_and_what_cannot_be_in_it_is_left_out() -> None:
         "seed": "3",
         "eta": "0.5",
     }
-    assert sampling.controls_from_link(link) == replace(
+    assert controls_from_link(link) == replace(
         usual, network="emoji", label="Flags", count=9, sampler="dpmpp", steps=12, seed="3", options={"eta": 0.5}
     )
     wrong = {
@@ -255,7 +256,7 @@ def test_link_sets_the_controls_and_what_cannot_be_in_it_is_left_out() -> None:
         "seed": "?",
         "v": "nan",
     }
-    assert sampling.controls_from_link(wrong | {"v": "nan", "eta": "much"}) == usual
+    assert controls_from_link(wrong | {"v": "nan", "eta": "much"}) == usual
 
 
 @pytest.mark.skipif(find_source("digits").precision == "float32", reason="this processor has no bfloat16")

@@ -15,7 +15,7 @@ from diffusion.cli.main import main
 from diffusion.sampling import archive
 from diffusion.sampling.updates import DDIM, SAMPLERS, Sampler, option_parameters, samplers_with
 from diffusion.schedules.families import Parameter
-from ui import api, sampling
+from ui import api, link, sampling
 from ui.demo import build_demo
 from ui.models import find_source
 from ui.sidebar import default_settings
@@ -59,18 +59,18 @@ def test_page_has_a_slider_for_it_and_the_link_keeps_it(demo: gr.Blocks) -> None
     (slider,) = (block for block in demo.blocks.values() if isinstance(block, gr.Slider) and block.label == "p")
     assert (slider.minimum, slider.maximum, slider.value, slider.info) == (1, 5, 2, "how hard")
     assert not slider.visible  # until its sampler is chosen
-    kept = [fn.js for fn in demo.fns.values() if isinstance(fn.js, str) and '"pull": 2' in fn.js]
+    kept = [fn.js for fn in demo.fns.values() if isinstance(fn.js, str) and "pull:" in fn.js]
     assert len(kept) == 1
 
 
 def test_chosen_value_comes_from_page_and_link_into_the_run() -> None:
-    controls = sampling.controls_from_link({"sampler": "toy", "pull": "3.5", "eta": "0.5"})
+    controls = link.controls_from_link({"sampler": "toy", "pull": "3.5", "eta": "0.5"})
     assert (controls.sampler, controls.options) == ("toy", {"pull": 3.5, "eta": 0.5})
     assert sampling.controls_of([*sampling.values_of(controls).values()]).options == {"v": 1, "eta": 0.5, "pull": 3.5}
     recipe = sampling.read_recipe(find_source("digits"), default_settings(), controls)
     assert recipe.options == {"pull": 3.5}
     for wild in ("0.9", "5.1", "nan", "hard", ""):
-        assert sampling.controls_from_link({"pull": wild}) == sampling.Controls()
+        assert link.controls_from_link({"pull": wild}) == sampling.Controls()
 
 
 def test_endpoint_takes_it_by_name(demo: gr.Blocks) -> None:

@@ -25,6 +25,7 @@ from ui.card import about, describe_model
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
 from ui.job import Values, ended, run_job
+from ui.link import controls_from_link, controls_in_link, keep_in_link
 from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.page import Page
 from ui.player import StoredFrames, export_animation, export_png, read_frames
@@ -35,9 +36,7 @@ from ui.sampling import (
     MOST_IMAGES,
     Controls,
     control_names,
-    controls_from_link,
     controls_of,
-    names_in_link,
     read_recipe,
     recipe_path,
     run,
@@ -45,7 +44,7 @@ from ui.sampling import (
     values_of,
 )
 from ui.sidebar import AskedSchedule, Settings, default_settings, read_schedule, trained_for
-from ui.view import FROM_LINK, PLOTLY, View, keep_in_link, served, tell
+from ui.view import FROM_LINK, PLOTLY, View, served, tell
 from ui.whatif_tab import Asking, LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -134,7 +133,7 @@ def about_choice(choice: Choice) -> str:
 
 def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     """What a visitor finds: (view, the run that it shows, one's own images, line about the network, all about it,
-    about the sampler, controls in the order of ``names_in_link``).
+    about the sampler, controls in the order of ``controls_in_link``).
 
     The controls are as the link says; the run is always the same, so that many who open a link at once need not wait
     for one another.
@@ -149,7 +148,7 @@ def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     *options, about_sampler = show_options(controls.sampler)
     shown = {"label": label, "guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
     values = values_of(controls)
-    updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in names_in_link().values()]
+    updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in controls_in_link().values()]
     return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
 
 
@@ -317,10 +316,8 @@ def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_vie
     )  # fmt: skip
     network.change(None, network, None, js=tell("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
-    linked, values = names_in_link(), values_of(Controls())
-    components = [control[name] for name in linked.values()]
-    usual = {link: values[name] for link, name in linked.items()}
-    gr.on([component.change for component in components], None, components, None, js=keep_in_link(usual))
+    linked = [control[name] for name in controls_in_link().values()]
+    gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(*controls_in_link()))
 
 
 def reverse_tab(page: Page) -> None:
@@ -347,7 +344,7 @@ def reverse_tab(page: Page) -> None:
         **AT_NETWORK,
     )
     press.halt.click(stop, flag, None, queue=False, **QUIET)
-    linked = [control[name] for name in names_in_link().values()]
+    linked = [control[name] for name in controls_in_link().values()]
     opened = page.blocks.load(
         open_tab, run_view.view,
         [run_view.view, last, control["own"], run_view.line, run_view.card, about_sampler, *linked],

@@ -6,7 +6,6 @@ import base64
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,18 @@ from diffusion.images import to_bytes
 from diffusion.sampling import archive
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
-from diffusion.sampling.clips import CLIPS, Clip
+from diffusion.sampling.clips import Clip
 from diffusion.sampling.loop import Step
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance, expected, moments
-from diffusion.sampling.steps import SPACINGS, Spacing, timesteps
+from diffusion.sampling.steps import Spacing, timesteps
 from diffusion.sampling.terms import terms
-from diffusion.sampling.updates import SAMPLERS, all_options, make_update, option_parameters
-from diffusion.schedules.families import T_MAX
+from diffusion.sampling.updates import all_options, make_update, option_parameters
 from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
 from ui.files import for_browser, made_path
-from ui.models import DEFAULT, OWN, Source, StopFlag, data_moments, find_source, sources
+from ui.models import DEFAULT, Source, StopFlag, data_moments
 from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
 
@@ -86,47 +84,6 @@ def values_of(controls: Controls) -> dict[str, Any]:
     """The values of the controls by name, in the order of ``control_names``: what ``controls_of`` reads."""
     usual = {name: parameter.default for name, parameter in option_parameters().items()}
     return {name: getattr(controls, name) for name in PLAIN_NAMES} | usual | controls.options
-
-
-# What of the controls a link holds: its names for them. Options of samplers have their own.
-IN_LINK = {
-    "network": "network", "class": "label", "images": "count", "sampler": "sampler", "steps": "steps", "seed": "seed",
-    "guidance": "guidance", "spacing": "spacing", "clip": "clip",
-}  # fmt: skip
-
-
-def names_in_link() -> dict[str, str]:
-    """What of the controls a link holds: its names, and those of ``control_names``."""
-    return IN_LINK | {name: name for name in option_parameters()}
-
-
-def controls_from_link(link: dict[str, str]) -> Controls:
-    """What a link says of the controls; what cannot be stays as it is."""
-    network = link.get("network", DEFAULT)
-    names = [name for _, name in sources()]
-    classes = [] if network not in names or network == OWN else find_source(network).classes
-    choices: dict[str, list[Any]] = {
-        "network": names, "class": classes, "sampler": [*SAMPLERS], "spacing": [*SPACINGS], "clip": [*CLIPS],
-    }  # fmt: skip
-    options = option_parameters()
-    ranges: dict[str, tuple[float, float]] = {
-        "images": (1, MOST_IMAGES),
-        "steps": (1, T_MAX),
-        "guidance": (0, MOST_GUIDANCE),
-    }
-    ranges |= {name: (parameter.minimum, parameter.maximum) for name, parameter in options.items()}
-    given: dict[str, Any] = {name: link[name] for name, known in choices.items() if link.get(name) in known}
-    for name, (low, high) in ranges.items():
-        try:
-            value = float(link[name])
-        except (KeyError, ValueError):
-            continue
-        if low <= value <= high and (classes or name != "guidance"):  # which needs a class to guide to
-            given[name] = int(value) if name in ("images", "steps") else value
-    with suppress(ValueError):
-        given["seed"] = str(read_whole(link.get("seed", "")))
-    chosen = {name: given.pop(name) for name in options if name in given}
-    return Controls(**{IN_LINK[name]: value for name, value in given.items()}, options=chosen)
 
 
 def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recipe:
