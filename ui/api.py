@@ -60,13 +60,13 @@ Args:
     network: "digits" or "emoji"; or "exact-digits" or "exact-emoji", which know their images by heart.
     label: a class of the network by name, or "all in turn".
     count: how many images, 1 to 64.
-    sampler: SAMPLERS.
+    sampler: {samplers}.
     steps: at most schedule_steps; each calls the network once, of "heun" twice.
     seed: image k uses seed + k.
     guidance: scale of classifier-free guidance; 1 is none.
-    OPTIONS
-    spacing: SPACINGS.
-    clip: of the predicted x_0: CLIPS.
+    {options}
+    spacing: {spacings}.
+    clip: of the predicted x_0: {clips}.
     family, schedule_steps, parameters: the schedule, as in ``schedule``.
 
 Returns:
@@ -148,10 +148,9 @@ def generate_about() -> str:
         f"{parameter.maximum:g}, and {parameter.default:g} if it is not given."
         for name, parameter in option_parameters().items()
     ]
-    about = GENERATE_ABOUT.replace("OPTIONS", "\n    ".join(options))
-    for name, known in (("SAMPLERS", SAMPLERS), ("SPACINGS", SPACINGS), ("CLIPS", CLIPS)):
-        about = about.replace(name, _either(known))
-    return about
+    return GENERATE_ABOUT.format(
+        samplers=_either(SAMPLERS), options="\n    ".join(options), spacings=_either(SPACINGS), clips=_either(CLIPS)
+    )
 
 
 def _either(names: Iterable[str]) -> str:
