@@ -25,10 +25,12 @@ from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance
-from diffusion.sampling.updates import SAMPLERS
+from diffusion.sampling.updates import SAMPLERS, option_parameters
+from diffusion.sampling.whatif import ACROSS, Row, comparison
 from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
-from ui.models import EXACT, OWN, Source, StopFlag, bundled_picture, find_source, shared_model, sources
+from ui.link import controls_from_link
+from ui.models import EXACT, OWN, Source, StopFlag, find_source, shared_model, sources
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +91,9 @@ def test_numbers_of_a_run_begin_with_noise_and_end_with_its_images() -> None:
 @pytest.mark.parametrize("option", [0.0, 0.7])
 def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option: float) -> None:
     source = find_source("digits")
-    recipe = recipe_of(replace(CONTROLS, sampler=sampler, v=option, eta=option, clip="none"))
+    recipe = recipe_of(
+        replace(CONTROLS, sampler=sampler, options=dict.fromkeys(option_parameters(), option), clip="none")
+    )
     denoiser, shape = denoiser_of(recipe, source.model)
     before: list[torch.Tensor] = []
     for step in recipes.run(recipe, denoiser, shape, source.device):
@@ -132,7 +136,8 @@ def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path,
 @pytest.mark.parametrize(
     ("change", "field"),
     [({"seed": "1.5"}, "seed"), ({"seed": ""}, "seed"), ({"seed": "-1"}, "seed"), ({"seed": "9" * 30}, "seed"),
-     ({"steps": 2000}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": None}, "steps"), ({"eta": 2.0}, "eta")],
+     ({"steps": 2000}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": None}, "steps"),
+     ({"options": {"eta": 2.0}}, "eta")],
 )  # fmt: skip
 def test_impossible_run_names_its_control(change: dict[str, Any], field: str) -> None:
     with pytest.raises(SamplingError) as error:
@@ -239,8 +244,8 @@ def test_link_sets_the_controls_and_what_cannot_be_in_it_is_left_out() -> None:
         "seed": "3",
         "eta": "0.5",
     }
-    assert sampling.controls_from_link(link) == replace(
-        usual, network="emoji", label="Flags", count=9, sampler="dpmpp", steps=12, seed="3", eta=0.5
+    assert controls_from_link(link) == replace(
+        usual, network="emoji", label="Flags", count=9, sampler="dpmpp", steps=12, seed="3", options={"eta": 0.5}
     )
     wrong = {
         "network": "cats",
@@ -251,7 +256,7 @@ def test_link_sets_the_controls_and_what_cannot_be_in_it_is_left_out() -> None:
         "seed": "?",
         "v": "nan",
     }
-    assert sampling.controls_from_link(wrong | {"v": "nan", "eta": "much"}) == usual
+    assert controls_from_link(wrong | {"v": "nan", "eta": "much"}) == usual
 
 
 @pytest.mark.skipif(find_source("digits").precision == "float32", reason="this processor has no bfloat16")
@@ -265,14 +270,14 @@ def test_page_says_what_lower_precision_changes() -> None:
 # What if
 
 
-def first_x_t(row: whatif.Row) -> torch.Tensor:
+def first_x_t(row: Row) -> torch.Tensor:
     """What a row begins with."""
     source = find_source("digits")
     denoiser, shape = denoiser_of(row.recipe, source.model)
     return next(recipes.run(row.recipe, denoiser, shape, source.device)).x_t
 
 
-def samples_of(source: Source, rows: list[whatif.Row]) -> list[np.ndarray]:
+def samples_of(source: Source, rows: list[Row]) -> list[np.ndarray]:
     """The samples of each row as the browser gets them, (N, H, W, C), without the pictures before them."""
     *_, done = whatif.run_rows(source, rows, StopFlag())
     images = [np.frombuffer(base64.b64decode(row["data"]), np.uint8).reshape(row["shape"]) for row in done["rows"]]
@@ -288,7 +293,7 @@ def test_branches_go_on_from_what_the_run_was_and_the_later_the_more_alike(sampl
     assert [row.label for row in rows] == ["t = 1000", "t = 800", "t = 600", "t = 400", "t = 200"]
     for row, x_t in zip(rows, second[::2], strict=True):
         torch.testing.assert_close(row.lead[0][2], x_t, atol=0.05, rtol=0)  # rounded otherwise in another batch
-        assert torch.equal(first_x_t(row), row.lead[0][2].expand(whatif.ACROSS, *shape))
+        assert torch.equal(first_x_t(row), row.lead[0][2].expand(ACROSS, *shape))
     spread = [images.std(axis=0).mean() for images in samples_of(source, rows)]
     assert spread[0] > 5
     assert spread[0] > spread[2] > spread[4]
@@ -302,52 +307,29 @@ def test_a_sample_branches_from_the_frame_that_is_shown() -> None:
         whatif.branches(source, recipe, 0, 0, StopFlag())
 
 
-def test_samplers_are_compared_from_the_same_noise() -> None:
-    recipe = recipe_of(replace(CONTROLS, count=whatif.ACROSS))
-    rows = whatif.comparison(recipe, CONTROLS, ["ddpm", "dpmpp"], [2, 5])
-    assert [row.label for row in rows] == ["DDPM, 2", "DPM-Solver++(2M), 2", "DDPM, 5", "DPM-Solver++(2M), 5"]
-    assert [len(row.recipe.steps) for row in rows] == [2, 2, 5, 5]
-    assert all(torch.equal(first_x_t(row), first_x_t(rows[0])) for row in rows)
-    for samplers, counts in (([], [5]), (["ddim"], [0]), (["ddim"], [1001])):
-        with pytest.raises(SamplingError):
-            whatif.comparison(recipe, CONTROLS, samplers, counts)
-
-
-@pytest.mark.parametrize("sampler", ["ddpm", "dpmpp"])
-def test_interpolation_leads_from_the_one_sample_to_the_other(sampler: str) -> None:
-    source, controls = find_source("digits"), replace(CONTROLS, sampler=sampler, count=whatif.ACROSS)
-    recipe = recipe_of(controls)
-    (row,) = whatif.interpolation(source, recipe, controls, "3", "12")
-    (images,) = samples_of(source, [row])
-    plain = replace(recipe, sampler=row.recipe.sampler, options={"eta": 0.0}, seeds=[3, 12], labels=[3, 3])
-    ends = samples_of(source, [whatif.Row("", plain)])[0]
-    for image, end in zip(images[[0, -1]], ends, strict=True):
-        assert np.abs(image - end).mean() < 3
-    assert np.abs(images[0] - images[-1]).mean() > 10
-
-
-def test_picture_that_was_hardly_noised_comes_back() -> None:
-    source, controls = find_source("digits"), replace(CONTROLS, count=whatif.ACROSS, steps=20)
-    picture = bundled_picture("digits")
-    rows = whatif.denoised_back(source, recipe_of(controls), controls, picture, [5, 90])
-    assert [row.recipe.steps[0] for row in rows] == [50, 900]
-    near, far = (np.abs(images - to_bytes(picture)).mean() for images in samples_of(source, rows))
-    assert near < 8 < far
-    with pytest.raises(SamplingError, match="not 101"):
-        whatif.denoised_back(source, recipe_of(controls), controls, picture, [101])
-
-
-def test_what_is_not_painted_over_stays_as_it_is() -> None:
-    source, controls = find_source("digits"), replace(CONTROLS, count=whatif.ACROSS, steps=5)
-    picture, mask = bundled_picture("digits"), torch.ones(32, 32)
-    mask[8:, 4:28] = 0
-    rows = whatif.filled_in(source, recipe_of(controls), controls, picture, mask, 3)
-    for images in samples_of(source, rows):
-        kept = mask.bool().numpy()
-        assert (images[:, kept] == to_bytes(picture)[kept]).all()
-        assert np.abs(images[:, ~kept] - images[0, ~kept]).mean() > 1
-    with pytest.raises(SamplingError, match="Paint over"):
-        whatif.filled_in(source, recipe_of(controls), controls, picture, torch.ones(32, 32), 3)
+@pytest.mark.parametrize(
+    ("label", "plain", "guided"),
+    [(sampling.ALL_CLASSES, None, list(range(ACROSS))), ("3", [3] * ACROSS, [3] * ACROSS)],
+)
+@pytest.mark.parametrize("ask", ["denoised", "filled"])
+def test_rows_that_begin_with_a_picture_are_guided_whatever_class_is_chosen(
+    ask: str, label: str, plain: list[int] | None, guided: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Row] = []
+    monkeypatch.setattr(
+        whatif_tab, "run_rows", lambda source, asked, flag: rows.append(asked[0]) or [{"state": "done"}]
+    )
+    for guidance in (1.0, 4.0):
+        values = sampling.values_of(replace(CONTROLS, label=label, guidance=guidance)).values()
+        asked = sidebar.default_settings(), StopFlag(), whatif_tab.BUNDLED, None, ""
+        if ask == "denoised":
+            answers = whatif_tab.ask_denoised(*asked, "80", *values)
+        else:
+            answers = whatif_tab.ask_filled(*asked, {"mask": "10" * 512}, 2, *values)
+        assert [message for _, message, *_ in answers] == ["", ""]
+    assert [row.recipe.labels for row in rows] == [plain, guided]
+    images, led = samples_of(find_source("digits"), rows)
+    assert np.abs(images - led).mean() > 1
 
 
 @pytest.mark.parametrize("text", ["", "5, x", "-3", "2.5"])
@@ -368,7 +350,7 @@ def test_question_about_a_run_waits_until_there_is_one() -> None:
 
 
 def test_question_that_cannot_be_answered_keeps_the_last_answer() -> None:
-    values = vars(CONTROLS).values()
+    values = sampling.values_of(CONTROLS).values()
     asked = whatif_tab.ask_comparison(sidebar.default_settings(), StopFlag(), [], "5", *values)
     *_, (view, message, start, halt) = asked
     assert view == gr.skip()
@@ -377,8 +359,8 @@ def test_question_that_cannot_be_answered_keeps_the_last_answer() -> None:
 
 
 def test_stop_ends_a_question_after_the_step_in_hand() -> None:
-    source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, count=whatif.ACROSS))
-    rows = whatif.comparison(recipe, CONTROLS, ["ddim"], [5, 10])
+    source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, count=ACROSS))
+    rows = comparison(recipe, {"ddim": {}}, [5, 10])
     *_, done = whatif.run_rows(source, rows, StopFlag(up=True))
     assert done["rows"][0]["note"].startswith("stopped: 1 call,")
     assert done["rows"][1]["note"] == ""
@@ -404,7 +386,7 @@ def test_exact_denoiser_of_one_s_own_images_ends_at_one_of_them(tmp_path: Path) 
 @pytest.mark.parametrize(("paths", "words"), [([], "Choose some images"), (["x.png"] * 501, "at most 500")])
 def test_images_of_one_s_own_are_neither_none_nor_too_many(paths: list[str], words: str) -> None:
     *_, last = reverse_tab.press_generate(
-        sidebar.default_settings(), StopFlag(), *vars(replace(CONTROLS, network=OWN, own=paths)).values()
+        sidebar.default_settings(), StopFlag(), *sampling.values_of(replace(CONTROLS, network=OWN, own=paths)).values()
     )
     assert words in last[1]
 

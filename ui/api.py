@@ -1,9 +1,11 @@
 """What other programs can ask of the running page, through gradio_client or plain HTTP."""
 
 # Annotations are not postponed here: Gradio reads the types of the endpoints from them.
+import inspect
 import math
-from dataclasses import asdict
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 import torch
@@ -14,61 +16,73 @@ from diffusion.losses.rate import ledger, loss_terms
 from diffusion.process import q_sample
 from diffusion.sampling import archive
 from diffusion.sampling import recipe as recipes
-from diffusion.sampling.clips import Clip
+from diffusion.sampling.clips import CLIPS, Clip
 from diffusion.sampling.recipe import denoiser_of
-from diffusion.sampling.steps import Spacing
-from diffusion.sampling.updates import all_options
+from diffusion.sampling.steps import SPACINGS, Spacing
+from diffusion.sampling.updates import SAMPLERS, all_options, option_parameters, samplers_with
 from diffusion.schedules.schedule import EXPONENTS
 from ui.asked import AskedError
 from ui.background import in_background
 from ui.files import for_browser, made_file, made_path
 from ui.job import is_abandoned
 from ui.models import DEFAULT, FOR_PROGRAMS, OWN, find_source, sources
-from ui.sampling import ALL_CLASSES, Controls, read_recipe, read_seed, run_name
+from ui.sampling import ALL_CLASSES, MOST_IMAGES, Controls, read_recipe, read_seed, run_name
 from ui.sidebar import Settings, default_settings, plain, read_schedule
 from ui.subjects import measurable
 from ui.weighing import measured_before, read_curves
 
-MOST_IMAGES = 64
 MOST_WORK = 64_000  # images times steps of one request: some minutes
 
 
-def generate(
-    network: str = DEFAULT,
-    label: str = ALL_CLASSES,
-    count: int = 16,
-    sampler: Literal["ddpm", "ddim", "dpmpp", "unipc", "heun"] = "dpmpp",
-    steps: int = 20,
-    seed: int = 0,
-    guidance: float = 1.0,
-    v: float | None = None,
-    eta: float | None = None,
-    spacing: Spacing = "trailing",
-    clip: Clip = "static",
-    family: str = "linear",
-    schedule_steps: int = 1000,
-    parameters: dict[str, float] | None = None,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sample images from noise.
+@dataclass(frozen=True)
+class AskedImages:
+    """What ``/generate`` is asked: its parameters, as ``GENERATE_ABOUT`` says; ``options`` are those of the sampler."""
 
-    Args:
-        network: "digits" or "emoji"; or "exact-digits" or "exact-emoji", which know their images by heart.
-        label: a class of the network by name, or "all in turn".
-        count: how many images, 1 to 64.
-        sampler: "ddpm", "ddim", "dpmpp", "unipc" or "heun".
-        steps: at most schedule_steps; each calls the network once, of "heun" twice.
-        seed: image k uses seed + k.
-        guidance: scale of classifier-free guidance; 1 is none.
-        v: variance of "ddpm", from 0 (beta-tilde) to 1 (beta), which is usual; of no other.
-        eta: noise of "ddim" and "dpmpp", from 0 (none), which is usual, to 1; of no other.
-        spacing: "trailing", "linspace", "leading", "quadratic", "log_snr" or "karras".
-        clip: of the predicted x_0: "static", "dynamic" or "none".
-        family, schedule_steps, parameters: the schedule, as in ``schedule``.
+    network: str = DEFAULT
+    label: str = ALL_CLASSES
+    count: int = 16
+    sampler: str = "dpmpp"
+    steps: int = 20
+    seed: int = 0
+    guidance: float = 1.0
+    options: dict[str, float] = field(default_factory=dict)
+    spacing: Spacing = "trailing"
+    clip: Clip = "static"
+    family: str = "linear"
+    schedule_steps: int = 1000
+    parameters: dict[str, float] | None = None
 
-    Returns:
-        A grid of the images as PNG, and an NPZ with the images, (N, H, W, C) uint8, and all that decided them:
-        ``python -m diffusion sample --like FILE`` draws them again.
+
+# Of the endpoint, which takes each option of a sampler by its own name.
+GENERATE_ABOUT = """Sample images from noise.
+
+Args:
+    network: "digits" or "emoji"; or "exact-digits" or "exact-emoji", which know their images by heart.
+    label: a class of the network by name, or "all in turn".
+    count: how many images, 1 to 64.
+    sampler: {samplers}.
+    steps: at most schedule_steps; each calls the network once, of "heun" twice.
+    seed: image k uses seed + k.
+    guidance: scale of classifier-free guidance; 1 is none.
+    {options}
+    spacing: {spacings}.
+    clip: of the predicted x_0: {clips}.
+    family, schedule_steps, parameters: the schedule, as in ``schedule``.
+
+Returns:
+    A grid of the images as PNG, and an NPZ with the images, (N, H, W, C) uint8, and all that decided them:
+    ``python -m diffusion sample --like FILE`` draws them again.
+"""
+
+
+def generate(asked: AskedImages) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sample images from noise; see ``GENERATE_ABOUT``.
+
+    Raises:
+        AskedError: no such network, too many images, or nobody who waits for them any more.
+        SamplingError, ScheduleError: as ``read_recipe``.
     """
+    network, count, steps = asked.network, asked.count, asked.steps
     if network not in {name for _, name in sources()} - {OWN}:
         raise AskedError(f"There is no network {network!r}.")
     if not 1 <= count <= MOST_IMAGES:
@@ -77,14 +91,13 @@ def generate(
         raise AskedError(
             f"{count} images in {steps} steps are too much at once: count times steps may be {MOST_WORK} at most."
         )
-    given = {name: value for name, value in (("v", v), ("eta", eta)) if value is not None}
-    options = all_options(sampler, given)  # refuses those that do nothing
+    options = all_options(asked.sampler, asked.options)  # refuses those that do nothing
     controls = Controls(
-        network, label, count, sampler, steps, str(seed), guidance, options.get("v", 1.0), options.get("eta", 0.0),
-        spacing, clip,
+        network, asked.label, count, asked.sampler, steps, str(asked.seed), asked.guidance, asked.spacing, asked.clip,
+        options=options,
     )  # fmt: skip
     source = find_source(network)
-    recipe = read_recipe(source, _settings(family, schedule_steps, parameters), controls)
+    recipe = read_recipe(source, _settings(asked.family, asked.schedule_steps, asked.parameters), controls)
     denoiser, shape = denoiser_of(recipe, source.model, source.device)
     for step in in_background(recipes.run(recipe, denoiser, shape, source.device)):
         if is_abandoned():
@@ -94,6 +107,55 @@ def generate(
     path = made_path(f"{run_name(network, recipe)}.npz")
     archive.save(path, recipe, images)
     return made_file(encode(to_pil(grid(images)), "PNG"), f"{path.stem}.png"), for_browser(path)
+
+
+def generate_endpoint() -> Callable[..., Any]:
+    """``generate`` as Gradio wants it: a parameter for each field of ``AskedImages``, and in place of ``options`` one
+    for each option that a sampler has, by whose name other programs ask for it. None is its default.
+    """
+    options = option_parameters()
+    types: dict[str, Any] = get_type_hints(AskedImages) | {"sampler": Literal.__getitem__(tuple(SAMPLERS))}
+    given: list[tuple[str, Any, Any]] = []  # name, type, default
+    for each in fields(AskedImages):
+        if each.name == "options":
+            given += [(name, float | None, None) for name in options]
+        else:
+            given.append((each.name, types[each.name], each.default))
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+        for name, kind, default in given
+    ]
+    returned = get_type_hints(generate)["return"]
+    signature = inspect.Signature(parameters, return_annotation=returned)
+
+    def answer(*values: Any, **named: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        asked = signature.bind(*values, **named).arguments
+        chosen = {name: asked.pop(name, None) for name in options}
+        return generate(AskedImages(**asked, options={k: v for k, v in chosen.items() if v is not None}))
+
+    endpoint: Any = answer
+    endpoint.__name__ = endpoint.__qualname__ = "generate"
+    endpoint.__doc__ = generate_about()
+    endpoint.__signature__ = signature
+    endpoint.__annotations__ = {name: kind for name, kind, _ in given} | {"return": returned}
+    return answer
+
+
+def generate_about() -> str:
+    """``GENERATE_ABOUT`` with the names that there are."""
+    options = [
+        f"{name}: of {_either(samplers_with(name))}: {parameter.about}; from {parameter.minimum:g} to "
+        f"{parameter.maximum:g}, and {parameter.default:g} if it is not given."
+        for name, parameter in option_parameters().items()
+    ]
+    return GENERATE_ABOUT.format(
+        samplers=_either(SAMPLERS), options="\n    ".join(options), spacings=_either(SPACINGS), clips=_either(CLIPS)
+    )
+
+
+def _either(names: Iterable[str]) -> str:
+    *others, last = (f'"{name}"' for name in names)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def schedule(
@@ -206,6 +268,6 @@ def _path(picture: dict[str, Any]) -> str:
 
 def add_endpoints() -> None:
     """Make ``/generate``, ``/noise``, ``/schedule`` and ``/loss`` of the page that is being built."""
-    api(generate, api_name="generate", **FOR_PROGRAMS)
+    api(generate_endpoint(), api_name="generate", **FOR_PROGRAMS)
     for endpoint in (noise, schedule, loss):
         api(endpoint, api_name=endpoint.__name__)

@@ -10,7 +10,7 @@ from diffusion.device import best_device, describe_device
 from ui.api import add_endpoints
 from ui.files import ASSETS, sample_pictures
 from ui.forward_tab import forward_tab
-from ui.guard import MOST_UPLOADED, LabBlocks, Site, guarded
+from ui.guard import LabBlocks, Site, guarded
 from ui.loss_tab import loss_tab
 from ui.models import DEFAULT, MOST_WAITING
 from ui.page import Page, Tab
@@ -19,6 +19,7 @@ from ui.schedule_tab import schedule_tab
 from ui.sidebar import sidebar_view
 from ui.theme import theme
 from ui.view import PLOTLY, View, served
+from ui.wire import constants_in_head
 
 # All there is to say of a tab; links name it by its id.
 TABS = (
@@ -33,9 +34,7 @@ def build_demo() -> gr.Blocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
     with LabBlocks(title="DDPM Lab", analytics_enabled=False) as demo:
-        View(
-            "header", elem_id="lab-head", device=describe_device(best_device()), limits={"upload": MOST_UPLOADED}
-        )  # fmt: skip
+        View("header", elem_id="lab-head", device=describe_device(best_device()))
         with gr.Sidebar(width=320, elem_id="lab-side"):
             sidebar = sidebar_view(DEFAULT)
         page = Page(demo, sidebar, gr.State(str(sample_pictures()[0])))
@@ -53,6 +52,7 @@ def launch_options(site: Site = Site()) -> dict[str, Any]:
     """Everything launch() needs for a page that asks for nothing outside its own server, and serves no other page."""
     styles = ("vendor/katex/katex.min.css", "css/lab.css")
     head = "".join(f'<link rel="stylesheet" href="{served(ASSETS / style)}">' for style in styles)
+    head += constants_in_head(tab.id for tab in TABS)
     return {
         "theme": theme(),
         "head": head,

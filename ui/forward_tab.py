@@ -20,10 +20,11 @@ from diffusion.chain import closed_form
 from diffusion.images import ImageError, open_image, read_picture, to_bytes, to_pil, to_tensor, to_unit
 from diffusion.process import q_sample
 from diffusion.schedules.schedule import Schedule
-from ui.asked import AskedError, read_whole
+from ui.asked import AskedError
 from ui.files import find_made, made_file, sample_name, sample_pictures
+from ui.link import read_link
 from ui.page import Page
-from ui.picture import SIDE, Picture, png_for_box
+from ui.picture import EPS_UNIT, SIDE, Picture, png_for_box
 from ui.sidebar import Settings, read_schedule
 from ui.view import FROM_LINK, View
 
@@ -33,7 +34,6 @@ SUFFIX = ".noising"
 NAME_SAMPLES = (
     "() => document.querySelectorAll('#lab-samples .gallery-item').forEach((item, i) => (item.ariaLabel = NAMES[i]))"
 )
-EPS_UNIT = 4096  # eps travels as int16 in steps of 1/4096: +-8 standard deviations, far below one grey level
 
 
 class AskedNoising(TypedDict):
@@ -162,12 +162,8 @@ def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:
 
 def open_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
     """What a visitor finds: (what to draw, the picture shown, its seed). The first bundled picture, or the link's."""
-    first, *others = sample_pictures()
-    path = next((sample for sample in others if sample.stem == link.get("picture")), first)
-    try:
-        seed = read_whole(link.get("noise", ""))
-    except ValueError:
-        seed = 0
+    said = read_link(link)
+    path, seed = next(sample for sample in sample_pictures() if sample.stem == said["picture"]), said["noise"]
     return forward_value(path, seed), str(path), seed
 
 

@@ -11,6 +11,7 @@ from diffusion import images
 from ui.files import made_path
 
 SIDE = 256  # of a picture on the page, at most
+EPS_UNIT = 4096  # eps, and v, travel as int16 in steps of 1/4096: +-8 deviations, far below one grey level
 SHOWN_BY_BROWSERS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "AVIF")
 
 

@@ -38,7 +38,7 @@ class Frame:
 
     Args:
         s: where that step goes; None at the end, where the numbers are those of the step before.
-        terms: what is multiplied in that step, {"xt": a, "x0": b, "eps": c, "z": sigma}, see ``sampling.terms``.
+        terms: what is multiplied in that step, {"xt": a, "x0": b, "eps": c, "z": sigma}, see ``sampling/terms.py``.
         numbers: of x_t over all pixels, {"mean", "std", "expected_mean", "expected_std"}, and how far the step "moved".
     """
 

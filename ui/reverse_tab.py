@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -19,30 +19,33 @@ from diffusion.sampling.choices import Choice, SamplingError
 from diffusion.sampling.clips import CLIPS, Clip
 from diffusion.sampling.recipe import denoiser_of
 from diffusion.sampling.steps import SPACINGS, Spacing
-from diffusion.sampling.updates import SAMPLERS
+from diffusion.sampling.updates import SAMPLERS, option_parameters, samplers_with
 from diffusion.schedules.review import compare
 from ui.card import about, describe_model
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
 from ui.job import Values, ended, run_job
+from ui.link import controls_from_link, controls_in_link, keep_in_link
 from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.page import Page
 from ui.player import StoredFrames, export_animation, export_png, read_frames
 from ui.sampling import (
     ALL_CLASSES,
     FRAMES,
-    IN_LINK,
+    MOST_GUIDANCE,
+    MOST_IMAGES,
     Controls,
-    controls_from_link,
+    control_names,
     controls_of,
     read_recipe,
     recipe_path,
     run,
     run_name,
+    values_of,
 )
 from ui.sidebar import AskedSchedule, Settings, default_settings, read_schedule, trained_for
-from ui.view import FROM_LINK, PLOTLY, View, keep_in_link, served, tell
-from ui.whatif_tab import LastRun, whatif_tabs
+from ui.view import FROM_LINK, PLOTLY, View, served, tell
+from ui.whatif_tab import Asking, LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 LATEX: list[dict[str, str | bool]] = [{"left": "$", "right": "$", "display": False}]
@@ -56,7 +59,7 @@ EXACT_CARD = (
     "the same. That real networks make new images is because they cannot."
 )
 ROUNDING_IMAGES, ROUNDING_STEPS = 8, 20
-OPTIONS = ("v", "eta")  # of the samplers, in the order of the page
+SLIDER_STEPS = 20  # of the range of an option
 
 
 @cache
@@ -69,7 +72,7 @@ def opening_run() -> tuple[dict[str, Any], bytes, LastRun]:
 
 
 def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Values]:
-    """Generate's handler, ``controls`` in the order of ``Controls``.
+    """Generate's handler, ``controls`` in the order of ``control_names``.
 
     Yields (view, message at steps, message at seed, the run that is shown, Generate, Stop).
     """
@@ -117,9 +120,9 @@ def take_away(asked: AskedRun) -> dict[str, str]:
 
 
 def show_options(sampler: str) -> tuple[Any, ...]:
-    """The options and the words that the chosen sampler has: (v, eta, about)."""
+    """The options and the words that the chosen sampler has: (each of ``option_parameters``, about)."""
     chosen = SAMPLERS[sampler]
-    return *(gr.update(visible=name in chosen.parameters) for name in OPTIONS), about_choice(chosen)
+    return *(gr.update(visible=name in chosen.parameters) for name in option_parameters()), about_choice(chosen)
 
 
 def about_choice(choice: Choice) -> str:
@@ -130,7 +133,7 @@ def about_choice(choice: Choice) -> str:
 
 def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     """What a visitor finds: (view, the run that it shows, one's own images, line about the network, all about it,
-    about the sampler, controls in the order of ``IN_LINK``).
+    about the sampler, controls in the order of ``controls_in_link``).
 
     The controls are as the link says; the run is always the same, so that many who open a link at once need not wait
     for one another.
@@ -143,8 +146,9 @@ def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
     controls = controls_from_link(link)
     label, guidance, *about_network = choose_network(controls.network)
     *options, about_sampler = show_options(controls.sampler)
-    shown = {"label": label, "guidance": guidance, **dict(zip(OPTIONS, options, strict=True))}
-    updates = [gr.update(**{**shown.get(name, {}), "value": getattr(controls, name)}) for name in IN_LINK.values()]
+    shown = {"label": label, "guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
+    values = values_of(controls)
+    updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in controls_in_link().values()]
     return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
 
 
@@ -206,92 +210,144 @@ def explained(
     return chooser
 
 
-def reverse_tab(page: Page) -> None:
-    """Build the tab."""
-    model, start_with = shared_model(), Controls()
-    flag, last = gr.State(StopFlag()), gr.State()
-    control: dict[str, Any] = {}
-    with gr.Row(elem_id="lab-reverse-row"):
-        with gr.Column(scale=1, min_width=250):
-            network = gr.Dropdown(sources(), value=start_with.network, label="network", elem_id="lab-network")
-            control["network"] = network
-            own = gr.File(
-                file_count="multiple", file_types=["image", *sorted(SUFFIXES)], label="your images", visible=False,
-                height=120, elem_id="lab-own",
-            )  # fmt: skip
-            control["own"] = own
-            classes = [ALL_CLASSES, *model.card.classes]
-            control["label"] = gr.Dropdown(classes, value=start_with.label, label="class")
-            control["count"] = gr.Slider(1, 64, start_with.count, step=1, label="images")
-            sampler = gr.Dropdown(
-                [(about.title, name) for name, about in SAMPLERS.items()], value=start_with.sampler, label="sampler",
-                elem_id="lab-sampler",
-            )  # fmt: skip
-            control["sampler"] = sampler
-            about_sampler = gr.Markdown(
-                about_choice(SAMPLERS[start_with.sampler]), latex_delimiters=LATEX, elem_classes="lab-note lab-about"
-            )
-            with gr.Row():
-                control["steps"] = gr.Number(start_with.steps, label="steps", elem_id="lab-steps", min_width=90)
-                control["seed"] = gr.Textbox(
-                    start_with.seed, label="seed", max_lines=1, elem_id="lab-seed", min_width=90
-                )
-        # A column of its own: on a phone it stays in sight, above the pictures, while the controls lie below them.
-        with gr.Column(min_width=250, elem_id="lab-reverse-press"):
-            at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
-            at_seed = gr.Markdown(elem_classes="lab-message", elem_id="lab-seed-message")
-            with gr.Row():
-                start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
-                halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
-            waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-generate-waiting")
-        with gr.Column(min_width=250), gr.Accordion("More", open=False):
-            for name in OPTIONS:
-                owners = [about for about in SAMPLERS.values() if name in about.parameters]
-                parameter = owners[0].parameters[name]
-                control[name] = gr.Slider(
-                    parameter.minimum, parameter.maximum, getattr(start_with, name), step=0.05,
-                    label=parameter.symbol, info=parameter.about, visible=SAMPLERS[start_with.sampler] in owners,
-                )  # fmt: skip
-            control["guidance"] = gr.Slider(
-                0, 8, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
-            )
-            control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing, describe_spacing)
-            control["clip"] = explained("predicted x₀", CLIPS, start_with.clip, describe_clip)
-            control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
-        with gr.Column(scale=3, min_width=320):
-            view = View(
-                "reverse", elem_id="lab-reverse", server_functions=[take_away, compare_schedule], plotly=served(PLOTLY),
-                wide=trajectory_figure(), narrow=trajectory_figure(across=1),
-            )  # fmt: skip
-            line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
-            with gr.Accordion("Choice this network", open=False, elem_id="lab-card") as unfolded:
-                card = gr.Markdown(about(model), elem_classes="lab-card")
-                rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
+def build_choices() -> tuple[dict[str, Any], gr.Markdown]:
+    """What is always in sight: controls by name, and the words about the sampler."""
+    start_with = Controls()
+    control: dict[str, Any] = {
+        "network": gr.Dropdown(sources(), value=start_with.network, label="network", elem_id="lab-network"),
+        "own": gr.File(
+            file_count="multiple", file_types=["image", *sorted(SUFFIXES)], label="your images", visible=False,
+            height=120, elem_id="lab-own",
+        ),
+        "label": gr.Dropdown(
+            [ALL_CLASSES, *shared_model().card.classes], value=start_with.label, label="class"
+        ),
+        "count": gr.Slider(1, MOST_IMAGES, start_with.count, step=1, label="images"),
+        "sampler": gr.Dropdown(
+            [(about.title, name) for name, about in SAMPLERS.items()], value=start_with.sampler, label="sampler",
+            elem_id="lab-sampler",
+        ),
+    }  # fmt: skip
+    about_sampler = gr.Markdown(
+        about_choice(SAMPLERS[start_with.sampler]), latex_delimiters=LATEX, elem_classes="lab-note lab-about"
+    )
+    with gr.Row():
+        control["steps"] = gr.Number(start_with.steps, label="steps", elem_id="lab-steps", min_width=90)
+        control["seed"] = gr.Textbox(start_with.seed, label="seed", max_lines=1, elem_id="lab-seed", min_width=90)
+    return control, about_sampler
 
-    controls = [control[field.name] for field in fields(Controls)]
-    unfolded.expand(rounding_of, network, rounding, **AT_NETWORK, **QUIET)
-    network.change(lambda: "", None, rounding, **QUIET)
+
+def build_more() -> dict[str, Any]:
+    """Controls by name, of what is seldom changed: first a slider for each option of any sampler."""
+    start_with = Controls()
+    control: dict[str, Any] = {
+        name: gr.Slider(
+            parameter.minimum, parameter.maximum, parameter.default,
+            step=(parameter.maximum - parameter.minimum) / SLIDER_STEPS, label=parameter.symbol,
+            info=parameter.about, visible=start_with.sampler in samplers_with(name),
+        )
+        for name, parameter in option_parameters().items()
+    }  # fmt: skip
+    control["guidance"] = gr.Slider(
+        0, MOST_GUIDANCE, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
+    )
+    control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing, describe_spacing)
+    control["clip"] = explained("predicted x₀", CLIPS, start_with.clip, describe_clip)
+    control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
+    return control
+
+
+@dataclass(frozen=True)
+class Press:
+    """The two buttons of a run, and what is said beside them; at ``waiting`` Gradio says which place in the queue it
+    has.
+    """
+
+    start: gr.Button
+    halt: gr.Button
+    at_steps: gr.Markdown
+    at_seed: gr.Markdown
+    waiting: gr.Markdown
+
+
+def build_press() -> Press:
+    at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
+    at_seed = gr.Markdown(elem_classes="lab-message", elem_id="lab-seed-message")
+    with gr.Row():
+        start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
+        halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
+    waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-generate-waiting")
+    return Press(start, halt, at_steps, at_seed, waiting)
+
+
+@dataclass(frozen=True)
+class RunView:
+    """The run, and below it all about its network: a line, and what is unfolded."""
+
+    view: View
+    line: gr.Markdown
+    unfolded: gr.Accordion
+    card: gr.Markdown
+    rounding: gr.Markdown
+
+
+def build_view() -> RunView:
+    model = shared_model()
+    view = View(
+        "reverse", elem_id="lab-reverse", server_functions=[take_away, compare_schedule], plotly=served(PLOTLY),
+        wide=trajectory_figure(), narrow=trajectory_figure(across=1),
+    )  # fmt: skip
+    line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
+    with gr.Accordion("About this network", open=False, elem_id="lab-card") as unfolded:
+        card = gr.Markdown(about(model), elem_classes="lab-card")
+        rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
+    return RunView(view, line, unfolded, card, rounding)
+
+
+def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_view: RunView) -> None:
+    """What follows from the choice of a network or a sampler, and that the link keeps all of them."""
+    network, sampler = control["network"], control["sampler"]
+    run_view.unfolded.expand(rounding_of, network, run_view.rounding, **AT_NETWORK, **QUIET)
+    network.change(lambda: "", None, run_view.rounding, **QUIET)
     # What the visitor chooses, not what a link has chosen: that comes with its class.
     network.input(
-        choose_network, network, [control["label"], control["guidance"], own, line, card],
+        choose_network, network, [control["label"], control["guidance"], control["own"], run_view.line, run_view.card],
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     network.change(None, network, None, js=tell("store", "assign", "network"))
-    sampler.change(show_options, sampler, [*(control[name] for name in OPTIONS), about_sampler], **QUIET)
-    linked = [control[name] for name in IN_LINK.values()]
-    usual = {name: getattr(start_with, field) for name, field in IN_LINK.items()}
-    gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(usual))
-    start.click(
+    sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
+    linked = [control[name] for name in controls_in_link().values()]
+    gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(*controls_in_link()))
+
+
+def reverse_tab(page: Page) -> None:
+    """Build the tab."""
+    flag, last = gr.State(StopFlag()), gr.State()
+    with gr.Row(elem_id="lab-reverse-row"):
+        with gr.Column(scale=1, min_width=250):
+            choices, about_sampler = build_choices()
+        # A column of its own: on a phone it stays in sight, above the pictures, while the controls lie below them.
+        with gr.Column(min_width=250, elem_id="lab-reverse-press"):
+            press = build_press()
+        with gr.Column(min_width=250), gr.Accordion("More", open=False):
+            control = choices | build_more()
+        with gr.Column(scale=3, min_width=320):
+            run_view = build_view()
+    wire_choices(control, about_sampler, run_view)
+    press.start.click(
         press_generate,
-        [page.sidebar, flag, *controls],
-        [view, at_steps, at_seed, last, start, halt],
+        [page.sidebar, flag, *(control[name] for name in control_names())],
+        [run_view.view, press.at_steps, press.at_seed, last, press.start, press.halt],
         show_progress="minimal",
-        show_progress_on=waiting,
+        show_progress_on=press.waiting,
         api_visibility="private",
         **AT_NETWORK,
     )
-    halt.click(stop, flag, None, queue=False, **QUIET)
+    press.halt.click(stop, flag, None, queue=False, **QUIET)
+    linked = [control[name] for name in controls_in_link().values()]
     opened = page.blocks.load(
-        open_tab, view, [view, last, own, line, card, about_sampler, *linked], js=FROM_LINK, **AT_OPENING, **QUIET
-    )
-    whatif_tabs(opened, page, last, network, controls)
+        open_tab, run_view.view,
+        [run_view.view, last, control["own"], run_view.line, run_view.card, about_sampler, *linked],
+        js=FROM_LINK, **AT_OPENING, **QUIET,
+    )  # fmt: skip
+    whatif_tabs(opened, Asking(page, last, control))

@@ -6,31 +6,28 @@ import base64
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from diffusion.images import to_bytes
 from diffusion.sampling import archive
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
-from diffusion.sampling.clips import CLIPS, Clip
+from diffusion.sampling.clips import Clip
 from diffusion.sampling.loop import Step
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance, expected, moments
-from diffusion.sampling.steps import SPACINGS, Spacing, timesteps
-from diffusion.sampling.updates import SAMPLERS, Past, Update, all_options, make_update
-from diffusion.schedules.families import T_MAX
-from diffusion.schedules.schedule import Schedule, ScheduleError
+from diffusion.sampling.steps import Spacing, timesteps
+from diffusion.sampling.terms import terms
+from diffusion.sampling.updates import all_options, make_update, option_parameters
+from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
 from ui.files import for_browser, made_path
-from ui.models import DEFAULT, OWN, Source, StopFlag, data_moments, find_source, sources
+from ui.models import DEFAULT, Source, StopFlag, data_moments
 from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
 
@@ -38,11 +35,16 @@ PREVIEW_SECONDS = 0.1
 PREVIEW_RATE = 2e6  # bytes a second at most: what is sent faster than it can be received only piles up
 ALL_CLASSES = "all in turn"
 FRAMES = ".frames"  # of a file with the frames of a run
+MOST_IMAGES, MOST_GUIDANCE = 64, 8
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What the controls of the tab say, as they came from the page; the defaults are what it opens with."""
+    """What the controls of the tab say, as they came from the page; the defaults are what it opens with.
+
+    Args:
+        options: of samplers, also of those that are not chosen; one that is left out has its default.
+    """
 
     network: str = DEFAULT
     label: str = ALL_CLASSES
@@ -51,50 +53,37 @@ class Controls:
     steps: float | None = 50
     seed: str = "0"
     guidance: float = 1.0
-    v: float = 1.0
-    eta: float = 0.0
     spacing: Spacing = "trailing"
     clip: Clip = "static"
     keep_all: bool = False
     own: list[str] | None = None
+    options: dict[str, float] = field(default_factory=dict)
+
+
+PLAIN_NAMES = tuple(each.name for each in fields(Controls) if each.name != "options")
+
+
+def control_names() -> list[str]:
+    """Names of the controls on the page, in the order in which handlers get their values: the fields of ``Controls``,
+    and in place of ``options`` each option that a sampler has.
+    """
+    return [*PLAIN_NAMES, *option_parameters()]
 
 
 def controls_of(values: Sequence[Any]) -> Controls:
-    """The values of the controls, in the order of ``Controls``.
+    """The values of the controls, in the order of ``control_names``.
 
     Raises:
         AskedError: a value that no control gives.
     """
-    return Controls(*read_arguments(Controls, values))
+    plain, options = values[: len(PLAIN_NAMES)], values[len(PLAIN_NAMES) :]
+    return Controls(*read_arguments(Controls, [*plain, dict(zip(option_parameters(), options, strict=True))]))
 
 
-# What of the controls a link holds: its names for them.
-IN_LINK = {
-    "network": "network", "class": "label", "images": "count", "sampler": "sampler", "steps": "steps", "seed": "seed",
-    "guidance": "guidance", "v": "v", "eta": "eta", "spacing": "spacing", "clip": "clip",
-}  # fmt: skip
-
-
-def controls_from_link(link: dict[str, str]) -> Controls:
-    """What a link says of the controls; what cannot be stays as it is."""
-    network = link.get("network", DEFAULT)
-    names = [name for _, name in sources()]
-    classes = [] if network not in names or network == OWN else find_source(network).classes
-    choices: dict[str, list[Any]] = {
-        "network": names, "class": classes, "sampler": [*SAMPLERS], "spacing": [*SPACINGS], "clip": [*CLIPS],
-    }  # fmt: skip
-    ranges = {"images": (1, 64), "steps": (1, T_MAX), "guidance": (0, 8), "v": (0, 1), "eta": (0, 1)}
-    given: dict[str, Any] = {name: link[name] for name, known in choices.items() if link.get(name) in known}
-    for name, (low, high) in ranges.items():
-        try:
-            value = float(link[name])
-        except (KeyError, ValueError):
-            continue
-        if low <= value <= high and (classes or name != "guidance"):  # which needs a class to guide to
-            given[name] = int(value) if name in ("images", "steps") else value
-    with suppress(ValueError):
-        given["seed"] = str(read_whole(link.get("seed", "")))
-    return Controls(**{IN_LINK[name]: value for name, value in given.items()})
+def values_of(controls: Controls) -> dict[str, Any]:
+    """The values of the controls by name, in the order of ``control_names``: what ``controls_of`` reads."""
+    usual = {name: parameter.default for name, parameter in option_parameters().items()}
+    return {name: getattr(controls, name) for name in PLAIN_NAMES} | usual | controls.options
 
 
 def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recipe:
@@ -157,37 +146,8 @@ def options_of(controls: Controls, sampler: str) -> dict[str, float]:
     Raises:
         SamplingError: an unknown sampler.
     """
-    return {name: getattr(controls, name) for name in all_options(sampler, {})}
-
-
-def terms(update: Update, schedule: Schedule, t: int, s: int, before: Sequence[int] = ()) -> dict[str, float]:
-    """What x_t, x_0, eps, the x_0 of the steps ``before``, the latest first, and the eps that is found at s, if it is
-    asked for, are multiplied by in the step to x_s.
-
-    A step is linear in them, so these are the means of unit vectors.
-    """
-    alpha_bar, asked = schedule.alpha_bar, []
-    names = ("xt", "x0", "eps", "eps_s", "x0_before", "x0_before2")[: 4 + len(before)]
-    x_t, x_0, eps, eps_s, *earlier = torch.eye(len(names), dtype=torch.float64)
-
-    def ask(x: Tensor, alpha_bar_s: float) -> tuple[Tensor, Tensor]:
-        asked.append(alpha_bar_s)
-        return torch.zeros_like(x), eps_s
-
-    past = [Past(float(alpha_bar[r]), torch.zeros_like(x_t), x) for r, x in zip(before, earlier, strict=False)]
-    mean = update.mean(x_t, x_0, eps, float(alpha_bar[t]), float(alpha_bar[s]), past, ask)
-    return {name: value for name, value in zip(names, mean.tolist(), strict=True) if name != "eps_s" or asked}
-
-
-def update_of(recipe: Recipe) -> Update:
-    """The sampler of a recipe."""
-    return make_update(recipe.sampler, **recipe.options)
-
-
-def noisy(recipe: Recipe) -> bool:
-    """Whether any step but the last adds noise."""
-    levels, update = recipe.schedule.alpha_bar[list(recipe.steps)].tolist(), update_of(recipe)
-    return any(update.noise_variance(t, s) > 0 for t, s in pairwise(levels))
+    usual = all_options(sampler, {})
+    return usual | {name: value for name, value in controls.options.items() if name in usual}
 
 
 def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) -> Iterator[dict[str, Any]]:
@@ -195,7 +155,7 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
     denoiser, (channels, height, width) = denoiser_of(recipe, source.model, source.device)
     count = len(recipe.steps)
     shape = (len(recipe.seeds), height, width, channels)
-    drawn = 3 + noisy(recipe)
+    drawn = 3 + recipe.adds_noise
     frame_bytes = drawn * math.prod(shape)
     pause = max(PREVIEW_SECONDS, frame_bytes / PREVIEW_RATE)
     path, data = made_path(f"{run_name(source.name, recipe)}{FRAMES}"), data_moments(source)
@@ -259,7 +219,7 @@ def recipe_path(frames: Path) -> Path:
 def describe(step: Step, recipe: Recipe, data: Moments) -> Frame:
     """The numbers of a step; ``data``: moments of the images that are to be expected."""
     before = recipe.steps[: step.index][::-1][:2]
-    made_of = terms(update_of(recipe), recipe.schedule, step.t, step.s, before)
+    made_of = terms(recipe.update, recipe.schedule, step.t, step.s, before)
     numbers = _numbers(step.x_t, step.t, recipe, data, distance(step.x_s, step.x_t))
     return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma}, numbers)
 

@@ -18,11 +18,11 @@ from diffusion.networks.model import Model
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
 from ui.asked import AskedError
 from ui.models import shared_model
+from ui.picture import EPS_UNIT
 from ui.subjects import bundled, measurable
 
 FACES = 10  # bundled images to choose from
 LEVELS = 96  # at which the network is asked; between them its answer is interpolated
-V_UNIT = 4096  # eps and v travel as int16 in steps of 1/4096
 
 
 def look(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[str, Any]:
@@ -45,13 +45,13 @@ def look(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[
     parts = [to_bytes(x_0).tobytes(), *(_int16(part.movedim(-3, -1)) for part in (eps, v))]
     channels, height, width = x_0.shape
     return {
-        "width": width, "height": height, "channels": channels, "log_snr": log_snr.tolist(), "unit": V_UNIT,
+        "width": width, "height": height, "channels": channels, "log_snr": log_snr.tolist(), "unit": EPS_UNIT,
         "data": base64.b64encode(b"".join(parts)).decode(),
     }  # fmt: skip
 
 
 def _int16(x: Tensor) -> bytes:
-    return np.clip(np.rint(x.numpy() * V_UNIT), -32768, 32767).astype("<i2").tobytes()
+    return np.clip(np.rint(x.numpy() * EPS_UNIT), -32768, 32767).astype("<i2").tobytes()
 
 
 @lru_cache(maxsize=16)

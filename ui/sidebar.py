@@ -30,7 +30,8 @@ CHART_POINTS = 250  # more cannot be told apart on a screen, and cost time on ev
 # Where along t/T a curve gets its points when it is taken up to be drawn: close together where it falls fast.
 POINTS_AT = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
 
-CSV_BYTES = 2**21  # of an upload; the page sends no more of a file
+CSV_BYTES = 2**21  # of an upload; the page sends no more of a file. 4,000 rows of our own table take a fifth
+MOST_PINS = 6  # schedules that are kept to compare with: no more can be told apart
 
 Name = Annotated[str, Field(max_length=100)]
 
@@ -268,5 +269,4 @@ def sidebar_view(network: str) -> View:
         server_functions=[bend_schedule, aim_schedule, take_up, read_upload, export_schedule],
         families=families,
         network=network,
-        limits={"points": POINTS_MAX, "log_snr": POINT_LOG_SNR},
     )

@@ -8,6 +8,11 @@ import gradio as gr
 X0, EPS, XT, PREDICTED = "#0072B2", "#D55E00", "#8E5BB5", "#009E73"
 GREY = "#8A8F98"
 SCHEDULE, SCHEDULE_LIGHT = "#64788F", "#9DB0C4"
+# What the style sheet calls them.
+COLOURS = {
+    "--x0": X0, "--eps": EPS, "--xt": XT, "--pred": PREDICTED, "--lab-schedule": SCHEDULE,
+    "--lab-schedule-light": SCHEDULE_LIGHT,
+}  # fmt: skip
 
 _SANS = ["ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,19 +28,10 @@ FROM_LINK = "() => [Object.fromEntries(new URLSearchParams(location.hash.slice(1
 def tell(module: str, function: str, *names: str) -> str:
     """``js=`` of a listener without ``fn``: calls FUNCTION of assets/js/MODULE.js with its inputs, {name: value}.
 
-    With ``putInLink`` of link.js the page's link keeps the inputs; with ``assign`` of store.js all views know them.
+    With ``assign`` of store.js all views know the inputs; see also ``keep_in_link`` of ui/link.py.
     """
     pairs = ", ".join(f"{name}: values[{i}]" for i, name in enumerate(names))
     return f"(...values) => {{ {_imported(module)}.then(m => m.{function}({{{pairs}}})) }}"
-
-
-def keep_in_link(usual: dict[str, Any]) -> str:
-    """``js=`` of a listener without ``fn``: the link keeps its inputs, one for each name, except usual values."""
-    kept = "Object.entries(usual).map(([name, value], i) => [name, values[i] === value ? null : values[i]])"
-    return (
-        f"(...values) => {{ const usual = {json.dumps(usual)};"
-        f" {_imported('link')}.then(m => m.putInLink(Object.fromEntries({kept}))) }}"
-    )
 
 
 def _imported(module: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Any
@@ -20,15 +20,16 @@ from diffusion.images import ImageError, picture_for, read_picture, to_bytes, to
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.updates import SAMPLERS
+from diffusion.sampling.whatif import ACROSS, Row, comparison, denoised_back, filled_in, interpolation
 from diffusion.schedules.families import T_MAX
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.page import Page
 from ui.picture import SIDE, Picture, png_for_box
-from ui.sampling import Controls, controls_of, read_recipe
+from ui.sampling import Controls, control_names, controls_of, options_of, read_recipe, read_seed
 from ui.sidebar import Settings
 from ui.view import View
-from ui.whatif import ACROSS, Row, branches, comparison, denoised_back, filled_in, interpolation, read_numbers, run_rows
+from ui.whatif import branches, chosen_classes, read_numbers, run_rows, with_picture
 
 FIVE, FRAME = "five moments", "the frame shown"
 BUNDLED, FORWARD, UPLOAD = "a bundled one", "that of the Forward tab", "your own"
@@ -65,7 +66,7 @@ def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Values]:
 
 
 def read_all(settings: Settings, values: Sequence[Any]) -> tuple[Source, Controls, Recipe]:
-    """What the controls above say, for a row of samples; ``values`` in the order of ``Controls``.
+    """What the controls above say, for a row of samples; ``values`` in the order of ``control_names``.
 
     Raises:
         SamplingError, ImageError: as ``read_recipe`` and ``find_source``.
@@ -103,7 +104,8 @@ def ask_comparison(
 ) -> Iterator[Values]:
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
-        return source, comparison(recipe, controls, samplers, read_numbers(counts, "steps"))
+        options = {name: options_of(controls, name) for name in samplers}
+        return source, comparison(recipe, options, read_numbers(counts, "steps"))
 
     yield from answer(flag, plan)
 
@@ -111,7 +113,8 @@ def ask_comparison(
 def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: str, *values: Any) -> Iterator[Values]:
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
-        return source, interpolation(source, recipe, controls, first, second)
+        seeds = read_seed(first), read_seed(second)
+        return source, interpolation(recipe, source.image_shape, seeds, chosen_classes(source, controls.label))
 
     yield from answer(flag, plan)
 
@@ -124,7 +127,7 @@ def ask_denoised(
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
         picture = choose_picture(which, upload, shown, source)
-        return source, denoised_back(source, recipe, controls, picture, read_numbers(shares, "shares"))
+        return source, denoised_back(with_picture(recipe, controls.label), picture, read_numbers(shares, "shares"))
 
     yield from answer(flag, plan)
 
@@ -140,7 +143,7 @@ def ask_filled(
         if len(digits) != picture[0].numel():
             raise SamplingError("mask", "Paint over what is to be made up first.")
         mask = torch.tensor([digit == "0" for digit in digits]).reshape(picture.shape[1:]).float()
-        return source, filled_in(source, recipe, controls, picture, mask, int(rounds))
+        return source, filled_in(with_picture(recipe, controls.label), picture, mask, int(rounds))
 
     yield from answer(flag, plan)
 
@@ -244,86 +247,127 @@ def known(last: LastRun | None) -> LastRun:
     return last
 
 
-def whatif_tabs(
-    opened: Dependency, page: Page, last: gr.State, network: gr.Dropdown, controls: list[gr.Component]
-) -> None:
+@dataclass(frozen=True)
+class Asking:
+    """What the questions are asked with.
+
+    Args:
+        page: its sidebar says the schedule, and its picture may be begun with.
+        last: a ``LastRun``, the run that is shown.
+        control: the components of the controls above by name, all of ``control_names``.
+    """
+
+    page: Page
+    last: gr.State
+    control: Mapping[str, Any]
+
+    @property
+    def values(self) -> list[Any]:
+        """The controls above, in the order of ``control_names``."""
+        return [self.control[name] for name in control_names()]
+
+
+def branch_tab(asking: Asking, opened: Dependency) -> None:
+    """``opened``: after which there is the run that the page opens with."""
+    branch, own = question(
+        "Branch",
+        "branch",
+        "**… the noise changed midway?** One sample of the run above, the enlarged one or the first, goes on from "
+        "t with other noise. What the samples of a row share was decided before t.",
+        "Branch",
+        lambda: [gr.Radio([FIVE, FRAME], value=FIVE, label="from")],
+    )
+    opened.then(opening_answer, asking.last, branch.view, **AT_OPENING, **QUIET)
+    branch.wire(ask_branches, [branch.view, branch.flag, asking.last, *own], js=SHOWN_FRAME)
+
+
+def compare_tab(asking: Asking) -> None:
+    compare, own = question(
+        "Compare",
+        "compare",
+        "**… another sampler had the same noise?** Look for the row from which more steps change nothing, and at "
+        "what a row costs: calls of the network, and seconds.",
+        "Compare",
+        lambda: [
+            gr.CheckboxGroup(
+                [(about.title, name) for name, about in SAMPLERS.items()], value=["ddim", "dpmpp"], label="samplers"
+            ),
+            gr.Textbox("5, 10, 20", label="steps", max_lines=1, elem_id="lab-compare-steps"),
+        ],
+    )
+    compare.wire(ask_comparison, [asking.page.sidebar, compare.flag, *own, *asking.values])
+
+
+def interpolate_tab(asking: Asking) -> None:
+    between, own = question(
+        "Interpolate",
+        "interpolate",
+        "**… the noise lay between two?** From that of one seed to that of another, along the arc between them: "
+        "all on the way is noise too, and every image a whole one.",
+        "Interpolate",
+        lambda: [
+            gr.Textbox("0", label="from seed", max_lines=1),
+            gr.Textbox("1", label="to seed", max_lines=1),
+        ],
+    )
+    between.wire(ask_interpolation, [asking.page.sidebar, between.flag, *own, *asking.values])
+
+
+def denoise_tab(asking: Asking) -> list[Any]:
+    """Gives what says which picture is begun with: (which, upload, that of the Forward tab)."""
+    back, own = question(
+        "From a picture",
+        "denoise",
+        "**… it began with a picture?** Noised to t and taken back: the further, the less of it is kept, and the "
+        "more is made up.",
+        "Denoise",
+        lambda: [
+            gr.Radio([BUNDLED, FORWARD, UPLOAD], value=BUNDLED, label="picture", elem_id="lab-denoise-which"),
+            Picture(
+                label="your picture", sources=["upload", "clipboard"], type="filepath", format="png", height=150,
+                elem_id="lab-denoise-picture", visible=False,
+            ),
+            gr.Textbox("20, 40, 60, 80", label="t in % of T", max_lines=1),
+        ],
+    )  # fmt: skip
+    which, upload, shares = own
+    picture = [which, upload, asking.page.picture]
+    back.wire(ask_denoised, [asking.page.sidebar, back.flag, *picture, shares, *asking.values])
+    return picture
+
+
+def fill_tab(asking: Asking, picture: Sequence[Any]) -> None:
+    """``picture``: what ``denoise_tab`` gives."""
+    fill, own = question(
+        "Fill in",
+        "fill",
+        "**… part of it were given?** What you paint over is made up, in the picture chosen under “From a "
+        "picture”. Straight down, the two parts hardly know of one another; with rounds back up they come to "
+        "terms.",
+        "Fill in",
+        lambda: [
+            View("mask", elem_id="lab-mask"),
+            gr.Slider(2, 10, 4, step=1, label="rounds", info="as many times the calls"),
+        ],
+    )
+    mask, rounds = own
+    fill.wire(ask_filled, [asking.page.sidebar, fill.flag, *picture, mask, rounds, *asking.values])
+    which, upload, _ = picture
+    network, images = asking.control["network"], asking.control["own"]
+    for event in (fill.tab.select, which.change, upload.change, network.change):
+        event(show_for_painting, [*picture, network, images], [mask, upload], **QUIET)
+
+
+def whatif_tabs(opened: Dependency, asking: Asking) -> None:
     """Build a tab for each question.
 
     Args:
-        opened: after which ``last`` is the run that the page opens with.
-        last: a ``LastRun``.
-        controls: in the order of ``Controls``.
+        opened: after which there is the run that the page opens with.
     """
-    sidebar, shown = page.sidebar, page.picture
     gr.Markdown("### What if …", elem_classes="lab-heading")
     with gr.Tabs(elem_id="lab-whatif"):
-        branch, own = question(
-            "Branch",
-            "branch",
-            "**… the noise changed midway?** One sample of the run above, the enlarged one or the first, goes on from "
-            "t with other noise. What the samples of a row share was decided before t.",
-            "Branch",
-            lambda: [gr.Radio([FIVE, FRAME], value=FIVE, label="from")],
-        )
-        opened.then(opening_answer, last, branch.view, **AT_OPENING, **QUIET)
-        branch.wire(ask_branches, [branch.view, branch.flag, last, *own], js=SHOWN_FRAME)
-        compare, own = question(
-            "Compare",
-            "compare",
-            "**… another sampler had the same noise?** Look for the row from which more steps change nothing, and at "
-            "what a row costs: calls of the network, and seconds.",
-            "Compare",
-            lambda: [
-                gr.CheckboxGroup(
-                    [(about.title, name) for name, about in SAMPLERS.items()], value=["ddim", "dpmpp"], label="samplers"
-                ),
-                gr.Textbox("5, 10, 20", label="steps", max_lines=1, elem_id="lab-compare-steps"),
-            ],
-        )
-        compare.wire(ask_comparison, [sidebar, compare.flag, *own, *controls])
-        between, own = question(
-            "Interpolate",
-            "interpolate",
-            "**… the noise lay between two?** From that of one seed to that of another, along the arc between them: "
-            "all on the way is noise too, and every image a whole one.",
-            "Interpolate",
-            lambda: [
-                gr.Textbox("0", label="from seed", max_lines=1),
-                gr.Textbox("1", label="to seed", max_lines=1),
-            ],
-        )
-        between.wire(ask_interpolation, [sidebar, between.flag, *own, *controls])
-        back, own = question(
-            "From a picture",
-            "denoise",
-            "**… it began with a picture?** Noised to t and taken back: the further, the less of it is kept, and the "
-            "more is made up.",
-            "Denoise",
-            lambda: [
-                gr.Radio([BUNDLED, FORWARD, UPLOAD], value=BUNDLED, label="picture", elem_id="lab-denoise-which"),
-                Picture(
-                    label="your picture", sources=["upload", "clipboard"], type="filepath", format="png", height=150,
-                    elem_id="lab-denoise-picture", visible=False,
-                ),
-                gr.Textbox("20, 40, 60, 80", label="t in % of T", max_lines=1),
-            ],
-        )  # fmt: skip
-        *picture, shares = own
-        which, upload = picture
-        back.wire(ask_denoised, [sidebar, back.flag, *picture, shown, shares, *controls])
-        fill, own = question(
-            "Fill in",
-            "fill",
-            "**… part of it were given?** What you paint over is made up, in the picture chosen under “From a "
-            "picture”. Straight down, the two parts hardly know of one another; with rounds back up they come to "
-            "terms.",
-            "Fill in",
-            lambda: [
-                View("mask", elem_id="lab-mask"),
-                gr.Slider(2, 10, 4, step=1, label="rounds", info="as many times the calls"),
-            ],
-        )
-        mask, rounds = own
-        fill.wire(ask_filled, [sidebar, fill.flag, *picture, shown, mask, rounds, *controls])
-        for event in (fill.tab.select, which.change, upload.change, network.change):
-            event(show_for_painting, [*picture, shown, network, controls[-1]], [mask, upload], **QUIET)
+        branch_tab(asking, opened)
+        compare_tab(asking)
+        interpolate_tab(asking)
+        picture = denoise_tab(asking)
+        fill_tab(asking, picture)

@@ -3,7 +3,7 @@
 import { button, el, setData, shown } from "./dom.js";
 import { savers } from "./drawing.js";
 import { histogram } from "./histogram.js";
-import { numberFromLink, putInLink } from "./link.js";
+import { fromLink, putInLink } from "./link.js";
 import { decimals, digits, fixed } from "./numbers.js";
 import { oneAtATime } from "./scheduling.js";
 import { store, subscribe } from "./store.js";
@@ -57,7 +57,7 @@ class Chain {
   constructor(server, player) {
     this.server = server;
     this.player = player;
-    this.seed = Math.trunc(numberFromLink("walk") ?? 0);
+    this.seed = fromLink("walk");
     /** @type {Walk | null} */
     this.walk = null;
     this.frame = 0;

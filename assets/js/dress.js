@@ -1,14 +1,6 @@
 // The page's colours in figures, light or dark; or those of paper, which is always light.
 
-/** What the colours of ui/theme.py are called in the style sheet, which has them for dark pages too. */
-/** @type {Record<string, string>} */
-const NAMES = {
-  "#0072B2": "--x0",
-  "#D55E00": "--eps",
-  "#009E73": "--pred",
-  "#64788F": "--lab-schedule",
-  "#9DB0C4": "--lab-schedule-light",
-};
+import { constants } from "./constants.js";
 
 /**
  * A colour of the page, or of paper.
@@ -28,10 +20,11 @@ export const read = (name, paper) =>
  * @returns {P}
  */
 export function themed(part, colour) {
+  const { colours } = constants();
   /** @type {Record<string, unknown>} */
   const result = { ...part };
   for (const [key, value] of Object.entries(part)) {
-    if (key === "color" && String(value) in NAMES) result.color = colour(NAMES[String(value)]);
+    if (key === "color" && String(value) in colours) result.color = colour(colours[String(value)]);
     else if (["line", "marker", "error_y"].includes(key))
       result[key] = themed(/** @type {Record<string, unknown>} */ (value), colour);
   }

@@ -1,5 +1,6 @@
 // The forward process, drawn here: x_t = a x_0 + b eps for any t, from x_0 and one fixed eps that were sent once.
 
+import { constants } from "./constants.js";
 import { el, setData, shown } from "./dom.js";
 import { histogram } from "./histogram.js";
 import { putInLink } from "./link.js";
@@ -172,7 +173,7 @@ class Forward {
     if (!answer.ok) return;
     const buffer = await answer.arrayBuffer();
     if (mine !== this.generation) return; // a newer picture overtook this one
-    const noising = new Noising(value.width, value.height, value.channels, buffer);
+    const noising = new Noising(value.width, value.height, value.channels, buffer, constants().units.eps);
     this.noising = noising;
     assign({ picture: { noising, value } });
     this.root.classList.toggle("is-pixel-art", Math.max(value.width, value.height) <= PIXEL_ART);

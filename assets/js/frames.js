@@ -2,7 +2,6 @@
 
 import { contextOf } from "./canvas.js";
 
-const GAP = 2;
 const GREY = 128;
 
 /** @typedef {[samples: number, height: number, width: number, channels: number]} Shape */
@@ -10,12 +9,13 @@ const GREY = 128;
 /**
  * A run's file: a line of JSON, {shape: [B, H, W, C], planes}, then the bytes of every frame.
  * @param {ArrayBuffer} buffer
+ * @param {number} gap
  */
-export function open(buffer) {
+export function open(buffer, gap) {
   const bytes = new Uint8Array(buffer);
   const line = bytes.indexOf(10);
   const head = JSON.parse(new TextDecoder().decode(bytes.subarray(0, line)));
-  return new Frames(bytes.subarray(line + 1), head.shape, head.planes);
+  return new Frames(bytes.subarray(line + 1), head.shape, head.planes, gap);
 }
 
 export class Frames {
@@ -23,8 +23,9 @@ export class Frames {
    * @param {Uint8Array} bytes
    * @param {Shape} shape
    * @param {number} planes
+   * @param {number} gap pixels between the samples of a grid
    */
-  constructor(bytes, shape, planes) {
+  constructor(bytes, shape, planes, gap) {
     const [samples, height, width, channels] = shape;
     this.samples = samples;
     this.height = height;
@@ -32,6 +33,7 @@ export class Frames {
     this.channels = channels;
     this.bytes = bytes;
     this.planes = planes;
+    this.gap = gap;
     this.columns = Math.ceil(Math.sqrt(this.samples));
     this.rows = Math.ceil(this.samples / this.columns);
     this.sample = this.height * this.width * this.channels;
@@ -40,7 +42,7 @@ export class Frames {
 
   /** Width over height of the whole grid. */
   get aspect() {
-    return (this.columns * (this.width + GAP) - GAP) / (this.rows * (this.height + GAP) - GAP);
+    return (this.columns * (this.width + this.gap) - this.gap) / (this.rows * (this.height + this.gap) - this.gap);
   }
 
   /**
@@ -49,8 +51,8 @@ export class Frames {
    * @param {number} y
    */
   at(x, y) {
-    const column = Math.floor((x * (this.columns * (this.width + GAP) - GAP)) / (this.width + GAP));
-    const row = Math.floor((y * (this.rows * (this.height + GAP) - GAP)) / (this.height + GAP));
+    const column = Math.floor((x * (this.columns * (this.width + this.gap) - this.gap)) / (this.width + this.gap));
+    const row = Math.floor((y * (this.rows * (this.height + this.gap) - this.gap)) / (this.height + this.gap));
     const k = row * this.columns + column;
     return column < this.columns && k < this.samples ? k : null;
   }
@@ -73,11 +75,11 @@ export class Frames {
    * @param {number | null} only
    */
   paint(canvas, i, plane, only = null) {
-    const { width: w, height: h } = this;
+    const { width: w, height: h, gap } = this;
     const columns = only == null ? this.columns : 1;
     const rows = only == null ? this.rows : 1;
-    const W = columns * (w + GAP) - GAP;
-    const H = rows * (h + GAP) - GAP;
+    const W = columns * (w + gap) - gap;
+    const H = rows * (h + gap) - gap;
     if (canvas.width !== W || canvas.height !== H) {
       canvas.width = W;
       canvas.height = H;
@@ -87,7 +89,7 @@ export class Frames {
     if (plane < this.planes) {
       for (let k = 0; k < (only == null ? this.samples : 1); k++) {
         const from = this.start(i, plane, only ?? k);
-        this.put(image.data, W, (k % columns) * (w + GAP), Math.floor(k / columns) * (h + GAP), from);
+        this.put(image.data, W, (k % columns) * (w + gap), Math.floor(k / columns) * (h + gap), from);
       }
     }
     contextOf(canvas).putImageData(image, 0, 0);
@@ -122,10 +124,12 @@ export class Frames {
  * @param {string} base64
  * @param {Shape} shape
  * @param {number} planes
+ * @param {number} gap
  */
-export const decode = (base64, shape, planes) =>
+export const decode = (base64, shape, planes, gap) =>
   new Frames(
     Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)),
     shape,
     planes,
+    gap,
   );

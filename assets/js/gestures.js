@@ -3,6 +3,8 @@
 
 import { el } from "./dom.js";
 
+/** @import { Limits } from "./constants.js" */
+
 const READING = 8000; // ms that a sentence at the edge of the page stays
 
 /**
@@ -88,7 +90,7 @@ function refuseTooManyFiles(most) {
   for (const type of ["change", "drop"]) window.addEventListener(type, look, { capture: true });
 }
 
-/** @param {{upload: number}} limits bytes that the server takes at once */
+/** @param {Pick<Limits, "upload">} limits */
 export function listenEverywhere(limits) {
   keepSlidersStill();
   takePastedPictures();

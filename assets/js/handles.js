@@ -1,12 +1,12 @@
 // The points of a drawn curve, to be dragged in the panels of alpha-bar and log SNR.
 
+import { constants } from "./constants.js";
 import { el, setAttributes } from "./dom.js";
 import { addPoint, fromShown, movePoint, removePoint, toShown } from "./points.js";
 import { edit, store } from "./store.js";
 
 /** @import { Chart, Panel } from "./chart.js" */
 /** @import { PanelName, Point } from "./points.js" */
-/** @import { Limits } from "./store.js" */
 
 /** @type {PanelName[]} */
 const PANELS = ["alpha_bar", "log_snr"];
@@ -31,18 +31,13 @@ export class Handles {
     view.frame.addEventListener("dblclick", (event) => this.add(event));
   }
 
-  /** @returns {Limits} */
-  get limits() {
-    return store.limits ?? { points: 0, log_snr: 0 }; // the sidebar says them
-  }
-
   /**
    * @param {number} k
    * @param {Point} to
    */
   move(k, to) {
     const now = points();
-    if (now) edit({ points: movePoint(now, k, to, this.limits) });
+    if (now) edit({ points: movePoint(now, k, to, constants().limits) });
   }
 
   /** @param {number} k */
@@ -58,7 +53,7 @@ export class Handles {
     for (const name of PANELS) {
       const panel = this.view.panel(name);
       if (!panel || !this.view.under(panel, event)) continue;
-      const next = addPoint(now, this.place(name, panel, event), this.limits);
+      const next = addPoint(now, this.place(name, panel, event), constants().limits);
       if (next) edit({ points: next });
       return;
     }
@@ -151,8 +146,8 @@ export class Handles {
       cy: top + py,
       "aria-label": `${label}, log SNR at t/T ${u.toFixed(2)}`,
       "aria-valuenow": l.toFixed(2),
-      "aria-valuemin": -this.limits.log_snr,
-      "aria-valuemax": this.limits.log_snr,
+      "aria-valuemin": -constants().limits.log_snr,
+      "aria-valuemax": constants().limits.log_snr,
     });
   }
 }

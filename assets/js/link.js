@@ -1,22 +1,33 @@
 // The page's state in its address, after the #: a link reopens it, and nothing of it is sent to the server with the page.
-// What it may hold is in address.js.
+// What it may hold is said in ui/link.py.
 
-import {
-  numberIn,
-  pinsIn,
-  pinsText,
-  putIn,
-  readAddress,
-  scheduleValues,
-  settingsIn,
-  tabIn,
-  writeAddress,
-} from "./address.js";
+import { putIn, readAddress, readIn, scheduleValues, settingsIn, writeAddress } from "./address.js";
+import { constants } from "./constants.js";
 import { store, subscribe } from "./store.js";
 
 /** @import { Families, Values } from "./address.js" */
+/** @import { Matched } from "./compared.js" */
 /** @import { Settings } from "./schedules.js" */
-/** @import { Changes } from "./store.js" */
+/** @import { Axis, Changes } from "./store.js" */
+/** @import { Chosen } from "./weighed.js" */
+
+/**
+ * What views keep in a link, beside the schedule. What they are without one is said in ui/link.py.
+ * @typedef {object} LinkValues
+ * @property {number | null} t
+ * @property {Axis} axis
+ * @property {Partial<Settings>[]} pins
+ * @property {Matched} match
+ * @property {string | null} picture
+ * @property {number} noise
+ * @property {string[]} open
+ * @property {number} walk
+ * @property {number[] | null} pixel
+ * @property {Chosen["part"]} part
+ * @property {Chosen["show"]} show
+ * @property {Chosen["variance"]} sigma
+ * @property {string[]} losses
+ */
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute
 const SAID = 1600; // ms that a button says what it has done
@@ -28,33 +39,28 @@ let keeping = false;
 let timer;
 
 /**
- * What the link says of a name, as text; null if nothing.
- * @param {string} name
+ * What the link says of a name, or what holds where it says nothing, or what cannot be.
+ * @template {keyof LinkValues} N
+ * @param {N} name
  */
-export const fromLink = (name) => said.get(name) ?? null;
-
-/**
- * The same as a number, or null.
- * @param {string} name
- */
-export const numberFromLink = (name) => numberIn(said, name);
-
-/** The settings of the schedules that the link has pinned. */
-export const pinsFromLink = () => pinsIn(said);
+export const fromLink = (name) => /** @type {LinkValues[N]} */ (readIn(said, name, constants().link));
 
 /**
  * The settings of the link's schedule; null if it has none.
  * @param {Families} families
  * @param {Settings} defaults
  */
-export const settingsFromLink = (families, defaults) => settingsIn(said, families, defaults);
+export const settingsFromLink = (families, defaults) => settingsIn(said, families, defaults, constants().link);
 
 /**
- * Put values of a view into the address: putInLink({seed: 3}). null takes a name out.
- * @param {Values} values
+ * Put values of a view into the address: putInLink({walk: 3}). Null takes a name out.
+ * @param {Partial<LinkValues>} values
  */
-export function putInLink(values) {
-  putIn(said, values);
+export const putInLink = (values) => put(values);
+
+/** @param {Values} values */
+function put(values) {
+  putIn(said, values, constants().link);
   soon();
 }
 
@@ -65,7 +71,7 @@ function soon() {
 }
 
 function write() {
-  said.set("tab", openTab());
+  putIn(said, { tab: openTab() || null }, constants().link);
   history.replaceState(history.state, "", `${location.pathname}${location.search}#${writeAddress(said)}`);
 }
 
@@ -80,20 +86,20 @@ const openTab = () => tabs().find((b) => b.getAttribute("aria-selected") === "tr
  */
 export function keepLink(families) {
   /** @param {Changes} changes */
-  function put(changes) {
+  function follow(changes) {
     if (changes.has("t")) putInLink({ t: store.t });
     if (changes.has("axis")) putInLink({ axis: store.axis });
-    if (changes.has("pins")) putInLink({ pins: pinsText(store.pins) });
-    if (changes.has("schedule") && store.schedule) putInLink(scheduleValues(store.schedule.settings, families));
+    if (changes.has("pins")) putInLink({ pins: store.pins.map(({ settings }) => settings) });
+    if (changes.has("schedule") && store.schedule) put(scheduleValues(store.schedule.settings, families));
   }
-  const named = tabIn(said);
+  const named = readIn(said, "tab", constants().link);
   if (named !== openTab())
     tabs()
       .find((b) => b.dataset.tabId === named)
       ?.click();
   keeping = true;
-  put(new Set(["t", "axis", "pins", "schedule"]));
-  subscribe(put);
+  follow(new Set(["t", "axis", "pins", "schedule"]));
+  subscribe(follow);
   document.querySelector("#lab-tabs")?.addEventListener("click", soon);
   // A link put into the address of the open page, where browsers only go to another place on it.
   window.addEventListener("hashchange", () => location.reload());

@@ -69,26 +69,14 @@ const UNITS = [
  * @property {(asked: AskedLoss) => Promise<{name: string, text: string}>} export_loss
  */
 
-/**
- * What the link says, if it is one of these.
- * @template {string} V
- * @param {string} name
- * @param {[V, string][]} options
- * @param {V} otherwise
- */
-const linked = (name, options, otherwise) => options.find(([value]) => value === fromLink(name))?.[0] ?? otherwise;
-
-/**
- * @param {Record<string, Weighting>} weightings
- * @returns {Chosen}
- */
-const chosenFirst = (weightings) => ({
-  part: linked("part", PARTS, "curves"),
-  show: linked("show", SHOWS, "error"),
-  variance: linked("sigma", VARIANCES, "posterior"),
+/** @returns {Chosen} */
+const chosenFirst = () => ({
+  part: fromLink("part"),
+  show: fromLink("show"),
+  variance: fromLink("sigma"),
   scale: "log",
   unit: "bits",
-  losses: new Set((fromLink("losses") ?? "simple posterior").split(" ").filter((name) => name in weightings)),
+  losses: new Set(fromLink("losses")),
 });
 
 /**
@@ -116,7 +104,7 @@ class LossView {
   constructor(element, props, server) {
     this.props = props;
     this.server = server;
-    this.chosen = chosenFirst(props.weightings);
+    this.chosen = chosenFirst();
     /** @type {Weighed | null} */
     this.weighed = null;
     this.stale = true;
@@ -176,7 +164,7 @@ class LossView {
     /**
      * @template {"part" | "show" | "variance" | "scale" | "unit"} N
      * @param {N} name
-     * @param {string} [link]
+     * @param {"part" | "show" | "sigma"} [link]
      * @returns {(value: Chosen[N]) => void}
      */
     const set = (name, link) => (value) => {
@@ -204,7 +192,7 @@ class LossView {
       chip.addEventListener("click", () => {
         if (!losses.delete(name)) losses.add(name);
         press();
-        putInLink({ losses: [...losses].join(" ") });
+        putInLink({ losses: [...losses] });
         this.draw();
       });
       press();

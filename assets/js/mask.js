@@ -1,6 +1,7 @@
 // A picture to paint on: what is painted over is to be made up. The mask goes to Python as text, a digit a pixel.
 
 import { contextOf } from "./canvas.js";
+import { constants } from "./constants.js";
 import { el, setData } from "./dom.js";
 import { decode } from "./frames.js";
 
@@ -97,7 +98,7 @@ class Mask {
     const value = this.props.value;
     if (!value?.data || value.key === this.root.dataset.key) return;
     const [, h, w] = value.shape;
-    this.picture = decode(value.data, value.shape, 1);
+    this.picture = decode(value.data, value.shape, 1, constants().units.gap);
     this.size = [w, h];
     if (this.mask.length !== w * h) this.mask = new Uint8Array(w * h);
     setData(this.root, { key: value.key, state: "ready" });

@@ -5,7 +5,6 @@ import { prepare } from "./canvas.js";
 export const BINS = 64;
 export const SPAN = 4; // the histogram runs from -4 to 4
 export const LEVEL = 127.5; // grey levels that a value of 1 is: x_0 is in [-1, 1]
-const EPS_UNIT = 4096; // eps is sent as int16 in steps of 1/4096
 const COUNTED = 50_000; // values, about, from which a histogram is made while a hand drags
 
 /** Draws with a fixed x_0 and eps, both as Float32 in grey levels about mid-grey, (H W C). */
@@ -15,8 +14,9 @@ export class Noising {
    * @param {number} height
    * @param {number} channels
    * @param {ArrayBuffer} buffer x_0 as uint8, a byte of nothing where that is odd, eps as int16
+   * @param {number} unit eps is in steps of one over it
    */
-  constructor(width, height, channels, buffer) {
+  constructor(width, height, channels, buffer, unit) {
     const n = width * height * channels;
     const x0 = new Uint8Array(buffer, 0, n);
     const eps = new Int16Array(buffer, n + (n % 2), n);
@@ -24,7 +24,7 @@ export class Noising {
     this.height = height;
     this.channels = channels;
     this.x0 = Float32Array.from(x0, (v) => v - LEVEL);
-    this.eps = Float32Array.from(eps, (v) => (v / EPS_UNIT) * LEVEL);
+    this.eps = Float32Array.from(eps, (v) => (v / unit) * LEVEL);
     this.bins = new Float32Array(BINS);
     this.meanSquare = this.x0.reduce((sum, v) => sum + v * v, 0) / n / LEVEL ** 2; // of x_0 in [-1, 1]
   }

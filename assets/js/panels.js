@@ -27,12 +27,11 @@ export function mount(element, { server }) {
     built = true;
     const { views, pictured, player } = store.stage;
     const panels = [chain(server, player), posterior(Object.values(views), pictured), saving(server, views.xt)];
-    const opened = (fromLink("open") ?? "").split(" ");
+    const opened = fromLink("open");
     for (const panel of panels) {
       panel.open = opened.includes(nameOf(panel));
       panel.addEventListener("toggle", () => {
-        const open = panels.filter((p) => p.open).map(nameOf);
-        putInLink({ open: open.join(" ") || null });
+        putInLink({ open: panels.filter((p) => p.open).map(nameOf) });
       });
     }
     element.replaceChildren(...panels);

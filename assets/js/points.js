@@ -1,6 +1,6 @@
 // The points of a drawn curve, (t/T, log SNR): how far they may be moved, and what a panel shows of them.
 
-/** @import { Limits } from "./store.js" */
+/** @import { Limits } from "./constants.js" */
 
 const GAP = 0.004; // how near a point may come to its neighbours, in t/T
 const FALL = 0.02; // and in log SNR

@@ -172,7 +172,7 @@ class PosteriorPanel {
     if (!store.picture) return;
     this.pixel = pixelWithin(store.picture.noising, asked);
     [this.across.value, this.down.value, this.channel.value] = this.pixel.map(String);
-    putInLink({ pixel: this.pixel.join(" ") });
+    putInLink({ pixel: this.pixel });
     this.draw();
   }
 
@@ -183,8 +183,7 @@ class PosteriorPanel {
     const { t } = store;
     const { pixel } = this;
     if (!pixel) {
-      const asked = fromLink("pixel") ?? `${noising.width >> 1} ${noising.height >> 1} 0`;
-      this.choose(...asked.split(" "));
+      this.choose(...(fromLink("pixel") ?? [noising.width >> 1, noising.height >> 1, 0]));
       return;
     }
     this.mark.hidden = false;

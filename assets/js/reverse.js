@@ -1,6 +1,7 @@
 // The reverse process: previews while it runs, then every frame under the player, all samples or one of them.
 
 import { Chart } from "./chart.js";
+import { constants } from "./constants.js";
 import { bringIntoSight, el, setData } from "./dom.js";
 import { decode, open } from "./frames.js";
 import { fixed } from "./numbers.js";
@@ -315,7 +316,7 @@ class Reverse {
     if (next.state === "live") this.preview(next);
     else if (next.state === "done") {
       const buffer = await (await fetch(next.file.url)).arrayBuffer();
-      if (mine === this.generation) this.finish(next, open(buffer));
+      if (mine === this.generation) this.finish(next, open(buffer, constants().units.gap));
     } else this.restore();
   }
 
@@ -323,7 +324,7 @@ class Reverse {
   preview(run) {
     this.player.pause();
     this.progress.value = run.step / run.count;
-    this.live = decode(run.preview, run.shape, run.planes);
+    this.live = decode(run.preview, run.shape, run.planes, constants().units.gap);
     this.fit(this.live);
     // Pressed far down among the controls, where they lie below the pictures.
     if (this.root.dataset.state !== "live") bringIntoSight(this.root);

@@ -2,12 +2,13 @@
 
 import { Chart } from "./chart.js";
 import { ComparedPictures, ComparedTable, comparedRows } from "./compared.js";
+import { constants } from "./constants.js";
 import { button, choice, choose, el, setData, shown } from "./dom.js";
 import { download } from "./download.js";
 import { Handles } from "./handles.js";
 import { fromLink, putInLink } from "./link.js";
 import { digits } from "./numbers.js";
-import { assign, PINS, store, subscribe } from "./store.js";
+import { assign, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 /** @import { Matched } from "./compared.js" */
@@ -54,14 +55,13 @@ class ScheduleView {
    */
   constructor(element, props) {
     this.props = props;
-    /** @type {Matched} */
-    this.matched = fromLink("match") === "snr" ? "snr" : "t";
+    this.matched = fromLink("match");
     this.placed = ""; // the remarks, and where they are
     this.formula = tex(el("div", { class: "lab-formula" }), FORMULA);
     this.pin = button("Pin this schedule", "keep its curves and picture to compare with", () => this.pinIt(), "pin");
     const match = choice("pictures at the same", MATCHES, this.matched, (value) => {
       this.matched = value;
-      putInLink({ match: value === "snr" ? "snr" : null });
+      putInLink({ match: value });
       this.drawPictures();
     });
     this.axis = choice("curves over", AXES, store.axis, (axis) => assign({ axis }));
@@ -121,9 +121,10 @@ class ScheduleView {
   }
 
   pinIt() {
-    if (!store.schedule || store.pins.length >= PINS) return;
+    const { pins: most } = constants().limits;
+    if (!store.schedule || store.pins.length >= most) return;
     const used = new Set(store.pins.map((pin) => pin.colour));
-    const colour = Array.from({ length: PINS }, (_, i) => i).find((i) => !used.has(i)) ?? 0;
+    const colour = Array.from({ length: most }, (_, i) => i).find((i) => !used.has(i)) ?? 0;
     assign({ pins: [...store.pins, { ...store.schedule, colour }] });
   }
 
@@ -136,7 +137,7 @@ class ScheduleView {
   /** The table has the rows of the schedules that are compared. */
   buildTable() {
     this.table.build(comparedRows(this.matched));
-    this.pin.disabled = store.pins.length >= PINS;
+    this.pin.disabled = store.pins.length >= constants().limits.pins;
     setData(this.root, { pins: store.pins.length });
   }
 

@@ -1,19 +1,19 @@
 // The sidebar: choose and bend the schedule; alpha-bar at a glance; what step t is worth.
 
+import { constants } from "./constants.js";
 import { el, symbol } from "./dom.js";
 import { errorPlace, numberField, tickBox } from "./fields.js";
 import { Glance, readings } from "./glance.js";
-import { fromLink, keepLink, numberFromLink, pinsFromLink, settingsFromLink } from "./link.js";
+import { fromLink, keepLink, settingsFromLink } from "./link.js";
 import { fixed, typedNumber } from "./numbers.js";
 import { unpack } from "./schedules.js";
 import { oneAtATime } from "./scheduling.js";
-import { assign, onEdit, PINS, setSchedule, store, subscribe } from "./store.js";
+import { assign, onEdit, setSchedule, store, subscribe } from "./store.js";
 import { tex } from "./tex.js";
 
 /** @import { Family, Parameter, Pin, SchedulePayload, Settings } from "./schedules.js" */
-/** @import { Changes, Limits, ScheduleServer } from "./store.js" */
+/** @import { Changes, ScheduleServer } from "./store.js" */
 
-const CSV_BYTES = 2 ** 21; // 4000 rows of our own table take a fifth; what is cut off lies beyond the last row allowed
 const CSV_TYPES = ".csv,.txt,.tsv,.json,text/csv,text/plain,application/json";
 const PIECE = 8192; // bytes that become characters at once
 const NARROW = 768; // pixels of a page over which the sidebar lies
@@ -34,8 +34,11 @@ const OTHERS = {
     parameters: {},
   },
 };
-/** @type {Parameter} */
-const STEPS = { symbol: "T", minimum: 2, maximum: 4000, whole: true, about: "number of steps" };
+/** @returns {Parameter} */
+function stepsParameter() {
+  const [minimum, maximum] = constants().limits.T;
+  return { symbol: "T", minimum, maximum, whole: true, about: "number of steps" };
+}
 
 /** @typedef {{field: string, message: string}} Complaint */
 /**
@@ -51,7 +54,7 @@ const STEPS = { symbol: "T", minimum: 2, maximum: 4000, whole: true, about: "num
  *   read_upload: (base64: string) => Promise<Answer<{settings: Settings}>>,
  * }} SidebarServer
  */
-/** @typedef {{value: Settings, families: Record<string, Family>, network: string, limits: Limits}} SidebarProps */
+/** @typedef {{value: Settings, families: Record<string, Family>, network: string}} SidebarProps */
 
 /**
  * What the server says, or that it says nothing.
@@ -68,11 +71,11 @@ async function reply(call) {
 }
 
 /**
- * The beginning of a file, in base64.
+ * The beginning of a file, in base64: what is cut off lies beyond the last row allowed.
  * @param {File} file
  */
 async function readFile(file) {
-  const bytes = new Uint8Array(await file.slice(0, CSV_BYTES).arrayBuffer());
+  const bytes = new Uint8Array(await file.slice(0, constants().limits.csv).arrayBuffer());
   let text = "";
   for (let i = 0; i < bytes.length; i += PIECE) text += String.fromCharCode(...bytes.subarray(i, i + PIECE));
   return btoa(text);
@@ -93,10 +96,8 @@ class Sidebar {
     /** @type {Complaint | null} */
     this.broken = null; // what was wrong with the link
     this.settings = structuredClone(this.linked ?? props.value);
-    const axis = fromLink("axis");
-    const known = axis === "u" || axis === "log_snr" ? axis : "t";
-    assign({ server, limits: props.limits, axis: known, network: props.network });
-    this.firstT = numberFromLink("t");
+    assign({ server, axis: fromLink("axis"), network: props.network });
+    this.firstT = fromLink("t");
     this.family = el("select", { id: "lab-family", "aria-label": "schedule family" });
     for (const [value, { title }] of Object.entries(this.families)) this.family.append(el("option", { value }, title));
     this.formula = el("div", { class: "lab-family-formula" });
@@ -305,7 +306,7 @@ class Sidebar {
         { type: "button", class: "lab-save lab-wide", onclick: () => this.upload.click() },
         "Choose another file …",
       );
-    const stepsField = numberField("T", STEPS, settings.T, (T) => {
+    const stepsField = numberField("T", stepsParameter(), settings.T, (T) => {
       Object.assign(settings, { T });
       this.bend();
     });
@@ -364,7 +365,7 @@ class Sidebar {
   async restorePins() {
     /** @type {Pin[]} */
     const pins = [];
-    for (const pinned of pinsFromLink().slice(0, PINS)) {
+    for (const pinned of fromLink("pins")) {
       const asked = this.asked({ ...this.props.value, ...pinned });
       const answer = await reply(() => this.server.bend_schedule(asked));
       if (!answer.error) pins.push({ ...unpack(answer), colour: pins.length });

@@ -9,8 +9,6 @@ import { oncePerFrame } from "./scheduling.js";
 /** @import { Sight } from "./sight.js" */
 /** @import { Weighed } from "./weighed.js" */
 
-export const PINS = 6; // schedules that can be kept to compare with: no more can be told apart
-
 /** @typedef {"t" | "u" | "log_snr"} Axis */
 
 /**
@@ -33,8 +31,6 @@ export const PINS = 6; // schedules that can be kept to compare with: no more ca
  * @property {(asked: {settings: Settings, form: string}) => Promise<{name: string, text: string}>} export_schedule
  */
 
-/** @typedef {{points: number, log_snr: number}} Limits of a drawn schedule */
-
 /**
  * Errors as they were weighed last, see loss.js: `at` gives w_t, C_t / D and the error.
  * @typedef {Weighed & {
@@ -55,7 +51,6 @@ export const PINS = 6; // schedules that can be kept to compare with: no more ca
  * @property {Loss | null} loss
  * @property {Sight | null} sight what a network sees in one image at any step
  * @property {ScheduleServer | null} server
- * @property {Limits | null} limits
  */
 
 /** @typedef {Set<string>} Changes the names of what changed in the store */
@@ -72,7 +67,6 @@ export const store = {
   loss: null,
   sight: null,
   server: null,
-  limits: null,
 };
 
 /** @type {Set<(changes: Changes) => void>} */

@@ -1,5 +1,6 @@
 // Rows of samples to be compared: what each row is, pictures that it starts from, then its samples.
 
+import { constants } from "./constants.js";
 import { el, setData } from "./dom.js";
 import { decode } from "./frames.js";
 import { tex } from "./tex.js";
@@ -17,7 +18,7 @@ const TITLES = { xt: "\\xt", pred: "\\xpred", x0: "\\xo" };
  * @returns {HTMLElement}
  */
 function drawRow({ label, note, lead, shape, data }) {
-  const images = decode(data, shape, 1);
+  const images = decode(data, shape, 1, constants().units.gap);
   const cells = Array.from({ length: images.samples }, (_, k) => {
     /** @type {Lead | undefined} */
     const first = lead[k];

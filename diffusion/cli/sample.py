@@ -29,28 +29,27 @@ from diffusion.cli.options import (
 )
 from diffusion.sampling.clips import CLIPS
 from diffusion.sampling.steps import SPACINGS, count_steps, resampled, timesteps
-from diffusion.sampling.updates import SAMPLERS, make_update
+from diffusion.sampling.updates import SAMPLERS, make_update, option_parameters, samplers_with
 from diffusion.schedules.families import Parameter
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     from diffusion.networks.card import Card
     from diffusion.sampling.recipe import Recipe
 
-# The options of all samplers, and which of them have each; at the command line some have another name, and some values
-# a word.
-SAMPLER_OPTIONS = {
-    option: [name for name, sampler in SAMPLERS.items() if option in sampler.parameters]
-    for holder in SAMPLERS.values() for option in holder.parameters
-}  # fmt: skip
+# At the command line some options of samplers have another name, and some values a word.
 NAMES = {"v": "variance"}
 WORDS = {"v": {"beta": 1.0, "posterior": 0.0}}
 # Of `sample`, for what is not given: whether an option was given matters where it would do nothing.
 DEFAULTS: dict[str, Any] = {
     "count": 16, "seed": 0, "sampler": "ddim", "steps": 50, "spacing": "trailing", "clip": "static", "guidance": 1.0,
     "jump": 10, "repeats": 10, "precision": "float32", "size": 32,
-    **{NAMES.get(option, option): SAMPLERS[holders[0]].parameters[option].default
-       for option, holders in SAMPLER_OPTIONS.items()},
 }  # fmt: skip
+
+
+def _defaults() -> dict[str, Any]:
+    """``DEFAULTS``, and those of the options of all samplers."""
+    options = option_parameters().items()
+    return DEFAULTS | {NAMES.get(option, option): parameter.default for option, parameter in options}
 
 
 def run_sample(args: argparse.Namespace) -> None:
@@ -65,7 +64,7 @@ def run_sample(args: argparse.Namespace) -> None:
         raise CommandError("Frames need an --out that ends in .npz.")
     if args.like is not None:
         check_file(args.like)
-        check_unused(args, "--like has all that decides which images are drawn; leave {} out.", *DEFAULTS, "model",
+        check_unused(args, "--like has all that decides which images are drawn; leave {} out.", *_defaults(), "model",
                       "examples", "label", "image", "at", "mask", "betas", *SCHEDULE_OPTIONS)  # fmt: skip
 
     from diffusion.files import write_atomically
@@ -114,7 +113,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 
     _check_together(args)
     options = _sampler_options(args)
-    for option, value in DEFAULTS.items():
+    for option, value in _defaults().items():
         if getattr(args, option) is None:
             setattr(args, option, value)
     check_seed(args.seed, args.count)
@@ -158,7 +157,7 @@ def _sampler_options(args: argparse.Namespace) -> dict[str, float]:
     name = args.sampler or DEFAULTS["sampler"]
     options: dict[str, float] = {}
     make_update(name)  # refuses what is not there
-    for option in SAMPLER_OPTIONS:
+    for option in option_parameters():
         given = NAMES.get(option, option)
         if option not in SAMPLERS[name].parameters:
             check_unused(args, f"{{}} does nothing with {SAMPLERS[name].title}; leave it out.", given)
@@ -228,9 +227,10 @@ def add_sample(commands: Commands) -> None:
     command = commands.add_parser("sample", help="draw images from a network, with seeds seed, seed + 1, ...")
     add = command.add_argument
     add_model_options(command, required=False)
+    defaults = _defaults()
 
     def choose(name: str, about: str, **options: Any) -> None:
-        default = DEFAULTS[name.removeprefix("--")]
+        default = defaults[name.removeprefix("--").replace("-", "_")]
         add(name, help=f"{about} (default: {default})", **options)
 
     choose("--seed", "of the first image", type=int)
@@ -247,10 +247,10 @@ def add_sample(commands: Commands) -> None:
     choose("--sampler", _either(SAMPLERS))
     choose("--steps", "steps to take, at most T", type=int)
     choose("--spacing", _either(SPACINGS))
-    for option, holders in SAMPLER_OPTIONS.items():
-        about = f"of {_either(holders)}: {SAMPLERS[holders[0]].parameters[option].about}"
+    for option, parameter in option_parameters().items():
+        about = f"of {_either(samplers_with(option))}: {parameter.about}"
         words = f"; or {_either(WORDS[option])}" if option in WORDS else ""
-        choose(f"--{NAMES.get(option, option)}", about + words, type=str if words else float, metavar="X")
+        choose(option_of(NAMES.get(option, option)), about + words, type=str if words else float, metavar="X")
     choose("--clip", "how the predicted x_0 is kept in [-1, 1]", choices=tuple(CLIPS))
     choose("--guidance", "1 is plain", type=float)
     add("--image", type=Path, help="picture to begin with: give --at or --mask too")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,6 +103,12 @@ class Recipe(SamplingPlan):
             self.check_fit((shape[0], shape[1], shape[2]))
         elif self.labels is not None:
             self.check_fit((1, 1, 1))
+
+    @property
+    def adds_noise(self) -> bool:
+        """Whether any step but the last adds noise."""
+        levels = self.schedule.alpha_bar[list(self.steps)].tolist()
+        return any(self.update.noise_variance(t, s) > 0 for t, s in pairwise(levels))
 
     def check_fit(self, shape: Shape) -> None:
         """Raises SamplingError: images of ``shape`` (C, H, W) are not what is given, or too many at that size."""

@@ -128,7 +128,7 @@ def resampled(steps: Sequence[int], jump: int = 10, repeats: int = 10) -> list[i
     """Steps that go back up again and again, for ``known`` parts and the rest to come to terms.
 
     After every ``jump`` steps down they rise by as many, ``repeats - 1`` times over, before they go on (RePaint,
-    Lugmayr et al. 2022, arXiv 2201.09865, section 4.2 and its released code). Choice ``repeats`` times as many calls.
+    Lugmayr et al. 2022, arXiv 2201.09865, section 4.2 and its released code). About ``repeats`` times as many calls.
 
     Raises:
         SamplingError: jump or repeats below 1.

@@ -292,6 +292,16 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
+def option_parameters() -> dict[str, Parameter]:
+    """The options of all samplers, by name; samplers that share a name share what it means."""
+    return {name: parameter for sampler in SAMPLERS.values() for name, parameter in sampler.parameters.items()}
+
+
+def samplers_with(option: str) -> list[str]:
+    """The samplers that have an option."""
+    return [name for name, sampler in SAMPLERS.items() if option in sampler.parameters]
+
+
 def all_options(name: str, options: Mapping[str, float]) -> dict[str, float]:
     """The options of a sampler; those left out take its defaults.
 

@@ -38,7 +38,7 @@ def test_only_what_is_meant_for_others_has_a_name(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(endpoints) == {"/generate", "/noise", "/schedule", "/loss"}
     assert all(endpoint["description"] for endpoint in endpoints.values())
-    assert get_args(get_type_hints(api.generate)["sampler"]) == tuple(SAMPLERS)
+    assert get_args(get_type_hints(api.generate_endpoint())["sampler"]) == tuple(SAMPLERS)
 
 
 def test_images_come_with_what_draws_them_again(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -817,6 +818,30 @@ def test_link_reopens_what_it_was_taken_from(page: Page) -> None:
     other.evaluate("location.hash = 'tab=Forward&family=cosine&T=50&t=10'")
     expect(other.locator("[data-reading=t]")).to_have_text("10 of 50", timeout=60_000)
     other.close()
+
+
+def test_link_holds_whatever_a_view_lets_choose(page: Page) -> None:
+    open_schedule_tab(page)
+    open_tab(page, "Loss")
+    page.wait_for_selector(".lab-loss[data-state=ready]")
+    table = json.loads(page.get_attribute("meta[name=lab-constants]", "content") or "")["link"]
+    names = {"pictures at the same": "match", "curves over": "axis", "show": "part", "variance σ²": "sigma",
+             "curve": "show", "over": "axis"}  # fmt: skip
+    for label, name in names.items():
+        choice = page.locator(f".lab-choice[aria-label='{label}']").first
+        values = choice.locator("button").evaluate_all("nodes => nodes.map((node) => node.dataset.value)")
+        assert sorted(values) == sorted(table[name]["choices"]), name
+        for value in [*values, table[name]["default"]]:
+            choice.locator(f"button[data-value={value}]").evaluate("node => node.click()")
+            said = f"{name}={value}" if value != table[name]["default"] else ""
+            page.wait_for_function(
+                "([name, said]) => said ? location.hash.includes(said) : !location.hash.includes(`&${name}=`)",
+                arg=[name, said],
+            )
+    chips = page.locator(".lab-chip").evaluate_all("nodes => nodes.map((node) => node.dataset.loss)")
+    assert sorted(chips) == sorted(table["losses"]["choices"])
+    panels = page.locator(".lab-details[id]").evaluate_all("nodes => nodes.map((node) => node.id.replace('lab-', ''))")
+    assert set(table["open"]["choices"]) <= set(panels)
 
 
 def test_remarks_are_about_the_network_that_is_chosen(page: Page) -> None:

@@ -6,7 +6,7 @@ import { base64, near } from "./near.js";
 // 2 frames of 2 planes of 5 samples, 3 high, 4 wide, in colour: a grid of 3 columns and 2 rows.
 const SHAPE = [5, 3, 4, 3];
 const bytes = Uint8Array.from({ length: 2 * 2 * 5 * 3 * 4 * 3 }, (_, i) => (i * 7) % 256);
-const frames = () => new Frames(bytes, SHAPE, 2);
+const frames = () => new Frames(bytes, SHAPE, 2, 2);
 
 test("a grid is as square as its samples let it", () => {
   const { columns, rows, count } = frames();
@@ -48,7 +48,7 @@ test("a sample is put into an image at its place, with its colours", () => {
 });
 
 test("grey samples are the same in all channels", () => {
-  const grid = new Frames(Uint8Array.of(1, 2, 3, 4), [1, 2, 2, 1], 1);
+  const grid = new Frames(Uint8Array.of(1, 2, 3, 4), [1, 2, 2, 1], 1, 2);
   const rgba = new Uint8ClampedArray(16);
   grid.put(rgba, 2, 0, 0, 0);
   assert.deepEqual([...rgba.slice(12, 15)], [4, 4, 4]);
@@ -57,14 +57,14 @@ test("grey samples are the same in all channels", () => {
 test("a run's file is a line of JSON, then the bytes", () => {
   const head = new TextEncoder().encode(`${JSON.stringify({ shape: SHAPE, planes: 2 })}\n`);
   const file = new Uint8Array([...head, ...bytes]);
-  const run = open(file.buffer);
+  const run = open(file.buffer, 2);
   assert.equal(run.count, 2);
   assert.equal(run.planes, 2);
   assert.deepEqual(run.bytes, bytes);
 });
 
 test("frames come as text, too", () => {
-  const run = decode(base64(bytes), SHAPE, 2);
+  const run = decode(base64(bytes), SHAPE, 2, 2);
   assert.equal(run.count, 2);
   assert.deepEqual(run.bytes, bytes);
 });

@@ -3,21 +3,23 @@ import { test } from "node:test";
 import { BINS, LEVEL, Noising, SPAN } from "../../assets/js/noising.js";
 import { near } from "./near.js";
 
-/** A buffer as Python sends it: bytes of x_0, padding to an even length, int16 of eps in steps of 1/4096. */
+const UNIT = 4096;
+
+/** A buffer as Python sends it: bytes of x_0, padding to an even length, int16 of eps in steps of 1 / UNIT. */
 function buffer(x0, eps) {
   const pad = x0.length % 2;
   const bytes = new Uint8Array(x0.length + pad + 2 * eps.length);
   bytes.set(x0);
   const view = new DataView(bytes.buffer);
   eps.forEach((v, i) => {
-    view.setInt16(x0.length + pad + 2 * i, Math.round(v * 4096), true);
+    view.setInt16(x0.length + pad + 2 * i, Math.round(v * UNIT), true);
   });
   return bytes.buffer;
 }
 
 const X0 = [0, 64, 128, 255, 10, 200];
 const EPS = [0.5, -1.25, 2, 0, -0.25, 1];
-const picture = () => new Noising(3, 2, 1, buffer(X0, EPS));
+const picture = () => new Noising(3, 2, 1, buffer(X0, EPS), UNIT);
 
 test("x_0 and eps are read in grey levels about mid-grey", () => {
   const { x0, eps } = picture();
@@ -30,7 +32,7 @@ test("x_0 and eps are read in grey levels about mid-grey", () => {
 });
 
 test("an odd number of values is padded to whole words", () => {
-  const { eps } = new Noising(3, 1, 1, buffer([1, 2, 3], [0.5, 1, -1]));
+  const { eps } = new Noising(3, 1, 1, buffer([1, 2, 3], [0.5, 1, -1]), UNIT);
   assert.deepEqual([...eps], [63.75, 127.5, -127.5]);
 });
 
@@ -58,7 +60,7 @@ test("a = 1, b = 0 gives the picture back", () => {
 
 test("colours keep their order, and a stride leaves pixels out", () => {
   const x0 = Array.from({ length: 4 * 4 * 3 }, (_, i) => i);
-  const noising = new Noising(4, 4, 3, buffer(x0, new Array(48).fill(0)));
+  const noising = new Noising(4, 4, 3, buffer(x0, new Array(48).fill(0)), UNIT);
   const out = new Uint8ClampedArray(4 * 4);
   noising.write(out, 1, 0, 2);
   const first = (x, y) => 3 * (4 * y + x);
@@ -87,7 +89,7 @@ test("the density has an area of 1 and its values in the right bins", () => {
 });
 
 test("values beyond the histogram count for its area, and are in no bin", () => {
-  const noising = new Noising(2, 1, 1, buffer([0, 0], [6, 0]));
+  const noising = new Noising(2, 1, 1, buffer([0, 0], [6, 0]), UNIT);
   const density = noising.density(0, 1);
   near(
     density.reduce((sum, v) => sum + v * ((2 * SPAN) / BINS), 0),
@@ -127,6 +129,7 @@ test("a channel of a pixel is found where it was written", () => {
       Array.from({ length: 48 }, (_, i) => i),
       new Array(48).fill(0),
     ),
+    UNIT,
   );
   near(noising.x0[noising.at(2, 3, 1)] + LEVEL, 3 * (4 * 3 + 2) + 1);
 });
