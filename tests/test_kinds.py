@@ -75,7 +75,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def recipe_of(path: Path, **changes: Any) -> Recipe:
     schedule = read_card(path).training_schedule()
-    fields = {"labels": [0, 1, 2, 3], "guidance": 2.0, "sampler": "dpmpp", "clip": "none"} | changes
+    fields: dict[str, Any] = {"labels": [0, 1, 2, 3], "guidance": 2.0, "sampler": "dpmpp", "clip": "none"} | changes
     return Recipe(
         timesteps(schedule, 8), range(4), schedule=schedule, model=str(path), sha256=read_card(path).sha256, **fields
     )

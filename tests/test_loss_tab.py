@@ -27,6 +27,7 @@ from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import EXPONENTS
 from ui import figures, loss_tab, seen, sidebar, subjects, weighing
 from ui.models import StopFlag, shared_model
+from ui.weighing import AskedLoss
 
 SETTINGS = sidebar.default_settings() | {"T": 30}
 SCHEDULE = make_schedule("linear", 30)
@@ -38,12 +39,13 @@ def measured(levels: int = 30) -> ErrorCurve:
     return curve
 
 
-def asked(curve: ErrorCurve, **references: ErrorCurve) -> dict[str, Any]:
-    return {
+def asked(curve: ErrorCurve, **references: ErrorCurve) -> AskedLoss:
+    said: Any = {
         "curve": curve.to_json(),
         "references": {name: reference.to_json() for name, reference in references.items()},
         "settings": SETTINGS,
     }
+    return said
 
 
 def test_errors_are_weighed_by_the_paper_s_formula() -> None:
@@ -154,7 +156,8 @@ def test_the_browser_gets_what_the_network_sees(name: str) -> None:
 
 
 def test_only_images_that_are_offered_can_be_looked_at() -> None:
-    for wrong in ({"network": "digits", "index": 10}, {"network": "../digits", "index": 0}):
+    asked: list[seen.AskedFace] = [{"network": "digits", "index": 10}, {"network": "../digits", "index": 0}]
+    for wrong in asked:
         with pytest.raises(ValueError, match="no such image"):
             seen.look_at(wrong)
 

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from diffusion.data.folders import load_data
 from diffusion.images import ImageError, to_bytes, to_unit
@@ -149,7 +151,7 @@ def test_exports_hold_the_frames_that_were_packed(tmp_path: Path) -> None:
             recorder.add(player.Frame(5 - step, step, None, {}, {}), x, -x, x, None)
     for form in ("gif", "webp"):
         with Image.open(io.BytesIO(player.export_animation(path, form))) as animation:
-            assert animation.n_frames == 5
+            assert isinstance(animation, GifImageFile | WebPImageFile) and animation.n_frames == 5
             animation.seek(4)
             assert animation.convert("L").getpixel((0, 0)) == 255
             assert animation.convert("L").getpixel((animation.width - 1, 0)) == 0
@@ -166,17 +168,16 @@ def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
     assert answer["name"] == "ddpm-lab-digits-ddim50-seed0.png"
 
 
-def taken_away(value: dict[str, Any], form: str) -> Path:
-    """What a button below a run hands to the browser."""
-    return Path(
-        reverse_tab.take_away({"file": value["file"]["path"], "form": form})["url"].removeprefix("gradio_api/file=")
-    )
+def taken_away(value: dict[str, Any]) -> Path:
+    """The file of numbers that a button below a run hands to the browser."""
+    answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "npz"})
+    return Path(answer["url"].removeprefix("gradio_api/file="))
 
 
 def test_run_is_drawn_again_bit_for_bit_from_the_file_that_is_taken_away() -> None:
     source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, sampler="ddpm"))
     *_, done = sampling.run(source, recipe, StopFlag())
-    path = taken_away(done, "npz")
+    path = taken_away(done)
     with np.load(path) as file:
         images, t, x_0 = file["images"], file["t"], file["x_0"]
     frames = player.read_frames(Path(done["file"]["path"]))
@@ -396,6 +397,7 @@ def test_exact_denoiser_of_one_s_own_images_ends_at_one_of_them(tmp_path: Path) 
     recipe = sampling.read_recipe(source, sidebar.default_settings(), controls)
     *_, done = sampling.run(source, recipe, StopFlag())
     made = player.read_frames(Path(done["file"]["path"]))[-1, 0]
+    assert source.examples is not None
     known = source.examples.movedim(1, -1).numpy().astype(int)
     nearest = np.abs(made[:, None].astype(int) - known).max(axis=(2, 3, 4)).min(axis=1)
     assert nearest.max() <= 2

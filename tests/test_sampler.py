@@ -20,6 +20,7 @@ from diffusion import process
 from diffusion.denoiser import ExactDenoiser
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.kinds import KINDS
+from diffusion.networks.network import Network
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.clips import CLIPS, Clip, clipped
 from diffusion.sampling.loop import Predictor, Step, sample
@@ -269,8 +270,8 @@ def test_the_error_on_gaussian_data_falls_with_the_order_of_the_solver(update: U
 
     def error(count: int) -> float:
         x = torch.tensor(1.7, dtype=torch.float64)
-        ends = [math.log(a / (1 - a)) for a in levels]
-        path = [1 / (1 + math.exp(-level)) for level in np.linspace(*ends, count + 1)]
+        low, high = (math.log(a / (1 - a)) for a in levels)
+        path = [1 / (1 + math.exp(-level)) for level in np.linspace(low, high, count + 1)]
         exact = (x - path[0] ** 0.5 * 0.3) * deviation(path[-1]) / deviation(path[0]) + path[-1] ** 0.5 * 0.3
         past: list[Past] = []
         for a, b in itertools.pairwise(path):
@@ -463,7 +464,7 @@ def test_where_the_variance_fits_the_data_even_ten_steps_are_exact(
 @pytest.mark.parametrize("family", ["linear", "scaled_linear", "cosine"])
 @every_update
 def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: str, update: Update) -> None:
-    params = {} if family == "cosine" else {"beta_end": 0.2}
+    params: dict[str, Any] = {} if family == "cosine" else {"beta_end": 0.2}
     schedule = make_schedule(family, 1000, **params)
     *_, last = sample(bent, schedule, plan(steps=timesteps(SCHEDULE, 20), seeds=[0], update=update), SHAPE)
     assert last.x_s.isfinite().all()
@@ -677,7 +678,7 @@ def test_the_loop_never_waits_for_the_device(
     update: Update, kind: str, clip: Clip, conditions: tuple[int, ...]
 ) -> None:
     """Tensors of the device "meta" have no values: whatever would ask for one, as a copy to the host does, fails."""
-    network = KINDS[kind].build(small_config(kind, conditions)).to("meta").eval()
+    network = cast(Network, KINDS[kind].build(small_config(kind, conditions)).to("meta").eval())
     denoiser, shape = NetworkDenoiser(network), network.config.image_shape
     known, steps = Known(torch.zeros(1, *shape), torch.ones(1, 1, 1, 1)), [900, 500, 300, 100]
     labels = torch.tensor([[0] * len(conditions), conditions]).reshape(2, -1).squeeze(1) if conditions else None

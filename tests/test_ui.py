@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile
 
 from diffusion import chain
 from diffusion.images import to_bytes, to_unit
@@ -19,12 +20,15 @@ from diffusion.schedules.families import FAMILIES, make_schedule
 from diffusion.schedules.given import drawn_schedule, schedule_of_betas
 from diffusion.schedules.schedule import Schedule
 from ui import figures, forward_tab, sidebar
+from ui.files import sample_name, sample_pictures
+from ui.forward_tab import AskedNoising
 from ui.models import shared_model
+from ui.sidebar import AskedSchedule, Settings
 
 
-def asked(**change: Any) -> dict[str, Any]:
+def asked(**change: Any) -> AskedSchedule:
     """What the page asks of a schedule that differs in this from the one that it opens with."""
-    return {"settings": sidebar.default_settings() | change, "network": "digits"}
+    return {"settings": cast(Settings, sidebar.default_settings() | change), "network": "digits"}
 
 
 def decode(column: str) -> np.ndarray:
@@ -108,19 +112,19 @@ def test_forward_tab_opens_with_what_a_link_names(link: dict[str, str], picture:
 
 
 def test_only_bundled_pictures_have_names_that_a_link_can_hold(tmp_path: Path) -> None:
-    sample = forward_tab.sample_pictures()[1]
+    sample = sample_pictures()[1]
     copy, other = tmp_path / "copies" / sample.name, tmp_path / sample.name
     copy.parent.mkdir()
     copy.write_bytes(sample.read_bytes())
     Image.new("RGB", (4, 4)).save(other)
-    assert forward_tab.sample_name(copy) == sample.stem
-    assert forward_tab.sample_name(other) is None
+    assert sample_name(copy) == sample.stem
+    assert sample_name(other) is None
 
 
-def noising(path: Path, seed: int = 0) -> dict[str, Any]:
+def noising(path: Path, seed: int = 0, T: int = 1000) -> AskedNoising:
     """What the browser asks with, of a picture that it was sent."""
     value = forward_tab.forward_value(path, seed)
-    return {"file": value["file"]["path"]} | {key: value[key] for key in ("width", "height", "channels")}
+    return {"file": value["file"]["path"], "settings": asked(T=T)["settings"], "format": "webp"}
 
 
 def test_sent_picture_and_noise_are_read_back(tmp_path: Path) -> None:
@@ -134,25 +138,27 @@ def test_sent_picture_and_noise_are_read_back(tmp_path: Path) -> None:
 
 def test_no_other_file_can_be_asked_for(tmp_path: Path) -> None:
     (tmp_path / "secret.noising").write_bytes(bytes(100))
-    size = {"width": 2, "height": 2, "channels": 3}
+    Image.new("RGB", (4, 4)).save(tmp_path / "odd.png")
+    known = noising(tmp_path / "odd.png")
     for file in (str(tmp_path / "secret.noising"), "/etc/passwd", "../app.py", ""):
         with pytest.raises((ValueError, FileNotFoundError)):
-            forward_tab.read_noising(size | {"file": file})
+            forward_tab.read_noising({**known, "file": file})
 
 
 @pytest.mark.parametrize(("T", "count"), [(1000, 60), (20, 21)])
 def test_noising_goes_from_the_picture_to_its_noise(tmp_path: Path, T: int, count: int) -> None:
     Image.effect_noise((96, 64), 60).convert("RGB").save(tmp_path / "photo.png")
-    asked_for = noising(tmp_path / "photo.png") | {"settings": asked(T=T)["settings"]}
+    asked_for = noising(tmp_path / "photo.png", T=T)
     x_0, eps = forward_tab.read_noising(asked_for)
     schedule = make_schedule("linear", T)
     frames = forward_tab.noising_frames(x_0, eps, schedule)
     assert len(frames) == count
     assert np.array_equal(np.asarray(frames[0]), to_bytes(x_0))
     assert np.array_equal(np.asarray(frames[-1]), to_bytes(schedule.signal[T] * x_0 + schedule.noise[T] * eps))
-    file = forward_tab.export_noising(asked_for | {"format": "webp"})
+    file = forward_tab.export_noising(asked_for)
     assert file["name"] == f"noising-linear-T{T}.webp"
     with Image.open(file["path"]) as animation:
+        assert isinstance(animation, WebPImageFile)
         assert animation.size == (192, 128)  # small pictures are enlarged
         assert animation.n_frames == count
         assert np.array_equal(np.asarray(animation.convert("RGB"))[::2, ::2], to_bytes(x_0))
@@ -224,19 +230,19 @@ def test_remarks_are_about_the_network_that_is_chosen() -> None:
         card = shared_model(name).card
         at_home = asked(family=card.schedule.family, T=card.schedule.T, params={})
         for question, named in ((far, True), (at_home, False)):
-            remarks = sidebar.bend_schedule(question | {"network": name})["remarks"]
+            remarks = sidebar.bend_schedule({**question, "network": name})["remarks"]
             assert any(card.title in remark["text"] for remark in remarks) == named
 
 
 def test_last_beta_is_solved_for_the_snr_that_is_asked_for() -> None:
-    settings = sidebar.default_settings() | {"T": 100, "keep_shape_of": 1000}
+    settings = asked(T=100, keep_shape_of=1000)["settings"]
     solved = sidebar.aim_schedule({"settings": settings, "snr_db": -25})
-    answer = sidebar.bend_schedule({"settings": settings | solved, "network": "digits"})
+    answer = sidebar.bend_schedule({"settings": cast(Settings, settings | solved), "network": "digits"})
     assert answer["summary"]["terminal_snr_db"] == pytest.approx(-25)
     for asked_for, words in (("many", "must be a number"), (-9000, "between")):
         refused = sidebar.aim_schedule({"settings": settings, "snr_db": asked_for})
         assert refused["error"]["field"] == "terminal_snr" and words in refused["error"]["message"]
-    drawn = sidebar.aim_schedule({"settings": settings | {"family": "drawn", "points": POINTS}, "snr_db": -25})
+    drawn = sidebar.aim_schedule({"settings": asked(family="drawn", points=POINTS)["settings"], "snr_db": -25})
     assert "Only a family" in drawn["error"]["message"]
 
 

@@ -29,7 +29,7 @@ TABS = (
 )
 
 
-def build_demo() -> gr.Blocks:
+def build_demo() -> LabBlocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
     with LabBlocks(title="DDPM Lab", analytics_enabled=False) as demo:
