@@ -22,6 +22,14 @@ from diffusion.sampling.recipe import Recipe
 from diffusion.schedules.families import beta_for_terminal_snr, make_schedule
 from tests.tiny import save_tiny
 
+PARSER = parser()
+
+
+@pytest.fixture(autouse=True)
+def one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a command that is refused, building the parser is most of the work."""
+    monkeypatch.setattr("diffusion.cli.main.parser", lambda: PARSER)
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -387,7 +395,7 @@ EXTREMES = ["0", "-1", "nan", "inf", "-inf", "1e999", "1.5", "9" * 30, "9" * 500
 
 def options() -> list[tuple[str, str]]:
     """Every option of every command that takes a value, but for where a run is written."""
-    (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (commands,) = (action for action in PARSER._actions if isinstance(action, argparse._SubParsersAction))
     return [(command, action.option_strings[0]) for command, of_command in commands.choices.items()
             for action in of_command._actions if action.option_strings and action.nargs != 0
             and action.dest not in ("help", "run", "device")]  # fmt: skip

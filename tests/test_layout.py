@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parent.parent
 # Every module of the library, each after all that it may import: there is no circle.
 ROWS = (
@@ -92,6 +90,7 @@ def packages(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(path)}
 
 
+@pytest.mark.slow
 def test_importing_all_of_diffusion_loads_no_user_interface() -> None:
     code = f"import importlib, sys\nfor name in {modules('diffusion')}: importlib.import_module('diffusion.' + name)\n"
     code += "print(sorted({'gradio', 'plotly', 'ui', 'diffusers'} & set(sys.modules)))"
@@ -122,6 +121,7 @@ def test_packages_take_only_from_those_they_are_made_of(module: str) -> None:
     assert others <= PACKAGES[own] | {own, ""}
 
 
+@pytest.mark.slow
 def test_a_schedule_is_written_without_torch() -> None:
     code = "import sys; from diffusion.cli.main import main; main(['schedule', '--csv', '-']); "
     code += "print('torch' in sys.modules)"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion import process
-from diffusion.denoiser import ExactDenoiser
+from diffusion.denoiser import Denoiser, ExactDenoiser
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.kinds import KINDS
 from diffusion.networks.network import Network
@@ -670,19 +670,45 @@ def test_jumps_that_are_none_are_refused(jump: int, repeats: int) -> None:
         resampled([5, 4, 3, 2, 1], jump, repeats)
 
 
-@pytest.mark.parametrize("conditions", [(), (2,), (3, 1, 2)], ids=str)
-@pytest.mark.parametrize("clip", CLIPS)
-@pytest.mark.parametrize("kind", KINDS)
-@every_update
-def test_the_loop_never_waits_for_the_device(
-    update: Update, kind: str, clip: Clip, conditions: tuple[int, ...]
+def run_without_values(
+    denoiser: Denoiser, shape: tuple[int, int, int], update: Update, clip: Clip, conditions: tuple[int, ...] = ()
 ) -> None:
     """Tensors of the device "meta" have no values: whatever would ask for one, as a copy to the host does, fails."""
-    network = cast(Network, KINDS[kind].build(small_config(kind, conditions)).to("meta").eval())
-    denoiser, shape = NetworkDenoiser(network), network.config.image_shape
     known, steps = Known(torch.zeros(1, *shape), torch.ones(1, 1, 1, 1)), [900, 500, 300, 100]
     labels = torch.tensor([[0] * len(conditions), conditions]).reshape(2, -1).squeeze(1) if conditions else None
     scales = (1.0, 2.0) if conditions else (1.0,)
     for scale, (path, parts) in itertools.product(scales, [(steps, None), (resampled(steps, 1, 2), known)]):
         asked = plan(path, [0, 1], update, labels, clip=clip, guidance=scale, known=parts)
         assert all(step.x_s.device.type == "meta" for step in sample(denoiser, SCHEDULE, asked, shape, "meta"))
+
+
+def network_without_values(kind: str, conditions: tuple[int, ...]) -> tuple[NetworkDenoiser, tuple[int, int, int]]:
+    network = cast(Network, KINDS[kind].build(small_config(kind, conditions)).to("meta").eval())
+    return NetworkDenoiser(network), network.config.image_shape
+
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_conditions = pytest.mark.parametrize("conditions", [(), (2,), (3, 1, 2)], ids=str)
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+@every_update
+def test_the_loop_never_waits_for_the_device(update: Update, clip: Clip) -> None:
+    run_without_values(bent, SHAPE, update, clip)
+
+
+@every_kind
+@every_conditions
+def test_no_network_waits_for_the_device(kind: str, conditions: tuple[int, ...]) -> None:
+    run_without_values(*network_without_values(kind, conditions), DDIM(), "none", conditions)
+
+
+@pytest.mark.slow
+@every_conditions
+@pytest.mark.parametrize("clip", CLIPS)
+@every_kind
+@every_update
+def test_the_loop_never_waits_for_the_device_whatever_the_network(
+    update: Update, kind: str, clip: Clip, conditions: tuple[int, ...]
+) -> None:
+    run_without_values(*network_without_values(kind, conditions), update, clip, conditions)
