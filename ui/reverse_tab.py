@@ -264,7 +264,7 @@ def reverse_tab(page: Page) -> None:
                 wide=trajectory_figure(), narrow=trajectory_figure(across=1),
             )  # fmt: skip
             line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
-            with gr.Accordion("Choice this network", open=False, elem_id="lab-card") as unfolded:
+            with gr.Accordion("About this network", open=False, elem_id="lab-card") as unfolded:
                 card = gr.Markdown(about(model), elem_classes="lab-card")
                 rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
 
