@@ -21,7 +21,7 @@ from diffusion.images import to_unit
 from diffusion.losses.measure import measure_errors, measuring_levels
 from diffusion.losses.reference import measure_references
 from ui.models import shared_model
-from ui.seen import look
+from ui.seen import predictions_by_level
 from ui.sidebar import default_settings
 from ui.subjects import bundled_subject
 from ui.weighing import weigh
@@ -72,7 +72,7 @@ def main() -> None:
     weigh(asked)
     weighing = time.perf_counter() - started
     started = time.perf_counter()
-    look(model, subject.images.images[0], int(subject.images.labels[0]))
+    predictions_by_level(model, subject.images.images[0], int(subject.images.labels[0]))
     looking = time.perf_counter() - started
     result = {
         "model": args.model, "images": len(x_0), "levels": args.levels, "threads": torch.get_num_threads(),

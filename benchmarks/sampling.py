@@ -102,7 +102,7 @@ def pages(recipe: Recipe, repeats: int) -> dict[str, float]:
 
     def run(pause: float) -> None:
         ui.sampling.PREVIEW_SECONDS = pause
-        for _ in ui.sampling.run(source, recipe, StopFlag()):
+        for _ in ui.sampling.run_for_view(source, recipe, StopFlag()):
             pass
 
     try:

@@ -25,7 +25,7 @@ from diffusion.sampling.snippet import snippet
 from diffusion.sampling.steps import timesteps
 from diffusion.schedules.spec import ScheduleSpec
 from tests.tiny import save_tiny
-from ui.card import about, describe_model
+from ui.card import card_table, describe_model
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,6 @@ def test_its_errors_are_measured_as_those_of_any_other(path: Path) -> None:
 def test_the_page_says_what_it_is(path: Path) -> None:
     model = load_model(str(path))
     parameters = 3 * 16 + 16 + 4 * 16 + 16 * 2 + 2
-    assert f"| network | two layers of 16, {parameters} parameters, for points |" in about(model)
-    assert "| images | 1 x 1, 2 channels |" in about(model) and "| classes | a, b, c |" in about(model)
+    assert f"| network | two layers of 16, {parameters} parameters, for points |" in card_table(model)
+    assert "| images | 1 x 1, 2 channels |" in card_table(model) and "| classes | a, b, c |" in card_table(model)
     assert "3 classes" in describe_model(model)

@@ -106,7 +106,7 @@ def test_bad_picture_keeps_the_one_that_is_shown(tmp_path: Path) -> None:
     ],
 )
 def test_forward_tab_opens_with_what_a_link_names(link: dict[str, str], picture: str, seed: int) -> None:
-    value, shown, given = forward_tab.open_tab(link)
+    value, shown, given = forward_tab.open_forward_tab(link)
     assert (value["picture"], value["seed"], given) == (picture, seed, seed)
     assert Path(shown).stem == picture
 
@@ -169,7 +169,8 @@ def test_page_expects_of_a_picture_what_the_closed_form_says() -> None:
     counts = torch.bincount(torch.from_numpy(to_bytes(x_0)).flatten().long(), minlength=256).tolist()
     edges = np.linspace(-4, 4, 65)
     expected = chain.closed_form(*chain.levels(x_0), 0.3, edges)
-    found = json.loads(json.dumps(forward_tab.expect({"counts": counts, "alpha_bar_t": 0.3, "edges": edges.tolist()})))
+    question: forward_tab.AskedBins = {"counts": counts, "alpha_bar_t": 0.3, "edges": edges.tolist()}
+    found = json.loads(json.dumps(forward_tab.expected_distribution(question)))
     for name, value in found.items():
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-9)
 

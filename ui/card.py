@@ -23,7 +23,7 @@ def describe_model(model: Model) -> str:
     return f"**{card.title}** · {card.told()}, {card.images_seen:,} images seen · {card.data}"
 
 
-def about(model: Model) -> str:
+def card_table(model: Model) -> str:
     """The network's card as a table in Markdown."""
     card, network = model.card, model.card.network
     parameters = count_parameters(model)

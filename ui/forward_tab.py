@@ -23,7 +23,7 @@ from diffusion.schedules.schedule import Schedule
 from ui.asked import AskedError, read_whole
 from ui.files import find_made, made_file, sample_name, sample_pictures
 from ui.page import Page
-from ui.picture import SIDE, Picture, png_for_box
+from ui.picture import SIDE, PictureBox, png_for_box
 from ui.sidebar import Settings, read_schedule
 from ui.view import FROM_LINK, View
 
@@ -93,7 +93,7 @@ def export_noising(asked: AskedNoising) -> dict[str, str]:
     return {"path": made_file(data, name)["path"], "name": name}
 
 
-def expect(asked: AskedBins) -> dict[str, Any]:
+def expected_distribution(asked: AskedBins) -> dict[str, Any]:
     """How the pixel values of x_t are distributed by q(x_t | x_0): ``chain.Distribution`` with lists for arrays.
 
     Raises:
@@ -160,7 +160,7 @@ def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:
     return forward_value(shown, seed + 1), seed + 1
 
 
-def open_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
+def open_forward_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
     """What a visitor finds: (what to draw, the picture shown, its seed). The first bundled picture, or the link's."""
     first, *others = sample_pictures()
     path = next((sample for sample in others if sample.stem == link.get("picture")), first)
@@ -177,7 +177,7 @@ def forward_tab(page: Page) -> None:
     view = View("forward", elem_id="lab-forward")
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
-            picture = Picture(
+            picture = PictureBox(
                 label="Your picture: upload, webcam or clipboard",
                 sources=["upload", "webcam", "clipboard"],
                 type="filepath",
@@ -191,7 +191,7 @@ def forward_tab(page: Page) -> None:
                 [str(path) for path in sample_pictures()], picture, label="or one of these", elem_id="lab-samples"
             )
             redraw = gr.Button("Draw another ε", elem_id="lab-redraw")
-    View("panels", elem_id="lab-panels", server_functions=[export_noising, expect])
+    View("panels", elem_id="lab-panels", server_functions=[export_noising, expected_distribution])
     picture.change(
         show_picture,
         [picture, shown, seed],
@@ -211,5 +211,5 @@ def forward_tab(page: Page) -> None:
     names = [path.stem for path in sample_pictures()]
     page.blocks.load(None, None, None, js=NAME_SAMPLES.replace("NAMES", json.dumps(names)))
     page.blocks.load(
-        open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private"
+        open_forward_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private"
     )  # fmt: skip

@@ -111,7 +111,7 @@ class Guard:
                 scope, receive, reply
             )
             return
-        body = _Body(receive, most_of(path))
+        body = _Body(receive, most_bytes_of(path))
         try:
             await self.app(scope, body, reply)
         except TooLargeError as error:
@@ -142,8 +142,8 @@ class Guard:
         if kind not in ("application/json", "multipart/form-data") and headers.get("content-length") != "0":
             return 415, "A request is JSON, or a form with files."
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 18 or int(length) > most_of(path):
-            return 413, str(TooLargeError(most_of(path)))
+        if not length.isdecimal() or len(length) > 18 or int(length) > most_bytes_of(path):
+            return 413, str(TooLargeError(most_bytes_of(path)))
         return None
 
     def _is_from_page(self, host: str, headers: Headers) -> bool:
@@ -159,7 +159,7 @@ class Guard:
         return netloc != "" and (netloc in known or _host_name(netloc) in self.site.names)
 
 
-def most_of(path: str) -> int:
+def most_bytes_of(path: str) -> int:
     """How many bytes a request to a path may have."""
     return MOST_UPLOADED if path.rstrip("/") == "/gradio_api/upload" else MOST_ASKED
 
@@ -282,7 +282,7 @@ def refuse_files(value: Any, cookie: str) -> None:
 
 
 @asynccontextmanager
-async def tidy(_app: Any) -> AsyncIterator[None]:
+async def delete_old_files(_app: Any) -> AsyncIterator[None]:
     """While the server runs: files that nobody will ask for any more are deleted."""
 
     async def keep_sweeping() -> None:
@@ -298,4 +298,4 @@ async def tidy(_app: Any) -> AsyncIterator[None]:
 
 def guarded(site: Site) -> dict[str, Any]:
     """``app_kwargs`` of launch()."""
-    return {"middleware": [Middleware(Guard, site=site)], "lifespan": tidy}
+    return {"middleware": [Middleware(Guard, site=site)], "lifespan": delete_old_files}

@@ -14,7 +14,7 @@ SIDE = 256  # of a picture on the page, at most
 SHOWN_BY_BROWSERS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "AVIF")
 
 
-class Picture(gr.Image):
+class PictureBox(gr.Image):
     """gr.Image that hands over the file as it came: diffusion.images decides what can be read, and says why not."""
 
     def preprocess(self, payload: Any) -> str | None:

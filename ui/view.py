@@ -26,7 +26,7 @@ def served(path: Path) -> str:
 FROM_LINK = "() => [Object.fromEntries(new URLSearchParams(location.hash.slice(1)))]"
 
 
-def tell(module: str, function: str, *names: str) -> str:
+def call_module(module: str, function: str, *names: str) -> str:
     """``js=`` of a listener without ``fn``: calls FUNCTION of assets/js/MODULE.js with its inputs, {name: value}.
 
     With ``putInLink`` of link.js the page's link keeps the inputs; with ``assign`` of store.js all views know them.
