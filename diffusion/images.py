@@ -1,4 +1,9 @@
-"""Pictures in and out: the only place that touches uploaded bytes."""
+"""A picture that somebody uploads may be of any kind and size, damaged, or made to do harm.
+
+Nothing else in the library touches its bytes. ``read_picture`` opens it, or refuses it in a sentence for the person who
+chose it; ``picture_for`` makes it what a network takes. The rest turns bytes 0 ... 255 into values in [-1, 1] and back,
+and lays images out to be looked at.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network's card, in Markdown."""
+"""What a visitor should know of a network before trusting it, from its card: a line, a table, and what was measured."""
 
 from __future__ import annotations
 

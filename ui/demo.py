@@ -1,4 +1,4 @@
-"""The page: a schedule in the sidebar, four tabs that follow it."""
+"""The page: a schedule in the sidebar, and the tabs of ``TABS`` that follow it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The forward tab: a picture dissolves into noise, drawn in the browser from x_0 and one fixed eps."""
+"""The forward tab: a picture dissolves into noise under the hand.
+
+The browser gets x_0 and one fixed eps, and draws x_t at any step itself; nothing is asked of the server while it does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The loss tab: where along t the bound is paid, by a network and exact denoisers, on bundled images or one's own."""
+"""The loss tab: at which steps is the bound paid?
+
+A network and exact denoisers are measured on bundled images or one's own, once; what a schedule makes of their errors
+follows by itself (weighing.py).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A box for a picture of the visitor's own: what may be in it, and what it shows."""
+"""A visitor's own picture may be one that no browser can show, and Gradio would change it before it is read.
+
+``PictureBox`` hands over the file as it came; ``png_for_box`` makes what the box shows instead, where that is needed.
+"""
 
 from __future__ import annotations
 

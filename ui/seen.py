@@ -1,4 +1,7 @@
-"""What a network sees in one image at every noise level, for the browser to draw any step of."""
+"""What does a network see in one image under so much noise? Asking it at every move of the hand would take too long.
+
+It is asked once, at about a hundred levels, and sight.js draws any step from its answers.
+"""
 
 from __future__ import annotations
 

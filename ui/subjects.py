@@ -1,4 +1,7 @@
-"""What a network is measured on: bundled images of its kind, or the visitor's own picture."""
+"""An error is measured on images, and means little before it is said on which: had the network seen them in training?
+
+A ``Subject`` is what is measured, bundled images of the network's kind or the visitor's own picture, with those facts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Parts of the page that the browser draws: one JavaScript module of assets/js each."""
+"""Most of the page is drawn in the browser by modules of assets/js: a ``View`` is the element that one of them fills.
+
+The rest is the JavaScript that a Gradio event runs, for what the server need not know.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Data sets wherever they are: bundled, in an .npz, or as folders and zips of images."""
+"""Data sets come as an .npz, as folders or zips of images with a folder a class, or with the project itself.
+
+``load_data`` reads all of them as one ``ImageSet``, and warns of what it had to leave out.
+"""
 
 from __future__ import annotations
 

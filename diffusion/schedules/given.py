@@ -1,4 +1,7 @@
-"""Schedules of no family: a curve drawn by hand, or betas or alpha_bars one by one, as they stand in a file."""
+"""A schedule need not come of a formula: a curve may be drawn by hand, and betas or alpha_bars may stand in a file.
+
+Each becomes a ``Schedule`` as it is, or is refused with the point or the row that is wrong.
+"""
 
 from __future__ import annotations
 
