@@ -11,11 +11,14 @@ import {
   tabIn,
   writeAddress,
 } from "../../assets/js/address.js";
+import { part } from "./near.js";
 
-const FAMILIES = {
+/** @import { Settings } from "../../assets/js/schedules.js" */
+
+const FAMILIES = part({
   linear: { parameters: { beta_1: { default: 1e-4 }, beta_T: { default: 0.02 } } },
   cosine: { parameters: { s: { default: 0.008 } } },
-};
+});
 const DEFAULTS = { family: "linear", T: 1000, params: { beta_1: 1e-4, beta_T: 0.02 }, keep_shape_of: null };
 
 test("what is put in is read again, whatever its characters", () => {
@@ -60,9 +63,9 @@ test("a schedule is read with the family's parameters, and defaults where the li
 
 test("a broken number leaves the default", () => {
   const settings = settingsIn(readAddress("family=cosine&T=many&s=x"), FAMILIES, DEFAULTS);
-  assert.equal(settings.T, 1000);
-  assert.deepEqual(settings.params, { s: 0.008 });
-  assert.equal(settings.zero_terminal_snr, false);
+  assert.equal(settings?.T, 1000);
+  assert.deepEqual(settings?.params, { s: 0.008 });
+  assert.equal(settings?.zero_terminal_snr, false);
 });
 
 test("no family, or one that there is not, is no schedule", () => {
@@ -72,17 +75,19 @@ test("no family, or one that there is not, is no schedule", () => {
 
 test("a drawn schedule has its points, a given one its betas", () => {
   const drawn = settingsIn(readAddress("family=drawn&points=[[0,5],[1,-9]]&betas=x"), FAMILIES, DEFAULTS);
+  assert.ok(drawn);
   assert.deepEqual(drawn.points, [
     [0, 5],
     [1, -9],
   ]);
   assert.ok(!("betas" in drawn));
   const given = settingsIn(readAddress("family=given&betas=AAAA"), FAMILIES, DEFAULTS);
-  assert.equal(given.betas, "AAAA");
-  assert.equal(settingsIn(readAddress("family=drawn&points=[[0,"), FAMILIES, DEFAULTS).points, null);
+  assert.equal(given?.betas, "AAAA");
+  assert.equal(settingsIn(readAddress("family=drawn&points=[[0,"), FAMILIES, DEFAULTS)?.points, null);
 });
 
 test("what is put in of a schedule is read as the same schedule", () => {
+  /** @type {Settings[]} */
   const all = [
     { family: "linear", T: 250, params: { beta_1: 2e-4, beta_T: 0.05 }, keep_shape_of: 1000, zero_terminal_snr: true },
     { family: "cosine", T: 1000, params: { s: 0.02 }, keep_shape_of: null, zero_terminal_snr: false },
@@ -113,7 +118,7 @@ test("what is put in of a schedule is read as the same schedule", () => {
 test("pins are read as they were put in; broken ones are none", () => {
   const settings = [{ family: "cosine", T: 10, params: { s: 0.1 } }];
   const said = readAddress("");
-  putIn(said, { pins: pinsText(settings.map((one) => ({ settings: one }))) });
+  putIn(said, { pins: pinsText(part(settings.map((one) => ({ settings: one })))) });
   assert.deepEqual(pinsIn(readAddress(writeAddress(said))), settings);
   assert.equal(pinsText([]), null);
   for (const text of ["pins=[{", "pins={}", "pins=7", ""]) assert.deepEqual(pinsIn(readAddress(text)), []);
