@@ -31,7 +31,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.asked import BROKEN, REFUSALS, REFUSED, AskedError, is_finite, log, parts, read_arguments
+from ui.asked import BROKEN, REFUSALS, REFUSED, AskedError, all_parts, is_finite, log, read_arguments
 from ui.files import COOKIE, SWEEP_SECONDS, cookie_of, mark_upload, may_open, sweep
 
 MOST_UPLOADED = 512 << 20  # bytes of all files of one upload
@@ -274,7 +274,7 @@ def refuse_files(value: Any, cookie: str) -> None:
     Raises:
         gr.Error: such a file, anywhere inside a value.
     """
-    for part in parts(value):
+    for part in all_parts(value):
         path = part.get("path") if isinstance(part, dict) else None  # what Gradio would take for a file
         if path is not None and (not isinstance(path, str) or not may_open(path, cookie)):
             raise gr.Error("This file was not uploaded here, or is no longer kept; choose it again.",
