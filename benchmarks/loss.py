@@ -11,6 +11,7 @@ import argparse
 import json
 import resource
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,11 +20,11 @@ from diffusion.denoiser import Denoiser
 from diffusion.images import to_unit
 from diffusion.losses.measure import measure_errors, measuring_levels
 from diffusion.losses.reference import measure_references
-from ui.loss_tab import weigh
 from ui.models import shared_model
-from ui.seen import look
+from ui.seen import predictions_by_level
 from ui.sidebar import default_settings
 from ui.subjects import bundled_subject
+from ui.weighing import weigh
 
 
 class Timed:
@@ -63,7 +64,7 @@ def main() -> None:
     started = time.perf_counter()
     references = dict(measure_references(subject.images, subject.others, levels, classes=subject.classes))
     exact = time.perf_counter() - started
-    asked = {
+    asked: Any = {
         "curve": curve.to_json(), "settings": default_settings(),
         "references": {name: reference.to_json() for name, reference in references.items()},
     }  # fmt: skip
@@ -71,7 +72,7 @@ def main() -> None:
     weigh(asked)
     weighing = time.perf_counter() - started
     started = time.perf_counter()
-    look(model, subject.images.images[0], int(subject.images.labels[0]))
+    predictions_by_level(model, subject.images.images[0], int(subject.images.labels[0]))
     looking = time.perf_counter() - started
     result = {
         "model": args.model, "images": len(x_0), "levels": args.levels, "threads": torch.get_num_threads(),

@@ -18,17 +18,18 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import DDIMScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 import ui.sampling
 from diffusion.device import best_device, describe_device
 from diffusion.images import difference, to_bytes
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.model import Model, load_model
+from diffusion.networks.network import Network
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.noise import first_noise
 from diffusion.sampling.recipe import Recipe
@@ -63,6 +64,12 @@ def ours(model: Model, recipe: Recipe) -> Tensor:
     return step.x_s
 
 
+def in_layout(model: Model, layout: torch.memory_format) -> Network:
+    """Its network, from now on with its weights laid out in this way."""
+    network = cast(nn.Module, model.denoiser.network)
+    return cast(Network, network.to(memory_format=layout))  # type: ignore[call-overload]
+
+
 def seconds(run: Callable[[], Any]) -> float:
     started = time.perf_counter()
     run()
@@ -95,7 +102,7 @@ def pages(recipe: Recipe, repeats: int) -> dict[str, float]:
 
     def run(pause: float) -> None:
         ui.sampling.PREVIEW_SECONDS = pause
-        for _ in ui.sampling.run(source, recipe, StopFlag()):
+        for _ in ui.sampling.run_for_view(source, recipe, StopFlag()):
             pass
 
     try:
@@ -110,7 +117,7 @@ def calls(name: str, plain: Model, prepared: Model, count: int, repeats: int, al
     x = first_noise(range(count), plain.image_shape).to(device)
     labels = plain.card.labels(count).to(device)
     log_snr = torch.zeros(count, device=device)
-    channels_last = load_model(name, device).denoiser.network.to(memory_format=torch.channels_last)
+    channels_last = in_layout(load_model(name, device), torch.channels_last)
 
     def autocast() -> None:
         with torch.autocast(device.type, torch.bfloat16):
@@ -126,7 +133,7 @@ def calls(name: str, plain: Model, prepared: Model, count: int, repeats: int, al
         frozen = torch.jit.freeze(torch.jit.trace(network, (x, log_snr, labels)))
         ways["float32 traced and frozen"] = lambda: frozen(x, log_snr, labels)
     if "compile" in also:
-        compiled = NetworkDenoiser(torch.compile(network), torch.bfloat16)
+        compiled = NetworkDenoiser(cast(Network, torch.compile(network)), torch.bfloat16)
         ways["bfloat16 compiled"] = lambda: compiled(x, 0.5, labels)
     if "openvino" in also:
         import openvino
@@ -154,13 +161,14 @@ def main(arguments: list[str] | None = None) -> None:
     device = best_device()
     source = find_source(args.model)
     prepared, plain = source.model, load_model(args.model, device)
+    assert prepared is not None
     schedule, labels = plain.card.training_schedule(), plain.card.labels(args.count).tolist()
     recipe = Recipe(
         timesteps(schedule, args.steps), range(args.count), "ddim", labels=labels, schedule=schedule,
         model=args.model, precision=source.precision,
     )  # fmt: skip
     users = load_model(args.model, device)
-    users.denoiser.network.to(memory_format=torch.contiguous_format)
+    in_layout(users, torch.contiguous_format)
 
     expected = to_bytes(theirs(users, recipe))
     exact, fast = to_bytes(ours(plain, recipe)), to_bytes(ours(prepared, recipe))

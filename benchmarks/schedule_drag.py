@@ -33,8 +33,8 @@ from diffusion.process import q_sample
 from tests.chromium import chromium
 from ui.demo import build_demo, launch_options
 from ui.figures import schedule_figure
+from ui.files import ASSETS
 from ui.sidebar import bend_schedule, default_settings, read_schedule
-from ui.view import ASSETS
 
 PICTURE = ASSETS / "samples" / "astronaut.jpg"
 POSITIONS = 1000  # of the slider, from the smallest beta_T to the largest on a log scale

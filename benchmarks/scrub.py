@@ -32,7 +32,7 @@ from ui.demo import launch_options
 from ui.figures import trajectory_figure
 from ui.files import ASSETS, for_browser, made_path
 from ui.forward_tab import forward_value
-from ui.player import Frame, Recorder
+from ui.frames import Frame, Recorder
 from ui.sidebar import sidebar_view
 from ui.view import PLOTLY, View, served
 

@@ -1,4 +1,7 @@
-"""Sequences of pictures as files that play: GIF, WebP and MP4. Noise stays noise in all three, as far as each can."""
+"""Noise is the worst that a file format for moving pictures can be given, and here it is what is to be seen.
+
+``animate`` makes GIF, WebP and MP4 of a sequence of pictures, in which noise stays noise as far as each of them can.
+"""
 
 from __future__ import annotations
 

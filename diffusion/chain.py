@@ -54,7 +54,7 @@ class Distribution:
     share_error: Array
 
 
-def counted(x: Tensor, edges: Array) -> Distribution:
+def distribution_of(x: Tensor, edges: Array) -> Distribution:
     """The distribution that the values of x have."""
     values = x.double().flatten()
     share = np.histogram(values.numpy(), edges)[0] / values.numel()

@@ -1,7 +1,8 @@
-"""Denoisers: what is asked for eps at a noise level.
+"""Which noise is in x_t? Whatever answers that is a denoiser: a trained network, or an exact formula over known images.
 
-A denoiser is asked by noise level, not by step: x_t depends on the schedule only through alpha_bar, so one network runs
-under any schedule and any number of steps.
+It is asked by noise level, not by step: x_t depends on the schedule only through alpha_bar, so one network runs under
+any schedule and any number of steps. The exact one is the best there is for a finite set of images; ``Guided`` pushes
+any of them towards what it is told.
 """
 
 from __future__ import annotations

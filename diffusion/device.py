@@ -1,4 +1,4 @@
-"""Where the network runs."""
+"""A network runs on a GPU, on Apple's or on the processor, and not each is faster in bfloat16: asked, not guessed."""
 
 from __future__ import annotations
 

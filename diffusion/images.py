@@ -1,4 +1,9 @@
-"""Pictures in and out: the only place that touches uploaded bytes."""
+"""A picture that somebody uploads may be of any kind and size, damaged, or made to do harm.
+
+Nothing else in the library touches its bytes. ``read_picture`` opens it, or refuses it in a sentence for the person who
+chose it; ``picture_for`` makes it what a network takes. The rest turns bytes 0 ... 255 into values in [-1, 1] and back,
+and lays images out to be looked at.
+"""
 
 from __future__ import annotations
 
@@ -487,7 +492,7 @@ def _grey_or_rgb(image: Image.Image) -> Image.Image:
     return image.convert("L" if grey else "RGB")
 
 
-def middle(image: Image.Image) -> Image.Image:
+def middle_square(image: Image.Image) -> Image.Image:
     """The square in the middle of a picture, in whole pixels.
 
     ImageOps.fit would cut at half pixels, and so blur, where the sides differ by an odd number.
@@ -507,7 +512,7 @@ def picture_for(source: str | Path | bytes, shape: tuple[int, int, int]) -> Tens
         ImageError: as ``open_image``.
     """
     channels, height, width = shape
-    image = middle(open_image(source, 1024)).convert("L" if channels == 1 else "RGB")
+    image = middle_square(open_image(source, 1024)).convert("L" if channels == 1 else "RGB")
     return to_tensor(image.resize((width, height), Image.Resampling.LANCZOS))
 
 

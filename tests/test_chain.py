@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from diffusion import process
-from diffusion.chain import closed_form, counted, levels, walk
+from diffusion.chain import closed_form, distribution_of, levels, walk
 from diffusion.schedules.families import make_schedule
 
 EDGES = np.linspace(-4, 4, 33)
@@ -36,7 +36,7 @@ def test_many_chains_agree_with_the_closed_form_within_its_errors(t: int) -> Non
     found = []
     for _ in range(runs):
         *_, (_, x_t) = walk(x_0, schedule, t, generator)
-        found.append(counted(x_t, EDGES))
+        found.append(distribution_of(x_t, EDGES))
     for name in ("mean", "variance", "share"):
         values = np.array([getattr(run, name) for run in found])
         centre, error = getattr(expected, name), getattr(expected, f"{name}_error")

@@ -19,6 +19,7 @@ from diffusion.networks.checkpoint import CheckpointError
 from diffusion.networks.model import load_model, read_card, save_model
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.schedules.spec import ScheduleSpec
+from tests.tiny import unet_of
 
 CONFIG = UNetConfig(8, 1, (3,), widths=(8, 16), blocks=1, attention=(1,))
 CARD = Card(
@@ -57,7 +58,7 @@ def test_a_saved_network_loads_as_it_was(saved: Path) -> None:
     assert dataclasses.replace(model.card, sha256="") == CARD
     assert model.card.sha256 == hashlib.sha256(saved.read_bytes()).hexdigest()
     assert model.image_shape == (1, 8, 8) and model.card.training_schedule().T == 50
-    loaded = model.denoiser.network
+    loaded = unet_of(model)
     assert not loaded.training and not any(parameter.requires_grad for parameter in loaded.parameters())
     for (name, a), b in zip(loaded.state_dict().items(), original.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=2**-11, atol=2**-25, msg=name)  # half of float16's last digit
@@ -168,8 +169,8 @@ def test_a_failed_write_leaves_the_model_that_was_there(
             save_model(saved, network(seed=1), CARD)
     after = load_model(str(saved))
     assert after.card == before.card and sorted(saved.parent.iterdir()) == listing
-    old: dict[str, Tensor] = before.denoiser.network.state_dict()
-    assert all(torch.equal(value, old[name]) for name, value in after.denoiser.network.state_dict().items())
+    old: dict[str, Tensor] = unet_of(before).state_dict()
+    assert all(torch.equal(value, old[name]) for name, value in unet_of(after).state_dict().items())
 
 
 def test_writing_replaces_the_whole_file(tmp_path: Path) -> None:

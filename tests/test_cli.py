@@ -1,5 +1,6 @@
 """The command line: what each command writes, and what it refuses."""
 
+import argparse
 import csv
 import io
 import json
@@ -20,6 +21,14 @@ from diffusion.sampling.archive import save
 from diffusion.sampling.recipe import Recipe
 from diffusion.schedules.families import beta_for_terminal_snr, make_schedule
 from tests.tiny import save_tiny
+
+PARSER = parser()
+
+
+@pytest.fixture(autouse=True)
+def one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a command that is refused, building the parser is most of the work."""
+    monkeypatch.setattr("diffusion.cli.main.parser", lambda: PARSER)
 
 
 @pytest.fixture(scope="module")
@@ -333,7 +342,7 @@ def test_a_mask_may_be_the_picture_s_shape_in_another_size(model: str, pair: tup
         drawn(tmp_path / "a.npz", "--model", model, "--image", pair[0], "--mask", mask, "--steps", "3")["images"]
         for mask in (pair[1], str(tmp_path / "mask.png"))
     ]
-    np.testing.assert_array_equal(*made)
+    np.testing.assert_array_equal(made[0], made[1])
 
 
 def test_a_picture_is_begun_with_or_kept_in_part(model: str, pair: tuple[str, str], tmp_path: Path) -> None:
@@ -386,8 +395,8 @@ EXTREMES = ["0", "-1", "nan", "inf", "-inf", "1e999", "1.5", "9" * 30, "9" * 500
 
 def options() -> list[tuple[str, str]]:
     """Every option of every command that takes a value, but for where a run is written."""
-    (commands,) = (action for action in parser()._actions if isinstance(action.choices, dict))
-    return [(command, action.option_strings[0]) for command, of_command in (commands.choices or {}).items()
+    (commands,) = (action for action in PARSER._actions if isinstance(action, argparse._SubParsersAction))
+    return [(command, action.option_strings[0]) for command, of_command in commands.choices.items()
             for action in of_command._actions if action.option_strings and action.nargs != 0
             and action.dest not in ("help", "run", "device")]  # fmt: skip
 
@@ -425,6 +434,7 @@ def test_no_value_of_any_option_ends_in_a_traceback(
         monkeypatch.setattr(f"diffusion.{function}", begin)
     monkeypatch.chdir(tmp_path)
     for value in EXTREMES:
+        status: str | int | None
         try:
             status = main([command, *usual, f"{option}={value}"])
         except SystemExit as stopped:  # which argparse does
@@ -634,8 +644,9 @@ def test_train_makes_a_model_that_sample_and_another_run_can_use(
 def test_train_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], message: str) -> None:
     data = str(tmp_path / "data.npz")
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
+    parts = ("train", "test")
     np.savez(
-        data, **{f"{x}_{split}": images if x == "x" else np.arange(8) for x in "xy" for split in ("train", "test")}
+        data, **dict[str, Any]({f"x_{part}": images for part in parts} | {f"y_{part}": np.arange(8) for part in parts})
     )
     arguments = ["train", "--data", data, "--run", str(tmp_path / "run"), "--name", "new", "--image-size", "8",
                  *[option.replace("DATA", data) for option in options]]  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from diffusion.data.draws import choose
+from diffusion.data.draws import images_of_step
 from diffusion.data.folders import BUNDLED, DataWarning, load_data
 from diffusion.data.sets import DataError, ImageSet, load_npz
 from diffusion.images import encode, open_image, to_tensor, to_unit
@@ -198,7 +198,7 @@ def test_a_group_is_drawn_as_often_as_an_image_alone() -> None:
     groups = torch.tensor([0, 1, 1, 1, 1, 2])
     data = ImageSet(torch.zeros(6, 1, 2, 2, dtype=torch.uint8), torch.zeros(6, dtype=torch.int64), groups)
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.cat([choose(data, step, 3, 0, generator) for step in range(400)])
+    drawn = torch.cat([images_of_step(data, step, 3, 0, generator) for step in range(400)])
     assert torch.bincount(groups[drawn]).tolist() == [400, 400, 400]
     assert torch.bincount(drawn)[1:5].min() > 60
 

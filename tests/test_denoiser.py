@@ -268,7 +268,9 @@ def test_a_level_asks_the_same_as_a_number_and_as_a_tensor(alpha_bar: float) -> 
     asked: list[Tensor] = []
 
     class Listening(UNet):
-        def forward(self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+        def forward(
+            self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None, guidance: Tensor | None = None
+        ) -> Tensor:
             asked.append(log_snr)
             return x_t
 

@@ -33,7 +33,7 @@ from tests.tiny import plan
 SEEDS, SHAPE = [0, 7], (3, 8, 8)
 TOLERANCE = 1e-5
 
-FAMILIES: list[tuple[str, str, dict[str, float]]] = [
+FAMILIES: list[tuple[str, str, dict[str, Any]]] = [
     ("linear", "linear", {}),
     ("scaled_linear", "scaled_linear", {"beta_start": 0.00085, "beta_end": 0.012}),
     ("cosine", "squaredcos_cap_v2", {}),
@@ -85,7 +85,7 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
 @every_count
 @pytest.mark.parametrize(("v", "variance_type"), [(0, "fixed_small"), (1, "fixed_large"), (0.3, "learned_range")])
 def test_ddpm_is_that_of_diffusers(
-    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int,
+    family: str, name: str, params: dict[str, Any], spacing: Spacing, clip: Clip, T: int, count: int,
     v: float, variance_type: Literal["fixed_small", "fixed_large", "learned_range"], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """diffusers looks the next step up in its own list, so its steps chain for every spacing.
@@ -120,7 +120,7 @@ def test_ddpm_is_that_of_diffusers(
 @every_count
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_ddim_is_that_of_diffusers(
-    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int, eta: float
+    family: str, name: str, params: dict[str, Any], spacing: Spacing, clip: Clip, T: int, count: int, eta: float
 ) -> None:
     """diffusers steps from t to t - T // n whatever the spacing. With "leading", and with "trailing" when n divides T,
     that is the next step; otherwise its steps do not chain, and it is told the distance to the one that comes next.
@@ -151,7 +151,7 @@ def test_ddim_is_that_of_diffusers(
 @every_count
 @pytest.mark.parametrize(("eta", "algorithm"), [(0.0, "dpmsolver++"), (1.0, "sde-dpmsolver++")])
 def test_dpm_solver_is_that_of_diffusers(
-    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int, eta: float,
+    family: str, name: str, params: dict[str, Any], spacing: Spacing, clip: Clip, T: int, count: int, eta: float,
     algorithm: Literal["dpmsolver++", "sde-dpmsolver++"],
 ) -> None:  # fmt: skip
     """diffusers spaces the steps of this scheduler in its own way, so it is given ours. It knows no clipping but the
@@ -184,7 +184,7 @@ def test_dpm_solver_is_that_of_diffusers(
 @every_clip
 @every_count
 def test_unipc_is_that_of_diffusers(
-    family: str, name: str, params: dict[str, float], spacing: Spacing, clip: Clip, T: int, count: int
+    family: str, name: str, params: dict[str, Any], spacing: Spacing, clip: Clip, T: int, count: int
 ) -> None:
     """Told the same as its DPM-Solver. It corrects at the beginning of a step, so where its steps end is the same."""
     schedule = make_schedule(family, T, **params)
@@ -204,7 +204,7 @@ def test_unipc_is_that_of_diffusers(
 @dpm_solver_warns
 @every_family
 @pytest.mark.parametrize("count", [1, 5, 30])
-def test_heun_is_that_of_diffusers(family: str, name: str, params: dict[str, float], count: int) -> None:
+def test_heun_is_that_of_diffusers(family: str, name: str, params: dict[str, Any], count: int) -> None:
     """Which computes in x / sqrt(alpha_bar), and knows no clipping."""
     schedule = make_schedule(family, 1000, **params)
     steps = timesteps(schedule, count, "karras", start=900)  # in less signal rounding is all there is
@@ -231,7 +231,7 @@ def test_the_dynamic_threshold_is_that_of_diffusers() -> None:
 @pytest.mark.parametrize("count", [5, 10, 25])
 @pytest.mark.parametrize(("family", "name", "params"), FAMILIES[:2], ids=[f[0] for f in FAMILIES[:2]])
 def test_timesteps_even_in_log_snr_are_those_of_diffusers(
-    family: str, name: str, params: dict[str, float], count: int
+    family: str, name: str, params: dict[str, Any], count: int
 ) -> None:
     """Where all levels can be seen, and no two of the steps, which it leaves as they are, fall together."""
     schedule = make_schedule(family, 1000, **params)

@@ -174,14 +174,14 @@ def test_bits_per_dim_are_those_of_the_whole_bound(model: Model) -> None:
 def test_copies_of_training_images_are_told_as_copies(classifier: Classifier) -> None:
     train, held_out = stripes(150, 4), stripes(60, 5)
     reference = evaluate.make_reference(classifier, train, held_out)
-    copies, fresh = evaluate.measure(reference, train[:40]), evaluate.measure(reference, stripes(40, 6))
+    copies, fresh = evaluate.judge(reference, train[:40]), evaluate.judge(reference, stripes(40, 6))
     assert (copies["copied"], copies["nearest_median"]) == (1.0, 0.0)
     assert fresh["copied"] < 0.2
     assert fresh["accuracy"] > 0.9
     swapped = dataclasses.replace(stripes(40, 6), labels=1 - stripes(40, 6).labels)
-    assert evaluate.measure(reference, swapped)["accuracy"] == pytest.approx(1 - fresh["accuracy"])
+    assert evaluate.judge(reference, swapped)["accuracy"] == pytest.approx(1 - fresh["accuracy"])
     noise = ImageSet(torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8), torch.arange(40) % 2)
-    assert evaluate.measure(reference, noise)["frechet"] > 2 * fresh["frechet"]
+    assert evaluate.judge(reference, noise)["frechet"] > 2 * fresh["frechet"]
     assert fresh["frechet_images"] == 40
 
 
@@ -190,7 +190,7 @@ def test_held_out_images_that_are_training_images_too_do_not_hide_copies(classif
     leaking = ImageSet(torch.cat([held_out.images, train.images[:30]]), torch.cat([held_out.labels, train.labels[:30]]))
     reference = evaluate.make_reference(classifier, train, leaking)
     assert reference.summary()["images"] == 60 and reference.distance.min() > 0
-    assert evaluate.measure(reference, train[:40])["copied"] == 1
+    assert evaluate.judge(reference, train[:40])["copied"] == 1
     with pytest.raises(EvaluationError, match="30 of the 30 held-out images are training images"):
         evaluate.make_reference(classifier, train, train[:30])
 
@@ -207,7 +207,7 @@ def test_every_way_to_draw_is_judged_on_the_labels_of_the_held_out_images(model:
     assert (result["runs"][1]["v"], result["runs"][1]["spacing"]) == (0, "log_snr")
     reference = evaluate.make_reference(classifier, stripes(30, 4), held_out)
     labels = reference.held_out.labels[torch.arange(12) % 10]
-    again = evaluate.measure(reference, evaluate.draw(model, Drawing("ddim", 3, 12), labels, batch=12))
+    again = evaluate.judge(reference, evaluate.draw_labelled(model, Drawing("ddim", 3, 12), labels, batch=12))
     assert again["accuracy"] == pytest.approx(result["runs"][0]["accuracy"], abs=0.1)
     other = Classifier(ClassifierConfig(3, 2))
     with pytest.raises(EvaluationError, match="images of 3 channels"):

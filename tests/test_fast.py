@@ -79,7 +79,12 @@ def test_loading_for_bfloat16_prepares_the_network_and_float32_does_not() -> Non
 
 def test_a_network_is_compiled_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(torch, "compile", lambda network, mode: asked.append(mode) or network)
+
+    def compile(network: nn.Module, mode: str) -> nn.Module:
+        asked.append(mode)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compile)
     load_model("digits", precision=torch.bfloat16)
     assert not asked
     assert load_model("digits", precision=torch.bfloat16, compiled=True).denoiser.fast is None

@@ -108,7 +108,8 @@ def test_bodies_are_bounded_also_where_their_length_is_not_said() -> None:
     assert client.post("/x", content=b"{}", headers=JSON | {"content-length": "9" * 5000}).status_code == 413
     answer = client.post("/x", content=pieces(), headers=JSON)
     assert answer.status_code == 413 and answer.json()["detail"] == "This is more than 8 MB at once; send less."
-    assert guard.most_of("/gradio_api/upload") == guard.MOST_UPLOADED == guard.most_of("/gradio_api/upload/")
+    for path in ("/gradio_api/upload", "/gradio_api/upload/"):
+        assert guard.most_bytes_of(path) == guard.MOST_UPLOADED
 
 
 @pytest.mark.parametrize("path", ["file=https://example.com/a.png", "file=HTTP://10.0.0.1/", "file=file:///etc/passwd",

@@ -479,7 +479,7 @@ def tiff_of(values: np.ndarray) -> bytes:
     [(8, np.uint16), (10, np.uint16), (12, np.uint16), (14, np.uint16), (16, np.uint16), (16, np.uint32),
      (24, np.uint32), (24, np.int32), (32, np.uint32)],
 )  # fmt: skip
-def test_whole_numbers_are_as_many_bits_as_they_need(bits: int, dtype: type) -> None:
+def test_whole_numbers_are_as_many_bits_as_they_need(bits: int, dtype: type[np.integer[Any]]) -> None:
     values = np.linspace(0, 2**bits - 1, 64).astype(dtype).reshape(8, 8)
     opened = read_picture(tiff_of(values), 8)
     np.testing.assert_array_equal(np.asarray(opened.image), np.rint(values / (2**bits - 1) * 255))
@@ -724,7 +724,7 @@ def test_a_tensor_has_its_channels_rows_and_columns_in_order() -> None:
     image = random_image(5, 4)
     tensor = images.to_tensor(image)
     for x, y in ((0, 0), (4, 0), (1, 3)):
-        np.testing.assert_allclose((tensor[:, y, x].numpy() + 1) * 127.5, image.getpixel((x, y)), rtol=1e-4)
+        np.testing.assert_allclose((tensor[:, y, x].numpy() + 1) * 127.5, np.array(image.getpixel((x, y))), rtol=1e-4)
 
 
 def test_bytes_are_rounded_to_the_nearest_and_clipped() -> None:

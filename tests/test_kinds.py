@@ -25,7 +25,7 @@ from diffusion.sampling.snippet import snippet
 from diffusion.sampling.steps import timesteps
 from diffusion.schedules.spec import ScheduleSpec
 from tests.tiny import save_tiny
-from ui.card import about, describe_model
+from ui.card import card_table, describe_model
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def recipe_of(path: Path, **changes: Any) -> Recipe:
     schedule = read_card(path).training_schedule()
-    fields = {"labels": [0, 1, 2, 3], "guidance": 2.0, "sampler": "dpmpp", "clip": "none"} | changes
+    fields: dict[str, Any] = {"labels": [0, 1, 2, 3], "guidance": 2.0, "sampler": "dpmpp", "clip": "none"} | changes
     return Recipe(
         timesteps(schedule, 8), range(4), schedule=schedule, model=str(path), sha256=read_card(path).sha256, **fields
     )
@@ -134,6 +134,6 @@ def test_its_errors_are_measured_as_those_of_any_other(path: Path) -> None:
 def test_the_page_says_what_it_is(path: Path) -> None:
     model = load_model(str(path))
     parameters = 3 * 16 + 16 + 4 * 16 + 16 * 2 + 2
-    assert f"| network | two layers of 16, {parameters} parameters, for points |" in about(model)
-    assert "| images | 1 x 1, 2 channels |" in about(model) and "| classes | a, b, c |" in about(model)
+    assert f"| network | two layers of 16, {parameters} parameters, for points |" in card_table(model)
+    assert "| images | 1 x 1, 2 channels |" in card_table(model) and "| classes | a, b, c |" in card_table(model)
     assert "3 classes" in describe_model(model)

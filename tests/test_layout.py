@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parent.parent
 # Every module of the library, each after all that it may import: there is no circle.
 ROWS = (
@@ -50,7 +48,7 @@ MAY_TAKE_A_TAB = {
 }
 UI_ROWS = (
     "theme figures files asked view page picture sidebar",
-    "models subjects card background job player sampling seen weighing whatif link wire",
+    "models subjects card background job frames sampling seen weighing whatif link wire",
     "schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
     "api guard demo",
 )
@@ -93,6 +91,7 @@ def packages(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(path)}
 
 
+@pytest.mark.slow
 def test_importing_all_of_diffusion_loads_no_user_interface() -> None:
     code = f"import importlib, sys\nfor name in {modules('diffusion')}: importlib.import_module('diffusion.' + name)\n"
     code += "print(sorted({'gradio', 'plotly', 'ui', 'diffusers'} & set(sys.modules)))"
@@ -123,6 +122,7 @@ def test_packages_take_only_from_those_they_are_made_of(module: str) -> None:
     assert others <= PACKAGES[own] | {own, ""}
 
 
+@pytest.mark.slow
 def test_a_schedule_is_written_without_torch() -> None:
     code = "import sys; from diffusion.cli.main import main; main(['schedule', '--csv', '-']); "
     code += "print('torch' in sys.modules)"
@@ -137,6 +137,25 @@ def test_what_tabs_share_takes_nothing_from_a_tab(module: str) -> None:
 
 def test_figures_import_no_gradio() -> None:
     assert "gradio" not in packages(ROOT / "ui" / "figures.py")
+
+
+def public_names(path: Path) -> Iterator[str]:
+    """The classes and functions of a module that others may use."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+
+
+def test_no_two_modules_have_the_same_name_for_two_things() -> None:
+    """But for endpoints, which are called as other programs know them."""
+    paths = [path_of("diffusion", module) for module in ORDER] + [
+        path_of("ui", module) for module in UI if module != "api"
+    ]
+    places: dict[str, list[str]] = {}
+    for path in paths:
+        for name in public_names(path):
+            places.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 LONGEST, MOST_PARAMETERS = 80, 8  # lines of a function, and what it is given, besides itself

@@ -17,7 +17,7 @@ from diffusion.sampling.updates import DDIM, SAMPLERS, Sampler
 from diffusion.schedules.families import FAMILIES, Parameter
 from ui import link, sampling
 from ui.demo import TABS, build_demo
-from ui.forward_tab import open_tab
+from ui.forward_tab import open_forward_tab
 from ui.sidebar import default_settings
 
 pytestmark = pytest.mark.slow
@@ -184,7 +184,7 @@ def test_two_things_cannot_have_the_same_name(name: str, monkeypatch: pytest.Mon
 def test_links_of_before_read_as_they_did(text: dict[str, str], expected: sampling.Controls) -> None:
     rest = {"tab": "Reverse", "T": "500", "axis": "u", "unknown": "1", "picture": "coffee", "noise": "7"}
     assert link.controls_from_link(text | rest) == expected
-    value, _, seed = open_tab(text | rest)
+    value, _, seed = open_forward_tab(text | rest)
     assert (value["picture"], value["seed"], seed) == ("coffee", 7, 7)
 
 
@@ -194,5 +194,5 @@ def test_page_keeps_all_of_its_controls() -> None:
 
     listeners = [fn for fn in asyncio.run(build()).fns.values() if isinstance(fn.js, str) and "putInLink" in fn.js]
     assert len(listeners) == 1
-    assert re.findall(r"(\w+): values\[\d+\]", listeners[0].js) == list(link.controls_in_link())
+    assert re.findall(r"(\w+): values\[\d+\]", str(listeners[0].js)) == list(link.controls_in_link())
     assert set(link.controls_in_link().values()) == set(sampling.control_names()) - {"own", "keep_all"}

@@ -27,6 +27,7 @@ from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import EXPONENTS
 from ui import figures, loss_tab, seen, sidebar, subjects, weighing
 from ui.models import StopFlag, shared_model
+from ui.weighing import AskedLoss
 
 SETTINGS = sidebar.default_settings() | {"T": 30}
 SCHEDULE = make_schedule("linear", 30)
@@ -38,12 +39,13 @@ def measured(levels: int = 30) -> ErrorCurve:
     return curve
 
 
-def asked(curve: ErrorCurve, **references: ErrorCurve) -> dict[str, Any]:
-    return {
+def asked(curve: ErrorCurve, **references: ErrorCurve) -> AskedLoss:
+    said: Any = {
         "curve": curve.to_json(),
         "references": {name: reference.to_json() for name, reference in references.items()},
         "settings": SETTINGS,
     }
+    return said
 
 
 def test_errors_are_weighed_by_the_paper_s_formula() -> None:
@@ -127,14 +129,14 @@ def test_every_network_opens_measured_on_its_own_kind_of_image(name: str) -> Non
         curve.mean > 0.99 * references["known"].mean
     ).mean() > 0.95  # nothing beats the exact denoiser but by chance
     assert ledger(curve, model.card.training_schedule(), "beta").missing == 0
-    assert len(seen.faces(name)) == seen.FACES
+    assert len(seen.image_buttons(name)) == seen.OFFERED
 
 
 @pytest.mark.parametrize("name", available())
 def test_the_browser_gets_what_the_network_sees(name: str) -> None:
     """eps_theta at one level, put together from what is sent as the browser does, against the network itself."""
     model = shared_model(name)
-    sent = seen.look_at({"network": name, "index": 3})
+    sent = seen.predictions_of({"network": name, "index": 3})
     data = base64.b64decode(sent["data"])
     shape = sent["height"], sent["width"], sent["channels"]
     n = math.prod(shape)
@@ -142,7 +144,7 @@ def test_the_browser_gets_what_the_network_sees(name: str) -> None:
     words = np.frombuffer(data, "<i2", offset=n).reshape(-1, n) / sent["unit"]
     eps, v = words[0], words[1:]
     assert len(v) == len(sent["log_snr"]) == seen.LEVELS
-    chosen = subjects.bundled(name).evenly(seen.FACES)
+    chosen = subjects.bundled(name).evenly(seen.OFFERED)
     np.testing.assert_allclose(x_0, to_unit(chosen.images[3]).movedim(0, -1).flatten(), atol=1e-6)
     for k in (20, 50, 80):
         alpha_bar = 1 / (1 + math.exp(-sent["log_snr"][k]))
@@ -154,20 +156,21 @@ def test_the_browser_gets_what_the_network_sees(name: str) -> None:
 
 
 def test_only_images_that_are_offered_can_be_looked_at() -> None:
-    for wrong in ({"network": "digits", "index": 10}, {"network": "../digits", "index": 0}):
+    asked: list[seen.AskedImage] = [{"network": "digits", "index": 10}, {"network": "../digits", "index": 0}]
+    for wrong in asked:
         with pytest.raises(ValueError, match="no such image"):
-            seen.look_at(wrong)
+            seen.predictions_of(wrong)
 
 
 def test_measuring_streams_stops_and_ends_with_the_exact_denoisers() -> None:
     flag = StopFlag()
-    run = loss_tab.measure("digits", loss_tab.THEIRS, "", 8, 1, 10, 0, flag)
+    run = loss_tab.press_measure("digits", loss_tab.THEIRS, "", 8, 1, 10, 0, flag)
     values = [next(run)[0], next(run)[0]]
     flag.up = True
     values += [value for value, *_ in run]
     assert values[1]["running"] and values[1]["references"] == {} and "left" in values[1]["status"]
     last = values[-1]
-    about = subjects.about_bundled(shared_model("digits"), 8, 120).about
+    about = subjects.bundled_facts(shared_model("digits"), 8, 120).about
     assert not last["running"] and last["status"].startswith(f"Stopped: {about}")
     assert 1 <= len(last["curve"]["mean"]) < 10
     assert len(last["references"]["known"]["mean"]) == len(last["curve"]["mean"])
@@ -175,7 +178,7 @@ def test_measuring_streams_stops_and_ends_with_the_exact_denoisers() -> None:
 
 def test_a_seed_that_is_none_is_refused_in_a_sentence() -> None:
     for seed in (None, -1):
-        (answer,) = loss_tab.measure("digits", loss_tab.THEIRS, "", 8, 1, 10, seed, StopFlag())
+        (answer,) = loss_tab.press_measure("digits", loss_tab.THEIRS, "", 8, 1, 10, seed, StopFlag())
         assert "whole number" in answer[1]
 
 

@@ -17,7 +17,7 @@ from scipy import stats
 from torch import Tensor
 
 from diffusion.denoiser import ExactDenoiser
-from diffusion.losses import measure, rate
+from diffusion.losses import rate
 from diffusion.losses.curve import ErrorCurve
 from diffusion.losses.likelihood import bits_per_dim, bound, estimate_bound
 from diffusion.losses.measure import decoder_by_variance, measure_errors, measuring_levels
@@ -43,7 +43,7 @@ def test_the_ledger_is_the_bound_by_brute_force(variance: Variance, monkeypatch:
 
     # The library: measured over the three greys, with every eps that there is.
     images = torch.tensor(greys, dtype=torch.float32).repeat_interleave(len(EVEN)).reshape(-1, 1, 1, 1)
-    monkeypatch.setattr(measure.torch, "randn", lambda shape, generator: EVEN.float().repeat(3).reshape(shape))
+    monkeypatch.setattr(torch, "randn", lambda shape, generator: EVEN.float().repeat(3).reshape(shape))
     exact = ExactDenoiser(torch.tensor(greys, dtype=torch.float32).reshape(3, 1, 1, 1))
     *_, curve = measure_errors(exact, images, schedule.alpha_bar[1:], batch=len(images))
     found = rate.ledger(curve, schedule, variance)

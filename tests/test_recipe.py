@@ -5,6 +5,7 @@ import math
 import tomllib
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ import diffusion
 from diffusion.images import to_bytes
 from diffusion.sampling.archive import Frames, read, save
 from diffusion.sampling.choices import SamplingError
-from diffusion.sampling.clips import CLIPS
+from diffusion.sampling.clips import CLIPS, Clip
 from diffusion.sampling.generate import generate
 from diffusion.sampling.loop import sample
 from diffusion.sampling.noise import noised
 from diffusion.sampling.plan import Known
 from diffusion.sampling.recipe import Recipe, RecipeError, denoiser_of, draw, load_model_of, run
 from diffusion.sampling.snippet import snippet
-from diffusion.sampling.steps import SPACINGS, resampled, timesteps
+from diffusion.sampling.steps import SPACINGS, Spacing, resampled, timesteps
 from diffusion.sampling.updates import DDIM, SAMPLERS
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.given import drawn_schedule, schedule_of_betas
@@ -43,14 +44,27 @@ EIGHT = make_schedule("linear", 1000, keep_shape_of=500, beta_end=0.0173)
 IMAGE = torch.rand((1, 1, 8, 8), generator=torch.Generator().manual_seed(0)) * 2 - 1
 MASK = (torch.arange(64).reshape(1, 1, 8, 8) % 3 == 0).float()
 
+
+def with_sampler(name: str) -> dict[str, Any]:
+    return {"schedule": LINEAR, "steps": timesteps(LINEAR, 4), "seeds": [3, 4],
+            "sampler": name, "options": {k: 0.4 for k in SAMPLERS[name].parameters}}  # fmt: skip
+
+
+def with_spacing(name: Spacing) -> dict[str, Any]:
+    steps = timesteps(COSINE, 4, name)
+    return {"schedule": COSINE, "steps": steps, "seeds": [7, 5], "spacing": name, "labels": [0, 1]}
+
+
+def with_clip(name: Clip) -> dict[str, Any]:
+    return {"schedule": LINEAR, "steps": [900, 500, 20], "seeds": range(3),
+            "clip": name, "guidance": 2.5, "labels": [1, 1, 0]}  # fmt: skip
+
+
 # Recipes without their model: every sampler, spacing and clipping, every kind of schedule, start and list.
 RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
-    **{f"sampler {name}": lambda name=name: {"schedule": LINEAR, "steps": timesteps(LINEAR, 4), "seeds": [3, 4],
-       "sampler": name, "options": {k: 0.4 for k in SAMPLERS[name].parameters}} for name in SAMPLERS},
-    **{f"spacing {name}": lambda name=name: {"schedule": COSINE, "steps": timesteps(COSINE, 4, name), "seeds": [7, 5],
-       "spacing": name, "labels": [0, 1]} for name in SPACINGS},
-    **{f"clip {name}": lambda name=name: {"schedule": LINEAR, "steps": [900, 500, 20], "seeds": range(3),
-       "clip": name, "guidance": 2.5, "labels": [1, 1, 0]} for name in CLIPS},
+    **{f"sampler {name}": partial(with_sampler, name) for name in SAMPLERS},
+    **{f"spacing {name}": partial(with_spacing, name) for name in SPACINGS},
+    **{f"clip {name}": partial(with_clip, name) for name in CLIPS},
     "drawn": lambda: {"schedule": DRAWN, "steps": [50, 20, 4], "seeds": [0]},
     "betas": lambda: {"schedule": schedule_of_betas([0.1, 0.2, 0.3]), "steps": [3, 2, 1], "seeds": [0]},
     "shape kept": lambda: {"schedule": EIGHT, "steps": [1000, 2], "seeds": [0]},
@@ -178,7 +192,7 @@ def test_a_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
         ({"recipe": np.array({}, dtype=object)}, "not a file of drawn images"),
     ],
 )
-def test_a_file_without_a_recipe_is_refused(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+def test_a_file_without_a_recipe_is_refused(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, **arrays)
     with pytest.raises(RecipeError, match=message):
@@ -240,7 +254,7 @@ WRONG_ARRAYS: dict[str, list[np.ndarray]] = {
 WRONG_ARRAYS["mask"] += [np.ones_like(PLAIN["mask"]), np.zeros_like(PLAIN["mask"]), -PLAIN["mask"]]
 
 
-def written(path: Path, changed: dict[str, Any] | None = None, **arrays: np.ndarray) -> Path:
+def written(path: Path, changed: dict[str, Any] | None = None, **arrays: Any) -> Path:
     content = {name: value for name, value in (JSON | (changed or {})).items() if value is not KeyError}
     np.savez(path, recipe=np.array(json.dumps(content)), **(PLAIN | arrays))
     return path
@@ -285,7 +299,7 @@ def test_what_a_recipe_cannot_be_without_is_named(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", WRONG_ARRAYS)
 def test_every_array_of_a_recipe_is_checked(name: str, tmp_path: Path) -> None:
     for array in WRONG_ARRAYS[name]:
-        refused(written(tmp_path / "a.npz", **{name: array}))
+        refused(written(tmp_path / "a.npz", None, **{name: array}))
 
 
 def test_steps_rise_only_where_parts_are_known(tmp_path: Path) -> None:
@@ -335,7 +349,7 @@ def test_an_array_of_too_many_bytes_is_refused_before_it_is_read(
 )
 def test_a_recipe_asks_for_no_more_than_a_machine_holds(change: dict[str, Any]) -> None:
     with pytest.raises(SamplingError, match=r"at most|too many"):
-        Recipe(**({"schedule": LINEAR, "steps": [9], "seeds": [0]} | change))
+        Recipe(**(dict[str, Any](schedule=LINEAR, steps=[9], seeds=[0]) | change))
 
 
 def test_choices_are_checked_for_whoever_makes_a_recipe() -> None:

@@ -30,7 +30,9 @@ def test_the_one_that_knows_the_images_has_the_least_error(classes: bool) -> Non
     labels = torch.cat((others.labels, measured.labels))
     x_0 = everyone[-6:]
 
-    def mean_of_class(x_t: torch.Tensor, alpha_bar: float, label: torch.Tensor | None = None) -> torch.Tensor:
+    def mean_of_class(
+        x_t: torch.Tensor, alpha_bar: float | torch.Tensor, label: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """A good guess at high noise, and the best of all that do not look at x_t."""
         means = torch.stack([everyone[labels == k].mean(0) for k in (0, 1)])
         guess = everyone.mean(0).expand_as(x_t) if label is None else means[label]

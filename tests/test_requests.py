@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 from gradio.routes import App
 from gradio.state_holder import SessionState
@@ -116,18 +117,16 @@ def files_of_others(secrets: dict[str, str]) -> list[Any]:
     return [*values, *([{"path": path, "meta": META}] for path in paths)]
 
 
-class Browser:
-    """As much of a request as is looked at."""
-
-    def __init__(self, cookie: str) -> None:
-        self.cookies, self.headers, self.query_params = {files.COOKIE: cookie}, {}, {}
+def request_of(cookie: str) -> gr.Request:
+    """A request of the browser that has this cookie."""
+    headers = [(b"cookie", f"{files.COOKIE}={cookie}".encode())]
+    return gr.Request(Request({"type": "http", "headers": headers, "query_string": b""}), session_hash=cookie)
 
 
 def call(loop: asyncio.AbstractEventLoop, demo: LabBlocks, fn: Any, inputs: list[Any], state: SessionState) -> str:
     """What an event answers with: "" for values, else the sentence."""
-    request = gr.Request(Browser(MINE), session_hash="mine")
     try:
-        loop.run_until_complete(demo.process_api(fn, inputs, state, request=request))
+        loop.run_until_complete(demo.process_api(fn, inputs, state, request=request_of(MINE)))
     except gr.Error as error:
         return str(error.message)
     return ""

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from diffusion.data.folders import load_data
 from diffusion.images import ImageError, to_bytes, to_unit
@@ -27,7 +29,8 @@ from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance
 from diffusion.sampling.updates import SAMPLERS, option_parameters
 from diffusion.sampling.whatif import ACROSS, Row, comparison
-from ui import player, reverse_tab, sampling, sidebar, whatif, whatif_tab
+from ui import frames as frame_files
+from ui import reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
 from ui.link import controls_from_link
 from ui.models import EXACT, OWN, Source, StopFlag, find_source, shared_model, sources
@@ -43,17 +46,17 @@ def recipe_of(controls: sampling.Controls) -> Recipe:
 
 
 def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
-    *_, done = sampling.run(find_source("digits"), recipe_of(CONTROLS), StopFlag())
+    *_, done = sampling.run_for_view(find_source("digits"), recipe_of(CONTROLS), StopFlag())
     assert [frame["t"] for frame in done["frames"]] == [1000, 750, 500, 250, 0]
-    frames = player.read_frames(Path(done["file"]["path"]))
+    frames = frame_files.read_frames(Path(done["file"]["path"]))
     assert frames.shape == (5, 3, 2, 32, 32, 1)  # DDIM adds no noise: x_t, x_0 and eps
     assert np.array_equal(frames[-1, 0], frames[-1, 1])  # x_0 itself, twice
 
 
 def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
     source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, sampler="ddpm"))
-    *_, done = sampling.run(source, recipe, StopFlag())
-    frames = player.read_frames(Path(done["file"]["path"]))
+    *_, done = sampling.run_for_view(source, recipe, StopFlag())
+    frames = frame_files.read_frames(Path(done["file"]["path"]))
     assert frames.shape == (5, 4, 2, 32, 32, 1)
     denoiser, shape = denoiser_of(recipe, source.model)
     taken = recipes.run(recipe, denoiser, shape, source.device)
@@ -66,18 +69,18 @@ def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
 
 
 def test_stopped_run_ends_after_the_step_in_hand() -> None:
-    *_, done = sampling.run(find_source("digits"), recipe_of(CONTROLS), StopFlag(up=True))
+    *_, done = sampling.run_for_view(find_source("digits"), recipe_of(CONTROLS), StopFlag(up=True))
     assert done["stopped"]
     assert "let a run end" in reverse_tab.take_away({"file": done["file"]["path"], "form": "npz"})["error"]
     assert [frame["t"] for frame in done["frames"]] == [1000, 750]
 
 
 def test_numbers_of_a_run_begin_with_noise_and_end_with_its_images() -> None:
-    *_, done = sampling.run(
+    *_, done = sampling.run_for_view(
         find_source("digits"), recipe_of(replace(CONTROLS, count=20, label="all in turn")), StopFlag()
     )
     first, *_, last = (frame["numbers"] for frame in done["frames"])
-    images = player.read_frames(Path(done["file"]["path"]))[-1, 0] / 127.5 - 1
+    images = frame_files.read_frames(Path(done["file"]["path"]))[-1, 0] / 127.5 - 1
     assert (last["mean"], last["std"]) == pytest.approx((images.mean(), images.std()), abs=0.01)
     assert last["moved"] is None
     assert (first["mean"], first["std"]) == pytest.approx((0, 1), abs=0.05)
@@ -97,7 +100,7 @@ def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option
     denoiser, shape = denoiser_of(recipe, source.model)
     before: list[torch.Tensor] = []
     for step in recipes.run(recipe, denoiser, shape, source.device):
-        frame = sampling.describe(step, recipe, Moments(0, 1))
+        frame = sampling.frame_of_step(step, recipe, Moments(0, 1))
         parts = {"xt": step.x_t, "x0": step.x_0, "eps": step.eps, "eps_s": step.eps_s, "z": step.z}
         parts |= dict(zip(("x0_before", "x0_before2"), before[::-1], strict=False))
         total = sum(frame.terms[name] * part for name, part in parts.items() if part is not None)
@@ -111,7 +114,7 @@ def test_numbers_beside_a_frame_are_the_step_that_was_taken(sampler: str, option
     [(1, False, 1), (250, False, 250), (251, False, 126), (1000, False, 250), (1000, True, 1000)],
 )
 def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool, frames: int) -> None:
-    every = player.stride(count, 4 * 20 * 32 * 32, keep_all)
+    every = frame_files.stride(count, 4 * 20 * 32 * 32, keep_all)
     assert len(range(0, count, every)) == frames
 
 
@@ -119,10 +122,10 @@ def test_at_most_250_frames_unless_all_are_asked_for(count: int, keep_all: bool,
 def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path, keep_all: bool) -> None:
     shape = (64, 32, 32, 3)
     x = torch.zeros(64, 3, 32, 32)
-    frame = player.Frame(1, 0, 0, {}, {})
+    frame = frame_files.Frame(1, 0, 0, {}, {})
     tracemalloc.start()
     with (tmp_path / "run.frames").open("wb") as file:
-        recorder = player.Recorder(file, shape, 4, every=player.stride(1000, 4 * math.prod(shape), keep_all))
+        recorder = frame_files.Recorder(file, shape, 4, every=frame_files.stride(1000, 4 * math.prod(shape), keep_all))
         for step in filter(recorder.wants, range(1000)):
             recorder.add(frame, x, x, x, x)
             assert step % recorder.every == 0
@@ -130,7 +133,7 @@ def test_a_thousand_steps_of_64_samples_stay_below_250_megabytes(tmp_path: Path,
     tracemalloc.stop()
     assert (tmp_path / "run.frames").stat().st_size < 250e6  # what the browser holds
     assert held < 10e6  # what the server does
-    assert len(player.read_frames(tmp_path / "run.frames")) == len(recorder.frames) >= 80
+    assert len(frame_files.read_frames(tmp_path / "run.frames")) == len(recorder.frames) >= 80
 
 
 @pytest.mark.parametrize(
@@ -148,17 +151,17 @@ def test_impossible_run_names_its_control(change: dict[str, Any], field: str) ->
 def test_exports_hold_the_frames_that_were_packed(tmp_path: Path) -> None:
     path = tmp_path / "run.frames"
     with path.open("wb") as file:
-        recorder = player.Recorder(file, (4, 8, 8, 1), 4)
+        recorder = frame_files.Recorder(file, (4, 8, 8, 1), 4)
         for step in range(5):
             x = torch.full((4, 1, 8, 8), -1.0 + step / 2)
-            recorder.add(player.Frame(5 - step, step, None, {}, {}), x, -x, x, None)
+            recorder.add(frame_files.Frame(5 - step, step, None, {}, {}), x, -x, x, None)
     for form in ("gif", "webp"):
-        with Image.open(io.BytesIO(player.export_animation(path, form))) as animation:
-            assert animation.n_frames == 5
+        with Image.open(io.BytesIO(frame_files.export_animation(path, form))) as animation:
+            assert isinstance(animation, GifImageFile | WebPImageFile) and animation.n_frames == 5
             animation.seek(4)
             assert animation.convert("L").getpixel((0, 0)) == 255
             assert animation.convert("L").getpixel((animation.width - 1, 0)) == 0
-    with Image.open(io.BytesIO(player.export_png(path))) as picture:
+    with Image.open(io.BytesIO(frame_files.export_png(path))) as picture:
         assert picture.convert("L").getpixel((0, 0)) == 255
 
 
@@ -166,25 +169,24 @@ def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
     for name in ("/etc/passwd", str(tmp_path / "run.frames"), "../app.py"):
         answer = reverse_tab.take_away({"file": name, "form": "png"})
         assert "press Generate again" in answer["error"]
-    value, *_ = reverse_tab.open_tab({})
+    value, *_ = reverse_tab.open_reverse_tab({})
     answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
     assert answer["name"] == "ddpm-lab-digits-ddim50-seed0.png"
 
 
-def taken_away(value: dict[str, Any], form: str) -> Path:
-    """What a button below a run hands to the browser."""
-    return Path(
-        reverse_tab.take_away({"file": value["file"]["path"], "form": form})["url"].removeprefix("gradio_api/file=")
-    )
+def taken_away(value: dict[str, Any]) -> Path:
+    """The file of numbers that a button below a run hands to the browser."""
+    answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "npz"})
+    return Path(answer["url"].removeprefix("gradio_api/file="))
 
 
 def test_run_is_drawn_again_bit_for_bit_from_the_file_that_is_taken_away() -> None:
     source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, sampler="ddpm"))
-    *_, done = sampling.run(source, recipe, StopFlag())
-    path = taken_away(done, "npz")
+    *_, done = sampling.run_for_view(source, recipe, StopFlag())
+    path = taken_away(done)
     with np.load(path) as file:
         images, t, x_0 = file["images"], file["t"], file["x_0"]
-    frames = player.read_frames(Path(done["file"]["path"]))
+    frames = frame_files.read_frames(Path(done["file"]["path"]))
     assert np.array_equal(images, frames[-1, 0])
     assert t.tolist() == [1000, 750, 500, 250]
     assert np.array_equal(x_0, frames[:-1, 1])
@@ -194,10 +196,10 @@ def test_run_is_drawn_again_bit_for_bit_from_the_file_that_is_taken_away() -> No
 
 
 def test_python_that_is_taken_away_draws_the_same() -> None:
-    *_, done = sampling.run(find_source("digits"), recipe_of(CONTROLS), StopFlag())
+    *_, done = sampling.run_for_view(find_source("digits"), recipe_of(CONTROLS), StopFlag())
     names: dict[str, Any] = {}
     exec(reverse_tab.take_away({"file": done["file"]["path"], "form": "py"})["text"], names)
-    assert np.array_equal(names["images"], player.read_frames(Path(done["file"]["path"]))[-1, 0])
+    assert np.array_equal(names["images"], frame_files.read_frames(Path(done["file"]["path"]))[-1, 0])
 
 
 @pytest.mark.parametrize("name", available())
@@ -211,8 +213,8 @@ def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> No
     for fact in (model.card.sha256, model.card.licence, model.card.command, f"{model.card.images_seen:,}"):
         assert fact in card
     controls = sampling.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
-    *_, done = sampling.run(find_source(name), recipe_of(controls), StopFlag())
-    frames = player.read_frames(Path(done["file"]["path"]))
+    *_, done = sampling.run_for_view(find_source(name), recipe_of(controls), StopFlag())
+    frames = frame_files.read_frames(Path(done["file"]["path"]))
     assert frames.shape[-1] == model.image_shape[0]
 
 
@@ -316,9 +318,12 @@ def test_rows_that_begin_with_a_picture_are_guided_whatever_class_is_chosen(
     ask: str, label: str, plain: list[int] | None, guided: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[Row] = []
-    monkeypatch.setattr(
-        whatif_tab, "run_rows", lambda source, asked, flag: rows.append(asked[0]) or [{"state": "done"}]
-    )
+
+    def run_rows(_source: Source, asked: list[Row], _flag: StopFlag) -> list[dict[str, str]]:
+        rows.append(asked[0])
+        return [{"state": "done"}]
+
+    monkeypatch.setattr(whatif_tab, "run_rows", run_rows)
     for guidance in (1.0, 4.0):
         values = sampling.values_of(replace(CONTROLS, label=label, guidance=guidance)).values()
         asked = sidebar.default_settings(), StopFlag(), whatif_tab.BUNDLED, None, ""
@@ -376,8 +381,9 @@ def test_exact_denoiser_of_one_s_own_images_ends_at_one_of_them(tmp_path: Path) 
     source = find_source(OWN, paths)
     controls = sampling.Controls(network=OWN, count=6, steps=10, own=paths)
     recipe = sampling.read_recipe(source, sidebar.default_settings(), controls)
-    *_, done = sampling.run(source, recipe, StopFlag())
-    made = player.read_frames(Path(done["file"]["path"]))[-1, 0]
+    *_, done = sampling.run_for_view(source, recipe, StopFlag())
+    made = frame_files.read_frames(Path(done["file"]["path"]))[-1, 0]
+    assert source.examples is not None
     known = source.examples.movedim(1, -1).numpy().astype(int)
     nearest = np.abs(made[:, None].astype(int) - known).max(axis=(2, 3, 4)).min(axis=1)
     assert nearest.max() <= 2

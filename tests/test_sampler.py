@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion import process
-from diffusion.denoiser import ExactDenoiser
+from diffusion.denoiser import Denoiser, ExactDenoiser
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.kinds import KINDS
+from diffusion.networks.network import Network
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.clips import CLIPS, Clip, clipped
 from diffusion.sampling.loop import Predictor, Step, sample
@@ -269,8 +270,8 @@ def test_the_error_on_gaussian_data_falls_with_the_order_of_the_solver(update: U
 
     def error(count: int) -> float:
         x = torch.tensor(1.7, dtype=torch.float64)
-        ends = [math.log(a / (1 - a)) for a in levels]
-        path = [1 / (1 + math.exp(-level)) for level in np.linspace(*ends, count + 1)]
+        low, high = (math.log(a / (1 - a)) for a in levels)
+        path = [1 / (1 + math.exp(-level)) for level in np.linspace(low, high, count + 1)]
         exact = (x - path[0] ** 0.5 * 0.3) * deviation(path[-1]) / deviation(path[0]) + path[-1] ** 0.5 * 0.3
         past: list[Past] = []
         for a, b in itertools.pairwise(path):
@@ -463,7 +464,7 @@ def test_where_the_variance_fits_the_data_even_ten_steps_are_exact(
 @pytest.mark.parametrize("family", ["linear", "scaled_linear", "cosine"])
 @every_update
 def test_samples_stay_finite_at_the_largest_noise_a_schedule_may_have(family: str, update: Update) -> None:
-    params = {} if family == "cosine" else {"beta_end": 0.2}
+    params: dict[str, Any] = {} if family == "cosine" else {"beta_end": 0.2}
     schedule = make_schedule(family, 1000, **params)
     *_, last = sample(bent, schedule, plan(steps=timesteps(SCHEDULE, 20), seeds=[0], update=update), SHAPE)
     assert last.x_s.isfinite().all()
@@ -669,19 +670,45 @@ def test_jumps_that_are_none_are_refused(jump: int, repeats: int) -> None:
         resampled([5, 4, 3, 2, 1], jump, repeats)
 
 
-@pytest.mark.parametrize("conditions", [(), (2,), (3, 1, 2)], ids=str)
-@pytest.mark.parametrize("clip", CLIPS)
-@pytest.mark.parametrize("kind", KINDS)
-@every_update
-def test_the_loop_never_waits_for_the_device(
-    update: Update, kind: str, clip: Clip, conditions: tuple[int, ...]
+def run_without_values(
+    denoiser: Denoiser, shape: tuple[int, int, int], update: Update, clip: Clip, conditions: tuple[int, ...] = ()
 ) -> None:
     """Tensors of the device "meta" have no values: whatever would ask for one, as a copy to the host does, fails."""
-    network = KINDS[kind].build(small_config(kind, conditions)).to("meta").eval()
-    denoiser, shape = NetworkDenoiser(network), network.config.image_shape
     known, steps = Known(torch.zeros(1, *shape), torch.ones(1, 1, 1, 1)), [900, 500, 300, 100]
     labels = torch.tensor([[0] * len(conditions), conditions]).reshape(2, -1).squeeze(1) if conditions else None
     scales = (1.0, 2.0) if conditions else (1.0,)
     for scale, (path, parts) in itertools.product(scales, [(steps, None), (resampled(steps, 1, 2), known)]):
         asked = plan(path, [0, 1], update, labels, clip=clip, guidance=scale, known=parts)
         assert all(step.x_s.device.type == "meta" for step in sample(denoiser, SCHEDULE, asked, shape, "meta"))
+
+
+def network_without_values(kind: str, conditions: tuple[int, ...]) -> tuple[NetworkDenoiser, tuple[int, int, int]]:
+    network = cast(Network, KINDS[kind].build(small_config(kind, conditions)).to("meta").eval())
+    return NetworkDenoiser(network), network.config.image_shape
+
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_conditions = pytest.mark.parametrize("conditions", [(), (2,), (3, 1, 2)], ids=str)
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+@every_update
+def test_the_loop_never_waits_for_the_device(update: Update, clip: Clip) -> None:
+    run_without_values(bent, SHAPE, update, clip)
+
+
+@every_kind
+@every_conditions
+def test_no_network_waits_for_the_device(kind: str, conditions: tuple[int, ...]) -> None:
+    run_without_values(*network_without_values(kind, conditions), DDIM(), "none", conditions)
+
+
+@pytest.mark.slow
+@every_conditions
+@pytest.mark.parametrize("clip", CLIPS)
+@every_kind
+@every_update
+def test_the_loop_never_waits_for_the_device_whatever_the_network(
+    update: Update, kind: str, clip: Clip, conditions: tuple[int, ...]
+) -> None:
+    run_without_values(*network_without_values(kind, conditions), update, clip, conditions)

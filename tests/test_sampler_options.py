@@ -74,7 +74,7 @@ def test_chosen_value_comes_from_page_and_link_into_the_run() -> None:
 
 
 def test_endpoint_takes_it_by_name(demo: gr.Blocks) -> None:
-    parameters = demo.get_api_info()["named_endpoints"]["/generate"]["parameters"]  # type: ignore[index]
+    parameters = demo.get_api_info()["named_endpoints"]["/generate"]["parameters"]
     by_name = {parameter["parameter_name"]: parameter for parameter in parameters}
     assert by_name["sampler"]["type"] == {"enum": list(SAMPLERS)}
     names = list(by_name)

@@ -27,22 +27,19 @@ from diffusion.schedules.families import (
 from diffusion.schedules.given import drawn_schedule, schedule_of_betas
 from diffusion.schedules.schedule import BETA_MIN, Schedule, ScheduleError, to_zero_terminal_snr
 
-SCHEDULES = [
-    make_schedule(family, T, **params)
-    for family, params in [
-        ("linear", {}),
-        ("linear", {"beta_start": 0.001, "beta_end": 0.03}),
-        ("scaled_linear", {"beta_start": 0.00085, "beta_end": 0.012}),
-        ("cosine", {}),
-        ("cosine", {"s": 0.0, "max_beta": 0.5}),
-        ("constant", {"beta": 0.02}),
-        ("sigmoid", {}),
-        ("sigmoid", {"start": 0.0, "end": 3.0, "tau": 0.3}),
-        ("laplace", {}),
-        ("laplace", {"mu": -2.0, "b": 1.5}),
-    ]
-    for T in (2, 3, 10, 1000, 4000)
+PARAMS: list[tuple[str, dict[str, Any]]] = [
+    ("linear", {}),
+    ("linear", {"beta_start": 0.001, "beta_end": 0.03}),
+    ("scaled_linear", {"beta_start": 0.00085, "beta_end": 0.012}),
+    ("cosine", {}),
+    ("cosine", {"s": 0.0, "max_beta": 0.5}),
+    ("constant", {"beta": 0.02}),
+    ("sigmoid", {}),
+    ("sigmoid", {"start": 0.0, "end": 3.0, "tau": 0.3}),
+    ("laplace", {}),
+    ("laplace", {"mu": -2.0, "b": 1.5}),
 ]
+SCHEDULES = [make_schedule(family, T, **params) for family, params in PARAMS for T in (2, 3, 10, 1000, 4000)]
 SCHEDULES += [make_schedule(family, T, zero_terminal_snr=True) for family in FAMILIES for T in (2, 10, 1000)]
 SCHEDULES += [make_schedule(family, T, keep_shape_of=1000) for family in PER_STEP for T in (20, 100, 2000)]
 SCHEDULES += [
@@ -123,12 +120,13 @@ def exact_log_alpha_bar(beta: np.ndarray) -> np.ndarray:
 
 def most_of_what_can_be_made() -> Iterator[Schedule]:
     """Every family at the ends of its parameters, whatever is derived from it, and curves with flat parts."""
+    ways: list[dict[str, Any]] = [{}, {"zero_terminal_snr": True}, {"keep_shape_of": T_MAX}]
     for name, family in FAMILIES.items():
         ends = [(p.minimum, p.default, p.maximum) for p in family.parameters.values()]
         for T, values in itertools.product((T_MIN, 3, 40, T_MAX), itertools.product(*ends)):
-            for more in ({}, {"zero_terminal_snr": True}, {"keep_shape_of": T_MAX}):
+            for way in ways:
                 try:
-                    yield make_schedule(name, T, **dict(zip(family.parameters, values, strict=True)), **more)
+                    yield make_schedule(name, T, **(way | dict(zip(family.parameters, values, strict=True))))
                 except ScheduleError as error:
                     if "smaller than" not in str(error) and "So much noise" not in str(error):
                         raise
@@ -140,7 +138,7 @@ def most_of_what_can_be_made() -> Iterator[Schedule]:
             yield from (drawn_schedule(T, points), to_zero_terminal_snr(drawn_schedule(T, points)))
 
 
-FLAT = [
+FLAT: list[list[tuple[float, float]]] = [
     [(0, 20), (0.5, 20 - 1e-14), (1, -20)],
     [(0, 20), (0.5, 19.999999999), (0.500001, -20 + 1e-14), (1, -20)],
     [(0, 20), (1, 20 - 1e-14)],
@@ -186,7 +184,7 @@ def test_a_beta_that_rounding_loses_is_refused(betas: list[float], t: int) -> No
     ],
 )
 @pytest.mark.parametrize("T", [2, 50, 1000])
-def test_alpha_bar_is_that_of_diffusers(family: str, name: str, params: dict[str, float], T: int) -> None:
+def test_alpha_bar_is_that_of_diffusers(family: str, name: str, params: dict[str, Any], T: int) -> None:
     theirs = DDPMScheduler(num_train_timesteps=T, beta_schedule=name, **params).alphas_cumprod.numpy()
     np.testing.assert_allclose(make_schedule(family, T, **params).alpha_bar[1:], theirs, rtol=0, atol=1e-6)
 
@@ -247,7 +245,7 @@ def test_whole_numbers_of_any_type_within_the_range_are_taken(family: str, T: in
 def test_the_schedule_remembers_what_made_it(family: str) -> None:
     schedule = make_schedule(family, 20)
     assert schedule.family == family
-    again = make_schedule(family, 20, **dict(schedule.params))
+    again = make_schedule(family, 20, **dict[str, Any](schedule.params))
     np.testing.assert_array_equal(again.beta, schedule.beta)
 
 
@@ -370,7 +368,7 @@ def test_kept_shape_caps_what_would_reach_one() -> None:
 )
 @pytest.mark.parametrize("snr_db", [-15.0, -30.0, -60.0])
 def test_solved_beta_leaves_the_snr_that_was_asked_for(
-    family: str, name: str, settings: dict[str, float], snr_db: float
+    family: str, name: str, settings: dict[str, Any], snr_db: float
 ) -> None:
     if family == "constant":
         settings = {k: v for k, v in settings.items() if k != "beta_start"}

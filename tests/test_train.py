@@ -39,6 +39,7 @@ from diffusion.training.config import TrainConfig, TrainError
 from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expect, expected_of
 from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
+from tests.tiny import unet_of
 
 pytestmark = pytest.mark.slow
 
@@ -232,14 +233,14 @@ def test_a_mean_over_images_that_are_not_drawn_evenly_is_refused(
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], None]) -> None:
     """Let the next run go ``step`` steps and then meet with something in the middle of the next."""
-    original, calls = train.errors_of_batch, iter(range(10_000))
+    calls = iter(range(10_000))
 
-    def errors_of_batch(*args: Any) -> Tensor:
+    def meets(*args: Any) -> Tensor:
         if next(calls) == step:
             action()
-        return original(*args)
+        return errors_of_batch(*args)
 
-    monkeypatch.setattr(train, "errors_of_batch", errors_of_batch)
+    monkeypatch.setattr(train, "errors_of_batch", meets)
 
 
 def interrupt() -> None:
@@ -326,10 +327,10 @@ def test_a_run_begins_with_the_weights_it_is_given_and_counts_their_training(tmp
     counted = dataclasses.replace(card(), images_seen=first.card.images_seen, seconds=100.0)
     config = dataclasses.replace(CONFIG, images=CONFIG.batch, lr=1e-12, weight_decay=0.0)
     train.train(toy_set(), config, tmp_path / "second", counted, Accelerator(cpu=True),
-                first.denoiser.network)  # fmt: skip
+                unet_of(first))  # fmt: skip
     second = load_model(str(tmp_path / "second" / "toy.safetensors"))
-    for name, weight in first.denoiser.network.state_dict().items():
-        assert torch.equal(weight, second.denoiser.network.state_dict()[name]), name
+    for name, weight in unet_of(first).state_dict().items():
+        assert torch.equal(weight, unet_of(second).state_dict()[name]), name
     assert second.card.images_seen == CONFIG.images + CONFIG.batch and second.card.seconds >= 100
 
 
@@ -533,7 +534,7 @@ def test_the_papers_cifar10_network_has_its_35_7_million_parameters() -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("batch", 0), ("lr", -1.0), ("lr", math.nan), ("images", 3), ("ema", 1.0)]
 )
-def test_settings_out_of_range_are_refused(field: str, value: float) -> None:
+def test_settings_out_of_range_are_refused(field: str, value: Any) -> None:
     with pytest.raises(TrainError, match=f"--{field} must lie between"):
         dataclasses.replace(CONFIG, **{field: value})
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile
 
 from diffusion import chain
 from diffusion.images import to_bytes, to_unit
@@ -19,12 +20,16 @@ from diffusion.schedules.families import FAMILIES, make_schedule
 from diffusion.schedules.given import drawn_schedule, schedule_of_betas
 from diffusion.schedules.schedule import Schedule
 from ui import figures, forward_tab, sidebar
+from ui.files import sample_name, sample_pictures
+from ui.forward_tab import AskedNoising
 from ui.models import shared_model
+from ui.picture import EPS_UNIT
+from ui.sidebar import AskedSchedule, Settings
 
 
-def asked(**change: Any) -> dict[str, Any]:
+def asked(**change: Any) -> AskedSchedule:
     """What the page asks of a schedule that differs in this from the one that it opens with."""
-    return {"settings": sidebar.default_settings() | change, "network": "digits"}
+    return {"settings": cast(Settings, sidebar.default_settings() | change), "network": "digits"}
 
 
 def decode(column: str) -> np.ndarray:
@@ -79,9 +84,9 @@ def test_forward_file_holds_x0_exactly_and_eps_to_a_rounding(tmp_path: Path) -> 
     data = Path(value["file"]["path"]).read_bytes()
     assert (value["height"], value["width"], value["channels"]) == (3, 5, 3)
     assert np.array_equal(np.frombuffer(data[:45], np.uint8).reshape(3, 5, 3), pixels)
-    eps = np.frombuffer(data[46:], "<i2") / forward_tab.EPS_UNIT
+    eps = np.frombuffer(data[46:], "<i2") / EPS_UNIT
     expected = torch.randn(3, 5, 3, generator=torch.Generator().manual_seed(4)).numpy().ravel()
-    assert np.abs(eps - expected).max() <= 0.5 / forward_tab.EPS_UNIT + 1e-7
+    assert np.abs(eps - expected).max() <= 0.5 / EPS_UNIT + 1e-7
 
 
 def test_bad_picture_keeps_the_one_that_is_shown(tmp_path: Path) -> None:
@@ -102,25 +107,25 @@ def test_bad_picture_keeps_the_one_that_is_shown(tmp_path: Path) -> None:
     ],
 )
 def test_forward_tab_opens_with_what_a_link_names(link: dict[str, str], picture: str, seed: int) -> None:
-    value, shown, given = forward_tab.open_tab(link)
+    value, shown, given = forward_tab.open_forward_tab(link)
     assert (value["picture"], value["seed"], given) == (picture, seed, seed)
     assert Path(shown).stem == picture
 
 
 def test_only_bundled_pictures_have_names_that_a_link_can_hold(tmp_path: Path) -> None:
-    sample = forward_tab.sample_pictures()[1]
+    sample = sample_pictures()[1]
     copy, other = tmp_path / "copies" / sample.name, tmp_path / sample.name
     copy.parent.mkdir()
     copy.write_bytes(sample.read_bytes())
     Image.new("RGB", (4, 4)).save(other)
-    assert forward_tab.sample_name(copy) == sample.stem
-    assert forward_tab.sample_name(other) is None
+    assert sample_name(copy) == sample.stem
+    assert sample_name(other) is None
 
 
-def noising(path: Path, seed: int = 0) -> dict[str, Any]:
+def noising(path: Path, seed: int = 0, T: int = 1000) -> AskedNoising:
     """What the browser asks with, of a picture that it was sent."""
     value = forward_tab.forward_value(path, seed)
-    return {"file": value["file"]["path"]} | {key: value[key] for key in ("width", "height", "channels")}
+    return {"file": value["file"]["path"], "settings": asked(T=T)["settings"], "format": "webp"}
 
 
 def test_sent_picture_and_noise_are_read_back(tmp_path: Path) -> None:
@@ -129,30 +134,32 @@ def test_sent_picture_and_noise_are_read_back(tmp_path: Path) -> None:
     x_0, eps = forward_tab.read_noising(noising(tmp_path / "odd.png", seed=4))
     assert np.array_equal(to_bytes(x_0), pixels)
     expected = torch.randn(3, 5, 3, generator=torch.Generator().manual_seed(4)).permute(2, 0, 1)
-    torch.testing.assert_close(eps, expected, rtol=0, atol=0.51 / forward_tab.EPS_UNIT)
+    torch.testing.assert_close(eps, expected, rtol=0, atol=0.51 / EPS_UNIT)
 
 
 def test_no_other_file_can_be_asked_for(tmp_path: Path) -> None:
     (tmp_path / "secret.noising").write_bytes(bytes(100))
-    size = {"width": 2, "height": 2, "channels": 3}
+    Image.new("RGB", (4, 4)).save(tmp_path / "odd.png")
+    known = noising(tmp_path / "odd.png")
     for file in (str(tmp_path / "secret.noising"), "/etc/passwd", "../app.py", ""):
         with pytest.raises((ValueError, FileNotFoundError)):
-            forward_tab.read_noising(size | {"file": file})
+            forward_tab.read_noising({**known, "file": file})
 
 
 @pytest.mark.parametrize(("T", "count"), [(1000, 60), (20, 21)])
 def test_noising_goes_from_the_picture_to_its_noise(tmp_path: Path, T: int, count: int) -> None:
     Image.effect_noise((96, 64), 60).convert("RGB").save(tmp_path / "photo.png")
-    asked_for = noising(tmp_path / "photo.png") | {"settings": asked(T=T)["settings"]}
+    asked_for = noising(tmp_path / "photo.png", T=T)
     x_0, eps = forward_tab.read_noising(asked_for)
     schedule = make_schedule("linear", T)
     frames = forward_tab.noising_frames(x_0, eps, schedule)
     assert len(frames) == count
     assert np.array_equal(np.asarray(frames[0]), to_bytes(x_0))
     assert np.array_equal(np.asarray(frames[-1]), to_bytes(schedule.signal[T] * x_0 + schedule.noise[T] * eps))
-    file = forward_tab.export_noising(asked_for | {"format": "webp"})
+    file = forward_tab.export_noising(asked_for)
     assert file["name"] == f"noising-linear-T{T}.webp"
     with Image.open(file["path"]) as animation:
+        assert isinstance(animation, WebPImageFile)
         assert animation.size == (192, 128)  # small pictures are enlarged
         assert animation.n_frames == count
         assert np.array_equal(np.asarray(animation.convert("RGB"))[::2, ::2], to_bytes(x_0))
@@ -163,7 +170,8 @@ def test_page_expects_of_a_picture_what_the_closed_form_says() -> None:
     counts = torch.bincount(torch.from_numpy(to_bytes(x_0)).flatten().long(), minlength=256).tolist()
     edges = np.linspace(-4, 4, 65)
     expected = chain.closed_form(*chain.levels(x_0), 0.3, edges)
-    found = json.loads(json.dumps(forward_tab.expect({"counts": counts, "alpha_bar_t": 0.3, "edges": edges.tolist()})))
+    question: forward_tab.AskedBins = {"counts": counts, "alpha_bar_t": 0.3, "edges": edges.tolist()}
+    found = json.loads(json.dumps(forward_tab.expected_distribution(question)))
     for name, value in found.items():
         np.testing.assert_allclose(value, getattr(expected, name), rtol=1e-9)
 
@@ -224,19 +232,19 @@ def test_remarks_are_about_the_network_that_is_chosen() -> None:
         card = shared_model(name).card
         at_home = asked(family=card.schedule.family, T=card.schedule.T, params={})
         for question, named in ((far, True), (at_home, False)):
-            remarks = sidebar.bend_schedule(question | {"network": name})["remarks"]
+            remarks = sidebar.bend_schedule({**question, "network": name})["remarks"]
             assert any(card.title in remark["text"] for remark in remarks) == named
 
 
 def test_last_beta_is_solved_for_the_snr_that_is_asked_for() -> None:
-    settings = sidebar.default_settings() | {"T": 100, "keep_shape_of": 1000}
+    settings = asked(T=100, keep_shape_of=1000)["settings"]
     solved = sidebar.aim_schedule({"settings": settings, "snr_db": -25})
-    answer = sidebar.bend_schedule({"settings": settings | solved, "network": "digits"})
+    answer = sidebar.bend_schedule({"settings": cast(Settings, settings | solved), "network": "digits"})
     assert answer["summary"]["terminal_snr_db"] == pytest.approx(-25)
     for asked_for, words in (("many", "must be a number"), (-9000, "between")):
         refused = sidebar.aim_schedule({"settings": settings, "snr_db": asked_for})
         assert refused["error"]["field"] == "terminal_snr" and words in refused["error"]["message"]
-    drawn = sidebar.aim_schedule({"settings": settings | {"family": "drawn", "points": POINTS}, "snr_db": -25})
+    drawn = sidebar.aim_schedule({"settings": asked(family="drawn", points=POINTS)["settings"], "snr_db": -25})
     assert "Only a family" in drawn["error"]["message"]
 
 

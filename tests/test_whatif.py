@@ -80,7 +80,9 @@ def test_samplers_are_compared_from_the_same_noise(model: Model) -> None:
     assert [len(row.recipe.steps) for row in rows] == [2, 2, 5, 5]
     assert [row.recipe.options for row in rows] == [{"v": 0.5}, {}] * 2
     assert all(torch.equal(first_x_t(model, row), first_x_t(model, rows[0])) for row in rows)
-    for samplers, counts in (({}, [5]), ({"ddim": {}}, [0]), ({"ddim": {}}, [1001])):
+    refused: list[tuple[dict[str, dict[str, float]], list[int]]]
+    refused = [({}, [5]), ({"ddim": {}}, [0]), ({"ddim": {}}, [1001])]
+    for samplers, counts in refused:
         with pytest.raises(SamplingError):
             comparison(recipe, samplers, counts)
 

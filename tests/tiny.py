@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion.networks.card import Card
-from diffusion.networks.model import save_model
+from diffusion.networks.model import Model, save_model
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.updates import DDPM, SAMPLERS, Update
@@ -25,6 +25,12 @@ def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
         torch.nn.init.normal_(parameter, std=0.2)
     schedule = ScheduleSpec("cosine", T)
     return save_model(path, network, Card("tiny", "Tiny", classes, config, schedule, "none", "none", "", 0, 0.0))
+
+
+def unet_of(model: Model) -> UNet:
+    """Its network, with weights that can be looked at."""
+    assert isinstance(model.denoiser.network, UNet)
+    return model.denoiser.network
 
 
 def trained(config: UNetConfig) -> UNet:

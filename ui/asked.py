@@ -133,10 +133,10 @@ def _is_json(kind: Any) -> bool:
 
 def is_finite(value: Any) -> bool:
     """Whether all numbers in a value of JSON are finite."""
-    return all(math.isfinite(item) for item in parts(value) if isinstance(item, float))
+    return all(math.isfinite(item) for item in all_parts(value) if isinstance(item, float))
 
 
-def parts(value: Any) -> Iterator[Any]:
+def all_parts(value: Any) -> Iterator[Any]:
     """A value of JSON and everything inside of it, however deep."""
     waiting = [value]
     while waiting:

@@ -1,4 +1,7 @@
-"""Sampling beside the page: computed by threads that step back when the page has something to do."""
+"""A network keeps every core busy, and a page on the same machine should still follow the hand.
+
+Sampling is done by threads that step back whenever the page has something to do.
+"""
 
 from __future__ import annotations
 

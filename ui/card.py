@@ -1,4 +1,4 @@
-"""A network's card, in Markdown."""
+"""What a visitor should know of a network before trusting it, from its card: a line, a table, and what was measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe_model(model: Model) -> str:
     return f"**{card.title}** · {card.told()}, {card.images_seen:,} images seen · {card.data}"
 
 
-def about(model: Model) -> str:
+def card_table(model: Model) -> str:
     """The network's card as a table in Markdown."""
     card, network = model.card, model.card.network
     parameters = count_parameters(model)

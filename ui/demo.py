@@ -1,4 +1,4 @@
-"""The page: a schedule in the sidebar, four tabs that follow it."""
+"""The page: a schedule in the sidebar, and the tabs of ``TABS`` that follow it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TABS = (
 )
 
 
-def build_demo() -> gr.Blocks:
+def build_demo() -> LabBlocks:
     """Assemble the page. Launch it with ``launch_options()``."""
     gr.set_static_paths([ASSETS, PLOTLY.parent])
     with LabBlocks(title="DDPM Lab", analytics_enabled=False) as demo:

@@ -51,7 +51,7 @@ def sample_name(path: str | Path) -> str | None:
     return next((sample.stem for sample in same), None)
 
 
-def visitor() -> str:
+def visitor_cookie() -> str:
     """The cookie of the browser whose request is being answered; "" where there is none."""
     return cookie_of(LocalContext.request.get(None))
 
@@ -71,7 +71,7 @@ def made_path(name: str) -> Path:
 
     Characters that some system does not take in a file's name become "-".
     """
-    folder = _made_folder() / f"{secrets.token_hex(12)}.{owner_of(visitor())}"
+    folder = _made_folder() / f"{secrets.token_hex(12)}.{owner_of(visitor_cookie())}"
     folder.mkdir(parents=True)
     return folder / (re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip(".-") or "file")
 
@@ -96,7 +96,7 @@ def find_made(path: str, suffix: str, cookie: str | None = None) -> Path | None:
     """
     if "\0" in path:
         return None
-    found, owner = Path(path).resolve(), owner_of(visitor() if cookie is None else cookie)
+    found, owner = Path(path).resolve(), owner_of(visitor_cookie() if cookie is None else cookie)
     mine = found.parent.parent == _made_folder() and found.parent.suffix == f".{owner}"
     return found if mine and found.suffix == suffix and found.is_file() else None
 

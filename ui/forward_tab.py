@@ -1,4 +1,7 @@
-"""The forward tab: a picture dissolves into noise, drawn in the browser from x_0 and one fixed eps."""
+"""The forward tab: a picture dissolves into noise under the hand.
+
+The browser gets x_0 and one fixed eps, and draws x_t at any step itself; nothing is asked of the server while it does.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from ui.asked import AskedError
 from ui.files import find_made, made_file, sample_name, sample_pictures
 from ui.link import read_link
 from ui.page import Page
-from ui.picture import EPS_UNIT, SIDE, Picture, png_for_box
+from ui.picture import EPS_UNIT, SIDE, PictureBox, png_for_box
 from ui.sidebar import Settings, read_schedule
 from ui.view import FROM_LINK, View
 
@@ -93,7 +96,7 @@ def export_noising(asked: AskedNoising) -> dict[str, str]:
     return {"path": made_file(data, name)["path"], "name": name}
 
 
-def expect(asked: AskedBins) -> dict[str, Any]:
+def expected_distribution(asked: AskedBins) -> dict[str, Any]:
     """How the pixel values of x_t are distributed by q(x_t | x_0): ``chain.Distribution`` with lists for arrays.
 
     Raises:
@@ -160,7 +163,7 @@ def redraw_noise(shown: str, seed: int) -> tuple[dict[str, Any], int]:
     return forward_value(shown, seed + 1), seed + 1
 
 
-def open_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
+def open_forward_tab(link: dict[str, str]) -> tuple[dict[str, Any], str, int]:
     """What a visitor finds: (what to draw, the picture shown, its seed). The first bundled picture, or the link's."""
     said = read_link(link)
     path, seed = next(sample for sample in sample_pictures() if sample.stem == said["picture"]), said["noise"]
@@ -173,7 +176,7 @@ def forward_tab(page: Page) -> None:
     view = View("forward", elem_id="lab-forward")
     with gr.Row():
         with gr.Column(scale=2, min_width=260):
-            picture = Picture(
+            picture = PictureBox(
                 label="Your picture: upload, webcam or clipboard",
                 sources=["upload", "webcam", "clipboard"],
                 type="filepath",
@@ -187,7 +190,7 @@ def forward_tab(page: Page) -> None:
                 [str(path) for path in sample_pictures()], picture, label="or one of these", elem_id="lab-samples"
             )
             redraw = gr.Button("Draw another ε", elem_id="lab-redraw")
-    View("panels", elem_id="lab-panels", server_functions=[export_noising, expect])
+    View("panels", elem_id="lab-panels", server_functions=[export_noising, expected_distribution])
     picture.change(
         show_picture,
         [picture, shown, seed],
@@ -207,5 +210,5 @@ def forward_tab(page: Page) -> None:
     names = [path.stem for path in sample_pictures()]
     page.blocks.load(None, None, None, js=NAME_SAMPLES.replace("NAMES", json.dumps(names)))
     page.blocks.load(
-        open_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private"
+        open_forward_tab, view, [view, shown, seed], js=FROM_LINK, show_progress="hidden", api_visibility="private"
     )  # fmt: skip

@@ -31,7 +31,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.asked import BROKEN, REFUSALS, REFUSED, AskedError, is_finite, log, parts, read_arguments
+from ui.asked import BROKEN, REFUSALS, REFUSED, AskedError, all_parts, is_finite, log, read_arguments
 from ui.files import COOKIE, SWEEP_SECONDS, cookie_of, mark_upload, may_open, sweep
 
 MOST_UPLOADED = 512 << 20  # bytes of all files of one upload
@@ -111,7 +111,7 @@ class Guard:
                 scope, receive, reply
             )
             return
-        body = _Body(receive, most_of(path))
+        body = _Body(receive, most_bytes_of(path))
         try:
             await self.app(scope, body, reply)
         except TooLargeError as error:
@@ -142,8 +142,8 @@ class Guard:
         if kind not in ("application/json", "multipart/form-data") and headers.get("content-length") != "0":
             return 415, "A request is JSON, or a form with files."
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 18 or int(length) > most_of(path):
-            return 413, str(TooLargeError(most_of(path)))
+        if not length.isdecimal() or len(length) > 18 or int(length) > most_bytes_of(path):
+            return 413, str(TooLargeError(most_bytes_of(path)))
         return None
 
     def _is_from_page(self, host: str, headers: Headers) -> bool:
@@ -159,7 +159,7 @@ class Guard:
         return netloc != "" and (netloc in known or _host_name(netloc) in self.site.names)
 
 
-def most_of(path: str) -> int:
+def most_bytes_of(path: str) -> int:
     """How many bytes a request to a path may have."""
     return MOST_UPLOADED if path.rstrip("/") == "/gradio_api/upload" else MOST_ASKED
 
@@ -274,7 +274,7 @@ def refuse_files(value: Any, cookie: str) -> None:
     Raises:
         gr.Error: such a file, anywhere inside a value.
     """
-    for part in parts(value):
+    for part in all_parts(value):
         path = part.get("path") if isinstance(part, dict) else None  # what Gradio would take for a file
         if path is not None and (not isinstance(path, str) or not may_open(path, cookie)):
             raise gr.Error("This file was not uploaded here, or is no longer kept; choose it again.",
@@ -282,7 +282,7 @@ def refuse_files(value: Any, cookie: str) -> None:
 
 
 @asynccontextmanager
-async def tidy(_app: Any) -> AsyncIterator[None]:
+async def delete_old_files(_app: Any) -> AsyncIterator[None]:
     """While the server runs: files that nobody will ask for any more are deleted."""
 
     async def keep_sweeping() -> None:
@@ -298,4 +298,4 @@ async def tidy(_app: Any) -> AsyncIterator[None]:
 
 def guarded(site: Site) -> dict[str, Any]:
     """``app_kwargs`` of launch()."""
-    return {"middleware": [Middleware(Guard, site=site)], "lifespan": tidy}
+    return {"middleware": [Middleware(Guard, site=site)], "lifespan": delete_old_files}

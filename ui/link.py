@@ -28,7 +28,7 @@ from ui.models import OWN, find_source, sources
 from ui.picture import SIDE
 from ui.sampling import MOST_GUIDANCE, MOST_IMAGES, Controls, values_of
 from ui.sidebar import MOST_PINS
-from ui.view import tell
+from ui.view import call_module
 
 Kind = Literal["choice", "whole", "number", "flag", "text", "words", "wholes", "list"]
 # As people and browsers write them: nothing that only Python or only JavaScript reads.
@@ -226,4 +226,4 @@ def keep_in_link(*names: str) -> str:
     """
     if unknown := set(names) - link_table().keys():
         raise ValueError(f"A link cannot hold {', '.join(sorted(unknown))}: see link_table.")
-    return tell("link", "putInLink", *names)
+    return call_module("link", "putInLink", *names)

@@ -1,4 +1,8 @@
-"""The loss tab: where along t the bound is paid, by a network and exact denoisers, on bundled images or one's own."""
+"""The loss tab: at which steps is the bound paid?
+
+A network and exact denoisers are measured on bundled images or one's own, once; what a schedule makes of their errors
+follows by itself (weighing.py).
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,9 @@ from ui.figures import loss_figure, rate_figure
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
 from ui.page import Page
-from ui.seen import face, faces, look, look_at
+from ui.seen import image_button, image_buttons, predictions_by_level, predictions_of
 from ui.subjects import Subject, bundled_subject, measurable, own_subject
-from ui.view import PLOTLY, View, served, tell
+from ui.view import PLOTLY, View, call_module, served
 from ui.weighing import export_loss, measured_before, shown_value, weigh
 
 THEIRS, OWN = "bundled", "my picture"
@@ -32,7 +36,7 @@ YIELD_SECONDS = 0.2
 MAX_SEED = 2**31 - 1
 
 
-def measure(
+def press_measure(
     network: str,
     source: str,
     path: str,
@@ -79,7 +83,7 @@ def measure_all(
             shown = now
             left = (now - started) / done * (len(alpha_bars) - done)
             status = f"{done} of {len(alpha_bars)} noise levels, about {left:.0f} s left"
-            yield shown_value(curve, {}, subject.about, status, 0.99 * done / len(alpha_bars))
+            yield shown_value(curve, {}, subject.facts, status, 0.99 * done / len(alpha_bars))
     assert curve is not None  # there are at least two levels
     done, seconds = len(curve.mean), time.monotonic() - started
     asked = 1 / (1 + np.exp(-curve.log_snr))
@@ -90,24 +94,25 @@ def measure_all(
         references[name] = reference
         if time.monotonic() - shown > YIELD_SECONDS:
             shown = time.monotonic()
-            yield shown_value(curve, references, subject.about, "The exact denoisers on the same draws", 0.99)
+            yield shown_value(curve, references, subject.facts, "The exact denoisers on the same draws", 0.99)
     stopped = "Stopped: " if done < len(alpha_bars) else ""
     noise = f", {draws} draws of ε" + (" each" if len(subject.images) > 1 else "") if draws > 1 else ""
-    status = f"{stopped}{subject.about.about}{noise}, at {done} noise levels, {seconds:.1f} s"
-    yield shown_value(curve, references, subject.about, status)
+    status = f"{stopped}{subject.facts.about}{noise}, at {done} noise levels, {seconds:.1f} s"
+    yield shown_value(curve, references, subject.facts, status)
 
 
 def show_images(network: str, source: str, path: str) -> tuple[dict[str, Any], str]:
     """What the network is looked at with: (what it sees, message)."""
     if source == THEIRS:
-        return {"network": network, "faces": faces(network)}, ""
+        return {"network": network, "images": image_buttons(network)}, ""
     model = shared_model(network)
     try:
         subject = own_subject(path, model)
     except ImageError as error:
         return gr.skip(), str(error)
     image = subject.images.images[0]
-    return {"network": network, "faces": [face(image, "your picture")], "own": look(model, image, None)}, ""
+    own = predictions_by_level(model, image, None)
+    return {"network": network, "images": [image_button(image, "your picture")], "own": own}, ""
 
 
 def show_measured(network: str) -> dict[str, Any]:
@@ -140,9 +145,9 @@ def loss_tab(page: Page) -> None:
     message = gr.Markdown(elem_classes="lab-message", elem_id="lab-loss-message")
     seen = View(
         "seen",
-        value={"network": DEFAULT, "faces": faces(DEFAULT)},
+        value={"network": DEFAULT, "images": image_buttons(DEFAULT)},
         elem_id="lab-seen",
-        server_functions=[look_at],
+        server_functions=[predictions_of],
     )
     view = View(
         "loss",
@@ -160,7 +165,7 @@ def loss_tab(page: Page) -> None:
     )
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     start.click(
-        measure,
+        press_measure,
         [network, source, shown, count, noises, levels, seed, flag],
         [view, message, start, halt],
         show_progress="minimal",
@@ -170,7 +175,7 @@ def loss_tab(page: Page) -> None:
     )
     halt.click(stop, flag, None, queue=False, **quiet)
     network.change(show_measured, network, view, **quiet)
-    network.change(None, network, None, js=tell("store", "assign", "network"))
+    network.change(None, network, None, js=call_module("store", "assign", "network"))
     gr.on(
         [network.change, source.change, shown.change],
         show_images,

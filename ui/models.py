@@ -1,4 +1,7 @@
-"""What samples are drawn from: shipped networks, each loaded once for all visitors, and exact denoisers of images."""
+"""Samples are drawn from a shipped network, or from images by an exact denoiser: to the page each is a ``Source``.
+
+Networks are loaded once for all visitors, and only so many runs at a time may call them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tabs of the page share while it is built."""
+"""Tabs are built one after another, each by a module of its own: what they are handed, and what is said of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A box for a picture of the visitor's own: what may be in it, and what it shows."""
+"""A visitor's own picture may be one that no browser can show, and Gradio would change it before it is read.
+
+``PictureBox`` hands over the file as it came; ``png_for_box`` makes what the box shows instead, where that is needed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ EPS_UNIT = 4096  # eps, and v, travel as int16 in steps of 1/4096: +-8 deviation
 SHOWN_BY_BROWSERS = ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "AVIF")
 
 
-class Picture(gr.Image):
+class PictureBox(gr.Image):
     """gr.Image that hands over the file as it came: diffusion.images decides what can be read, and says why not."""
 
     def preprocess(self, payload: Any) -> str | None:

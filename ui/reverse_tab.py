@@ -21,14 +21,14 @@ from diffusion.sampling.recipe import denoiser_of
 from diffusion.sampling.steps import SPACINGS, Spacing
 from diffusion.sampling.updates import SAMPLERS, option_parameters, samplers_with
 from diffusion.schedules.review import compare
-from ui.card import about, describe_model
+from ui.card import card_table, describe_model
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
+from ui.frames import StoredFrames, export_animation, export_png, read_frames
 from ui.job import Values, ended, run_job
 from ui.link import controls_from_link, controls_in_link, keep_in_link
 from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
 from ui.page import Page
-from ui.player import StoredFrames, export_animation, export_png, read_frames
 from ui.sampling import (
     ALL_CLASSES,
     FRAMES,
@@ -39,12 +39,12 @@ from ui.sampling import (
     controls_of,
     read_recipe,
     recipe_path,
-    run,
+    run_for_view,
     run_name,
     values_of,
 )
 from ui.sidebar import AskedSchedule, Settings, default_settings, read_schedule, trained_for
-from ui.view import FROM_LINK, PLOTLY, View, served, tell
+from ui.view import FROM_LINK, PLOTLY, View, call_module, served
 from ui.whatif_tab import Asking, LastRun, whatif_tabs
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -67,7 +67,7 @@ def opening_run() -> tuple[dict[str, Any], bytes, LastRun]:
     """The finished trajectory that the tab opens with, its frames, and what it is."""
     source = find_source(Controls().network)
     recipe = read_recipe(source, default_settings(), Controls())
-    *_, value = run(source, recipe, StopFlag())
+    *_, value = run_for_view(source, recipe, StopFlag())
     return value, Path(value["file"]["path"]).read_bytes(), LastRun(source.name, (), recipe)
 
 
@@ -81,7 +81,7 @@ def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterat
         chosen = controls_of(controls)
         source = find_source(chosen.network, chosen.own or ())
         recipe = read_recipe(source, settings, chosen)
-        for value in run(source, recipe, flag, chosen.keep_all):
+        for value in run_for_view(source, recipe, flag, chosen.keep_all):
             done = value["state"] == "done"
             last = LastRun(source.name, tuple(chosen.own or ()), recipe) if done else gr.skip()
             yield (value, "", "", last), done
@@ -131,7 +131,7 @@ def about_choice(choice: Choice) -> str:
     return "\n\n".join(filter(None, (choice.advice, lines, choice.source)))
 
 
-def open_tab(link: dict[str, str]) -> tuple[Any, ...]:
+def open_reverse_tab(link: dict[str, str]) -> tuple[Any, ...]:
     """What a visitor finds: (view, the run that it shows, one's own images, line about the network, all about it,
     about the sampler, controls in the order of ``controls_in_link``).
 
@@ -166,7 +166,7 @@ def choose_network(name: str) -> tuple[Any, ...]:
         gr.update(visible=True) if classes else gr.update(visible=False, value=1.0),
         gr.update(visible=name == OWN),
         EXACT_LINE if name.startswith(EXACT) else describe_model(shared_model(name)),
-        EXACT_CARD if name.startswith(EXACT) else about(shared_model(name)),
+        EXACT_CARD if name.startswith(EXACT) else card_table(shared_model(name)),
     )
 
 
@@ -299,7 +299,7 @@ def build_view() -> RunView:
     )  # fmt: skip
     line = gr.Markdown(describe_model(model), elem_classes="lab-note", elem_id="lab-network-line")
     with gr.Accordion("About this network", open=False, elem_id="lab-card") as unfolded:
-        card = gr.Markdown(about(model), elem_classes="lab-card")
+        card = gr.Markdown(card_table(model), elem_classes="lab-card")
         rounding = gr.Markdown(elem_classes="lab-note", elem_id="lab-rounding")
     return RunView(view, line, unfolded, card, rounding)
 
@@ -314,7 +314,7 @@ def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_vie
         choose_network, network, [control["label"], control["guidance"], control["own"], run_view.line, run_view.card],
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
-    network.change(None, network, None, js=tell("store", "assign", "network"))
+    network.change(None, network, None, js=call_module("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
     linked = [control[name] for name in controls_in_link().values()]
     gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(*controls_in_link()))
@@ -346,7 +346,7 @@ def reverse_tab(page: Page) -> None:
     press.halt.click(stop, flag, None, queue=False, **QUIET)
     linked = [control[name] for name in controls_in_link().values()]
     opened = page.blocks.load(
-        open_tab, run_view.view,
+        open_reverse_tab, run_view.view,
         [run_view.view, last, control["own"], run_view.line, run_view.card, about_sampler, *linked],
         js=FROM_LINK, **AT_OPENING, **QUIET,
     )  # fmt: skip

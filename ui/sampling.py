@@ -27,8 +27,8 @@ from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
 from ui.files import for_browser, made_path
+from ui.frames import Frame, Recorder, planes, stride
 from ui.models import DEFAULT, Source, StopFlag, data_moments
-from ui.player import Frame, Recorder, planes, stride
 from ui.sidebar import Settings, read_schedule
 
 PREVIEW_SECONDS = 0.1
@@ -150,7 +150,7 @@ def options_of(controls: Controls, sampler: str) -> dict[str, float]:
     return usual | {name: value for name, value in controls.options.items() if name in usual}
 
 
-def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) -> Iterator[dict[str, Any]]:
+def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) -> Iterator[dict[str, Any]]:
     """Sample, yielding values for the view: previews while it runs ("live"), at the end every frame ("done")."""
     denoiser, (channels, height, width) = denoiser_of(recipe, source.model, source.device)
     count = len(recipe.steps)
@@ -165,7 +165,7 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
         recorder = Recorder(file, shape, drawn, every=stride(count, frame_bytes, keep_all))
         for step in in_background(recipes.run(recipe, denoiser, (channels, height, width), source.device)):
             if recorder.wants(step.index):
-                recorder.add(describe(step, recipe, data), step.x_t, step.x_0, step.eps, step.z)
+                recorder.add(frame_of_step(step, recipe, data), step.x_t, step.x_0, step.eps, step.z)
             if flag.up:
                 break
             now = time.monotonic()
@@ -184,7 +184,7 @@ def run(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool = False) 
                 }
         assert step is not None  # timesteps() never gives an empty list
         taken = step.index + 1
-        recorder.add(describe_end(step, recipe, data), step.x_s, step.x_0, step.eps, None)
+        recorder.add(frame_of_end(step, recipe, data), step.x_s, step.x_0, step.eps, None)
     if taken == count:
         archive.save(recipe_path(path), recipe, to_bytes(step.x_s))
     seconds = time.monotonic() - started
@@ -216,7 +216,7 @@ def recipe_path(frames: Path) -> Path:
     return frames.with_suffix(".npz")
 
 
-def describe(step: Step, recipe: Recipe, data: Moments) -> Frame:
+def frame_of_step(step: Step, recipe: Recipe, data: Moments) -> Frame:
     """The numbers of a step; ``data``: moments of the images that are to be expected."""
     before = recipe.steps[: step.index][::-1][:2]
     made_of = terms(recipe.update, recipe.schedule, step.t, step.s, before)
@@ -224,9 +224,9 @@ def describe(step: Step, recipe: Recipe, data: Moments) -> Frame:
     return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma}, numbers)
 
 
-def describe_end(step: Step, recipe: Recipe, data: Moments) -> Frame:
+def frame_of_end(step: Step, recipe: Recipe, data: Moments) -> Frame:
     """Where the last step led to; its factors are repeated."""
-    last = describe(step, recipe, data)
+    last = frame_of_step(step, recipe, data)
     return Frame(step.s, step.index + 1, None, last.terms, _numbers(step.x_s, step.s, recipe, data, None))
 
 

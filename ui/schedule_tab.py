@@ -1,4 +1,4 @@
-"""The schedule tab: the page's schedule beside those that are pinned. All it does happens in the browser."""
+"""The schedule tab: how do schedules differ? The page's own beside those that are pinned, all of it in the browser."""
 
 from __future__ import annotations
 

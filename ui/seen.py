@@ -1,4 +1,7 @@
-"""What a network sees in one image at every noise level, for the browser to draw any step of."""
+"""What does a network see in one image under so much noise? Asking it at every move of the hand would take too long.
+
+It is asked once, at about a hundred levels, and sight.js draws any step from its answers.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ from ui.models import shared_model
 from ui.picture import EPS_UNIT
 from ui.subjects import bundled, measurable
 
-FACES = 10  # bundled images to choose from
+OFFERED = 10  # bundled images to choose from
 LEVELS = 96  # at which the network is asked; between them its answer is interpolated
 
 
-def look(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[str, Any]:
+def predictions_by_level(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[str, Any]:
     """What a network sees in one image (uint8, (C, H, W)) with one noise, at every level.
 
     The browser draws any step from it. Data: x_0 as uint8, eps as int16, then for each level what the network predicts
@@ -55,41 +58,41 @@ def _int16(x: Tensor) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _look_at(network: str, index: int) -> dict[str, Any]:
-    model, faces = shared_model(network), bundled(network).evenly(FACES)
-    label = int(faces.labels[index]) if model.card.classes else None
-    return look(model, faces.images[index], label)
+def _predictions_of(network: str, index: int) -> dict[str, Any]:
+    model, offered = shared_model(network), bundled(network).evenly(OFFERED)
+    label = int(offered.labels[index]) if model.card.classes else None
+    return predictions_by_level(model, offered.images[index], label)
 
 
-class AskedFace(TypedDict):
-    """One of the images that ``faces`` shows of a network."""
+class AskedImage(TypedDict):
+    """One of the images that ``image_buttons`` shows of a network."""
 
     network: str
-    index: Annotated[int, Field(ge=0, lt=FACES)]
+    index: Annotated[int, Field(ge=0, lt=OFFERED)]
 
 
-def look_at(asked: AskedFace) -> dict[str, Any]:
-    """What a network sees in an image; see ``look``.
+def predictions_of(asked: AskedImage) -> dict[str, Any]:
+    """What a network sees in an image; see ``predictions_by_level``.
 
     Raises:
         AskedError: no such image.
     """
-    if not 0 <= asked["index"] < FACES or asked["network"] not in (name for _, name in measurable()):
+    if not 0 <= asked["index"] < OFFERED or asked["network"] not in (name for _, name in measurable()):
         raise AskedError("There is no such image to look at.")
-    return _look_at(asked["network"], asked["index"])
+    return _predictions_of(asked["network"], asked["index"])
 
 
-def face(image: Tensor, name: str) -> dict[str, str]:
+def image_button(image: Tensor, name: str) -> dict[str, str]:
     """An image (uint8, (C, H, W)) for a button: {"picture": data URI, "name"}."""
     png = base64.b64encode(encode(to_pil(image.movedim(0, -1).numpy()), "PNG")).decode()
     return {"picture": f"data:image/png;base64,{png}", "name": name}
 
 
 @cache
-def faces(network: str) -> list[dict[str, str]]:
+def image_buttons(network: str) -> list[dict[str, str]]:
     """The bundled images to choose from."""
-    chosen, classes = bundled(network).evenly(FACES), shared_model(network).card.classes
+    chosen, classes = bundled(network).evenly(OFFERED), shared_model(network).card.classes
     return [
-        face(image, classes[label] if classes else f"image {i}")
+        image_button(image, classes[label] if classes else f"image {i}")
         for i, (image, label) in enumerate(zip(chosen.images, chosen.labels.tolist(), strict=True), 1)
     ]

@@ -96,7 +96,7 @@ def read_schedule(settings: Settings) -> Schedule:
     return ScheduleSpec.from_json(settings).make()
 
 
-def describe(settings: Settings) -> str:
+def schedule_name(settings: Settings) -> str:
     """A schedule's name in a few words, for legends and tables."""
     family, T = settings["family"], settings["T"]
     if family in FAMILIES:
@@ -154,7 +154,7 @@ def bend_schedule(asked: AskedSchedule) -> dict[str, Any]:
     t = np.arange(schedule.T + 1, dtype=np.float64)
     return {
         "settings": settings,
-        "name": describe(settings),
+        "name": schedule_name(settings),
         "T": schedule.T,
         "columns": {name: base64.b64encode(column.tobytes()).decode() for name, column in columns.items()},
         "chart": thin(

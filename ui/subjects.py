@@ -1,4 +1,7 @@
-"""What a network is measured on: bundled images of its kind, or the visitor's own picture."""
+"""An error is measured on images, and means little before it is said on which: had the network seen them in training?
+
+A ``Subject`` is what is measured, bundled images of the network's kind or the visitor's own picture, with those facts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def measurable() -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class About:
+class SubjectFacts:
     """What a network was measured on, in words and numbers.
 
     Args:
@@ -51,7 +54,7 @@ class Subject:
     images: ImageSet
     others: ImageSet
     classes: bool
-    about: About
+    facts: SubjectFacts
 
 
 def held_out(model: Model) -> bool:
@@ -75,17 +78,17 @@ def bundled(name: str) -> ImageSet:
     return load_data(name, "test", size, channels)
 
 
-def about_bundled(model: Model, count: int, others: int) -> About:
+def bundled_facts(model: Model, count: int, others: int) -> SubjectFacts:
     """What those images are."""
     held = held_out(model)
-    return About(f"{count} {'held-out' if held else 'bundled'} {model.card.name}", count, others, held)
+    return SubjectFacts(f"{count} {'held-out' if held else 'bundled'} {model.card.name}", count, others, held)
 
 
 def bundled_subject(model: Model, count: int) -> Subject:
     """Images of the kind a network makes, evenly over the classes as they are stored."""
     images = bundled(model.card.name).evenly(count)
     others = other_images(model.card.name, images)
-    return Subject(images, others, bool(model.card.classes), about_bundled(model, len(images), len(others)))
+    return Subject(images, others, bool(model.card.classes), bundled_facts(model, len(images), len(others)))
 
 
 def own_subject(path: str, model: Model) -> Subject:
@@ -98,4 +101,4 @@ def own_subject(path: str, model: Model) -> Subject:
     image = ImageSet(pixels[None], torch.tensor([len(model.card.classes)]))
     nothing = replace(image, images=image.images[:0], labels=image.labels[:0])
     others = other_images(model.card.name, nothing)
-    return Subject(image, others, False, About("your picture", 1, len(others), None))
+    return Subject(image, others, False, SubjectFacts("your picture", 1, len(others), None))

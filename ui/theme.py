@@ -1,4 +1,7 @@
-"""Colours with one meaning each, those that figures need (all are in assets/css/lab.css), and the Gradio theme."""
+"""A colour means one thing on the whole page: here are those that figures need, and the Gradio theme.
+
+All of them are in assets/css/lab.css.
+"""
 
 from __future__ import annotations
 

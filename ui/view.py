@@ -1,4 +1,7 @@
-"""Parts of the page that the browser draws: one JavaScript module of assets/js each."""
+"""Most of the page is drawn in the browser by modules of assets/js: a ``View`` is the element that one of them fills.
+
+The rest is the JavaScript that a Gradio event runs, for what the server need not know.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def served(path: Path) -> str:
 FROM_LINK = "() => [Object.fromEntries(new URLSearchParams(location.hash.slice(1)))]"
 
 
-def tell(module: str, function: str, *names: str) -> str:
+def call_module(module: str, function: str, *names: str) -> str:
     """``js=`` of a listener without ``fn``: calls FUNCTION of assets/js/MODULE.js with its inputs, {name: value}.
 
     With ``assign`` of store.js all views know the inputs; see also ``keep_in_link`` of ui/link.py.

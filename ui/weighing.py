@@ -23,7 +23,7 @@ from diffusion.networks.model import MODELS
 from diffusion.schedules.schedule import EXPONENTS, Array, Schedule, Variance
 from ui.models import DEFAULT, shared_model
 from ui.sidebar import CHART_POINTS, Settings, plain, read_schedule
-from ui.subjects import About, about_bundled
+from ui.subjects import SubjectFacts, bundled_facts
 
 FLOOR, CEILING = 2e-6, 30.0  # of errors in the chart: a perfect memory has none, or any
 MOST_LEVELS = 1000  # of a curve that comes from the browser
@@ -154,20 +154,20 @@ def measured_before(name: str = DEFAULT) -> dict[str, Any] | None:
     content = json.loads(path.read_text(encoding="utf-8"))
     if content["sha256"] != model.card.sha256:
         return None
-    about, levels = about_bundled(model, content["count"], content["others"]), len(content["curve"]["mean"])
+    facts, levels = bundled_facts(model, content["count"], content["others"]), len(content["curve"]["mean"])
     return shown_value(
         ErrorCurve.from_json(content["curve"]),
         {key: ErrorCurve.from_json(curve) for key, curve in content["references"].items()},
-        about, f"Measured before: {about.about} at {levels} noise levels.",
+        facts, f"Measured before: {facts.about} at {levels} noise levels.",
     )  # fmt: skip
 
 
 def shown_value(
-    curve: ErrorCurve, references: dict[str, ErrorCurve], about: About, status: str, part: float = 1.0
+    curve: ErrorCurve, references: dict[str, ErrorCurve], facts: SubjectFacts, status: str, part: float = 1.0
 ) -> dict[str, Any]:  # fmt: skip
     """What the view shows; ``part`` of the pass is done."""
     return {
         "curve": curve.to_json(),
         "references": {name: reference.to_json() for name, reference in references.items()},
-        **asdict(about), "status": status, "part": part, "running": part < 1,
+        **asdict(facts), "status": status, "part": part, "running": part < 1,
     }  # fmt: skip

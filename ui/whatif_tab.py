@@ -25,7 +25,7 @@ from diffusion.schedules.families import T_MAX
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
 from ui.page import Page
-from ui.picture import SIDE, Picture, png_for_box
+from ui.picture import SIDE, PictureBox, png_for_box
 from ui.sampling import Controls, control_names, controls_of, options_of, read_recipe, read_seed
 from ui.sidebar import Settings
 from ui.view import View
@@ -323,7 +323,7 @@ def denoise_tab(asking: Asking) -> list[Any]:
         "Denoise",
         lambda: [
             gr.Radio([BUNDLED, FORWARD, UPLOAD], value=BUNDLED, label="picture", elem_id="lab-denoise-which"),
-            Picture(
+            PictureBox(
                 label="your picture", sources=["upload", "clipboard"], type="filepath", format="png", height=150,
                 elem_id="lab-denoise-picture", visible=False,
             ),

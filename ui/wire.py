@@ -13,10 +13,10 @@ from typing import Any
 
 from diffusion.schedules.families import T_MAX, T_MIN
 from diffusion.schedules.given import POINT_LOG_SNR, POINTS_MAX
+from ui.frames import GAP
 from ui.guard import MOST_UPLOADED
 from ui.link import link_table
 from ui.picture import EPS_UNIT
-from ui.player import GAP
 from ui.sidebar import CSV_BYTES, MOST_PINS
 from ui.theme import COLOURS
 

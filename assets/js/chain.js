@@ -32,7 +32,7 @@ const FEW = 10; // bins in which fewer values are expected say little: their num
 
 /**
  * @typedef {object} ChainServer
- * @property {(asked: {counts: number[], alpha_bar_t: number, edges: number[]}) => Promise<Expected>} expect
+ * @property {(asked: {counts: number[], alpha_bar_t: number, edges: number[]}) => Promise<Expected>} expected_distribution
  */
 
 const FORMULAS = {
@@ -174,7 +174,7 @@ class Chain {
     const found = statistics(walk.x);
     let expected;
     try {
-      expected = await this.server.expect({ counts, alpha_bar_t: columns.alpha_bar[t], edges: EDGES });
+      expected = await this.server.expected_distribution({ counts, alpha_bar_t: columns.alpha_bar[t], edges: EDGES });
     } catch {
       this.status.textContent = "The server did not answer; move t to try again.";
       return;

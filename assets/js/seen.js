@@ -11,7 +11,7 @@ import { assign, setT, store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
 /** @import { Schedule } from "./schedules.js" */
-/** @import { Look } from "./sight.js" */
+/** @import { Predictions } from "./sight.js" */
 
 const NOISE_GAIN = 0.4; // noise beyond 2.5 standard deviations is cut off, not beyond one
 const VISIBLE = 0.8; // about as much of what is missed, in x_0's units, can be seen
@@ -20,8 +20,8 @@ const FORMULA =
   "\\tfrac1D L_{t-1}=w_t\\,\\tfrac1D\\lVert\\ep-\\epred\\rVert^2+c_t=\\num{w}\\cdot\\num{e}+\\num{c}\\ \\text{nats}=\\num{b}\\ \\text{bits/dim}";
 
 /** The images of a network, or one's own with what it sees in it. */
-/** @typedef {{network: string, faces: {picture: string, name: string}[], own?: Look}} Faces */
-/** @typedef {{look_at: (asked: {network: string, index: number}) => Promise<Look>}} SeenServer */
+/** @typedef {{network: string, images: {picture: string, name: string}[], own?: Predictions}} Offered */
+/** @typedef {{predictions_of: (asked: {network: string, index: number}) => Promise<Predictions>}} SeenServer */
 /** @typedef {"xt" | "eps" | "found" | "off" | "guess"} Shown */
 
 /** @type {Record<Shown, [kind: string, source: string, label: string]>} */
@@ -44,7 +44,7 @@ const remark = (signal) =>
 class Seen {
   /**
    * @param {HTMLElement} element
-   * @param {{value: Faces | null}} props
+   * @param {{value: Offered | null}} props
    * @param {SeenServer} server
    */
   constructor(element, props, server) {
@@ -59,7 +59,7 @@ class Seen {
     this.buttons = [];
     this.formula = tex(el("div", { class: "lab-formula" }), FORMULA);
     const label = "image that the network is shown";
-    this.faces = el("div", { class: "lab-faces", role: "group", "aria-label": label });
+    this.images = el("div", { class: "lab-faces", role: "group", "aria-label": label });
     this.pictures = this.canvases();
     this.gain = el("span", {});
     this.error = el("p", { class: "lab-note", role: "status", "aria-live": "off" });
@@ -68,7 +68,7 @@ class Seen {
       "section",
       { class: "lab-seen", "data-state": "waiting" },
       this.formula,
-      this.faces,
+      this.images,
       el("div", { class: "lab-row lab-row-five" }, ...this.figures()),
       transport,
       this.error,
@@ -79,7 +79,7 @@ class Seen {
       moved: setT,
       say: (t) => ({ short: `t = ${t}`, spoken: `t ${t} of ${store.schedule?.T}` }),
     });
-    this.ask = oneAtATime(() => this.look());
+    this.ask = oneAtATime(() => this.askNetwork());
     this.open = shown(this.root, () => {
       if (this.seen === null) this.ask();
       this.follow();
@@ -156,9 +156,9 @@ class Seen {
     fill(this.formula, numbers);
   }
 
-  /** @param {Faces} value */
-  showFaces(value) {
-    this.buttons = value.faces.map(({ picture, name }, i) => {
+  /** @param {Offered} value */
+  showImages(value) {
+    this.buttons = value.images.map(({ picture, name }, i) => {
       const onclick = () => {
         this.index = i;
         this.ask();
@@ -166,12 +166,12 @@ class Seen {
       const attributes = { type: "button", class: "lab-face", title: name, "aria-label": `show the network ${name}` };
       return el("button", { ...attributes, onclick }, el("img", { src: picture, alt: "", class: "lab-pixels" }));
     });
-    this.faces.replaceChildren(...this.buttons);
-    this.faces.hidden = !this.buttons.length;
+    this.images.replaceChildren(...this.buttons);
+    this.images.hidden = !this.buttons.length;
   }
 
   /** Ask the network what it sees in the image that is chosen. */
-  async look() {
+  async askNetwork() {
     const value = this.props.value;
     const mine = this.index;
     for (const [i, b] of this.buttons.entries()) b.setAttribute("aria-pressed", String(i === mine));
@@ -182,7 +182,7 @@ class Seen {
     }
     let payload;
     try {
-      payload = value.own ?? (await this.server.look_at({ network: value.network, index: mine }));
+      payload = value.own ?? (await this.server.predictions_of({ network: value.network, index: mine }));
     } catch {
       this.error.textContent = "The server did not answer; choose an image to try again.";
       return;
@@ -201,7 +201,7 @@ class Seen {
     this.subject = next;
     this.index = 0;
     this.seen = null;
-    this.showFaces(value);
+    this.showImages(value);
     this.ask();
   }
 
@@ -223,7 +223,7 @@ class Seen {
 
 /**
  * @param {HTMLElement} element
- * @param {LabView<{value: Faces | null}, SeenServer>} view
+ * @param {LabView<{value: Offered | null}, SeenServer>} view
  */
 export function mount(element, { props, watch, server }) {
   const seen = new Seen(element, props, server);

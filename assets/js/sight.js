@@ -4,8 +4,9 @@ import { prepare } from "./canvas.js";
 import { LEVEL } from "./noising.js";
 
 /**
- * What look() of ui/seen.py sends. data: x_0 as uint8, eps and then v at every level as int16 in steps of 1 / unit.
- * @typedef {{width: number, height: number, channels: number, log_snr: number[], unit: number, data: string}} Look
+ * What predictions_by_level() of ui/seen.py sends. data: x_0 as uint8, eps and then v at every level as int16 in steps
+ * of 1 / unit.
+ * @typedef {{width: number, height: number, channels: number, log_snr: number[], unit: number, data: string}} Predictions
  */
 
 /**
@@ -14,7 +15,7 @@ import { LEVEL } from "./noising.js";
  * digits at both ends.
  */
 export class Sight {
-  /** @param {Look} look */
+  /** @param {Predictions} predictions */
   constructor({ width, height, channels, log_snr, unit, data }) {
     this.width = width;
     this.height = height;

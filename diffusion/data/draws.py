@@ -18,7 +18,7 @@ def batch_indices(n: int, step: int, batch: int, seed: int) -> Tensor:
     return torch.cat(parts)
 
 
-def choose(data: ImageSet, step: int, batch: int, seed: int, generator: torch.Generator) -> Tensor:
+def images_of_step(data: ImageSet, step: int, batch: int, seed: int, generator: torch.Generator) -> Tensor:
     """Which images step ``step`` sees: every one once an epoch, or one member of every group."""
     if data.groups is None:
         return batch_indices(len(data), step, batch, seed)

@@ -1,4 +1,7 @@
-"""Data sets wherever they are: bundled, in an .npz, or as folders and zips of images."""
+"""Data sets come as an .npz, as folders or zips of images with a folder a class, or with the project itself.
+
+``load_data`` reads all of them as one ``ImageSet``, and warns of what it had to leave out.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from tqdm import tqdm
 
 from diffusion.data.sets import MOST_CLASSES, DataError, ImageSet, load_npz
 from diffusion.files import ASSETS, UNREADABLE
-from diffusion.images import MOST_BYTES, SUFFIXES, middle, read_picture
+from diffusion.images import MOST_BYTES, SUFFIXES, middle_square, read_picture
 
 BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
 SPLITS = ("train", "test")
@@ -240,7 +243,7 @@ def _labels_of_folders(source: Path, files: list[str], every: list[str]) -> tupl
 
 def _square(content: bytes, side: int) -> NDArray[np.uint8]:
     """The square in the middle of a picture, (side, side, 1 or 3), grey or RGB as it is stored."""
-    image = middle(read_picture(content, max(READ_SIDE, 4 * side)).image)
+    image = middle_square(read_picture(content, max(READ_SIDE, 4 * side)).image)
     return np.asarray(image.resize((side, side), Image.Resampling.LANCZOS)).reshape(side, side, -1)
 
 

@@ -1,4 +1,7 @@
-"""Data sets for training and measuring: images as uint8 tensors, with a class each."""
+"""Training and measuring need images of one size, with what is known of each: a class, and what it is a variation of.
+
+An ``ImageSet`` holds that as uint8 tensors; ``load_npz`` reads it from an .npz.
+"""
 
 from __future__ import annotations
 

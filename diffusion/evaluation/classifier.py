@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from diffusion.data.draws import choose
+from diffusion.data.draws import images_of_step
 from diffusion.data.sets import DataError, ImageSet
 from diffusion.files import ASSETS
 from diffusion.images import to_unit
@@ -156,7 +156,7 @@ def train_classifier(data: ImageSet, config: ClassifierConfig, training: Classif
         # Dropout draws from the global generator; another seed than below, or its masks would repeat those numbers.
         torch.manual_seed(training.seed * 2**32 + 2**31 + step)
         generator = torch.Generator().manual_seed(training.seed * 2**32 + step)
-        batch = data[choose(data, step, training.batch, training.seed, generator)]
+        batch = data[images_of_step(data, step, training.batch, training.seed, generator)]
         x = augment(to_unit(batch.images), training, generator)
         for group in optimizer.param_groups:
             group["lr"] = training.lr_at(step)
@@ -183,7 +183,7 @@ def accuracy(found: Tensor, labels: Tensor) -> float:
 def once_each(data: ImageSet, seed: int = 0) -> ImageSet:
     """Every image once, or one member of every group, drawn at random as in training; in random order."""
     count = len(data) if data.groups is None else len(data.groups.unique())
-    return data[choose(data, 0, count, seed, torch.Generator().manual_seed(seed))] if count else data
+    return data[images_of_step(data, 0, count, seed, torch.Generator().manual_seed(seed))] if count else data
 
 
 def make_classifier(path: Path, train: ImageSet, test: ImageSet, config: ClassifierConfig, training: ClassifierTraining,

@@ -158,13 +158,13 @@ class Reference:
     distance: Array
 
     def summary(self) -> dict[str, Any]:
-        """The held-out images' own figures; the keys are those of ``measure``."""
+        """The held-out images' own figures; the keys are those of ``judge``."""
         return {
             "images": len(self.held_out),
             "training_images": len(self.training),
             "frechet_training_images": self.training_count,
             "accuracy": accuracy(self.found, self.held_out.labels),
-            **_spread(self.distance),
+            **_nearness(self.distance),
         }
 
 
@@ -187,7 +187,7 @@ def make_reference(classifier: Classifier, train: ImageSet, held_out: ImageSet) 
     return Reference(classifier, train.images, gaussian, len(training), chosen, features, found, distance)
 
 
-def measure(reference: Reference, drawn: ImageSet) -> dict[str, Any]:
+def judge(reference: Reference, drawn: ImageSet) -> dict[str, Any]:
     """Judge drawn images, each with the class that was asked for.
 
     Returns:
@@ -213,12 +213,12 @@ def measure(reference: Reference, drawn: ImageSet) -> dict[str, Any]:
         "frechet": frechet_distance(fit_gaussian(features[:count]), reference.training_gaussian),
         "frechet_held_out": frechet_distance(fit_gaussian(reference.features[:count]), reference.training_gaussian),
         "frechet_images": count,
-        **_spread(distance),
+        **_nearness(distance),
         "copied": float((distance < np.percentile(reference.distance, 1)).mean()),
     }
 
 
-def _spread(distance: Array) -> dict[str, float]:
+def _nearness(distance: Array) -> dict[str, float]:
     return {"nearest_median": float(np.median(distance)), "nearest_percentile_1": float(np.percentile(distance, 1))}
 
 
@@ -238,7 +238,7 @@ class Drawing:
     spacing: Spacing = "trailing"
 
 
-def draw(model: Model, run: Drawing, labels: Tensor, *, seed: int = 0, batch: int = 64) -> ImageSet:
+def draw_labelled(model: Model, run: Drawing, labels: Tensor, *, seed: int = 0, batch: int = 64) -> ImageSet:
     """Draw an image for each label (count,), with seeds seed ... seed + count - 1, under the schedule of training.
 
     The predicted x_0 is clipped.
@@ -269,7 +269,7 @@ def evaluate_samples(
     Returns:
         held_out: ``Reference.summary``.
         runs: for each run its ``sampler``, that sampler's options, ``spacing``, ``steps``, ``seconds``,
-            ``images_per_second`` and the figures of ``measure``.
+            ``images_per_second`` and the figures of ``judge``.
 
     Raises:
         EvaluationError: fewer than two images, or a classifier for other images or classes than the network's.
@@ -288,10 +288,10 @@ def evaluate_samples(
     for run in runs:
         labels = reference.held_out.labels[torch.arange(run.count) % len(reference.held_out)]
         started = time.perf_counter()
-        drawn = draw(model, run, labels, seed=seed, batch=batch)
+        drawn = draw_labelled(model, run, labels, seed=seed, batch=batch)
         seconds = time.perf_counter() - started
         results.append({
             "sampler": run.sampler, **all_options(run.sampler, run.options), "spacing": run.spacing, "steps": run.steps,
-            "seconds": seconds, "images_per_second": run.count / seconds, **measure(reference, drawn),
+            "seconds": seconds, "images_per_second": run.count / seconds, **judge(reference, drawn),
         })  # fmt: skip
     return {"held_out": reference.summary(), "runs": results}

@@ -1,7 +1,7 @@
 """Asking a network takes long, and schedules, variances and weights are bent all the time.
 
-So what is kept of a network is its raw error by noise level, with no weight, no variance and no schedule in it; those
-are put on it afterwards (rate.py).
+So what is kept of a network is its raw error by noise level, an ``ErrorCurve``, with no weight, no variance and no
+schedule in it; those are put on it afterwards (rate.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""One pass of a network over images: its raw errors by noise level. Every loss follows without asking it again."""
+"""One pass of a network over images at many noise levels, and every loss follows from it without asking it again.
+
+``measure_errors`` gives the raw errors by level, finer with every level that is done, so that a pass can be watched
+and stopped.
+"""
 
 from __future__ import annotations
 

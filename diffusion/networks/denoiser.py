@@ -1,4 +1,7 @@
-"""A trained network as a denoiser: it is asked by noise level for eps, whatever it takes and predicts itself."""
+"""Networks are asked by log-SNR and predict eps, x_0 or v; samplers and losses ask every denoiser by alpha_bar for eps.
+
+``NetworkDenoiser`` stands between, and is where both are converted.
+"""
 
 from __future__ import annotations
 

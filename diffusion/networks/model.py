@@ -1,4 +1,7 @@
-"""Trained networks by name or path: which there are, and one ready to denoise, with what is known of it."""
+"""A network is named on the page, in commands and in recipes: by the name of a shipped one, or the path of any other.
+
+``load_model`` finds its weights and card, holds one against the other, and makes a ``Model``, ready to denoise.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Many samples at once, by one process or by several."""
+"""More samples than one batch holds, drawn batch after batch, by one process or by several.
+
+As every sample has its own seed, they are the same however they are shared out.
+"""
 
 from __future__ import annotations
 

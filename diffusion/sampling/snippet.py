@@ -1,4 +1,4 @@
-"""A recipe in Python, for whoever wants to go on from images that were made on the page or by a command."""
+"""Whoever made images on the page or by a command may want to go on from them in Python: their recipe as such code."""
 
 from __future__ import annotations
 

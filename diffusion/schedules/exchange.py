@@ -1,4 +1,8 @@
-"""Schedules in and out: CSV of betas or alpha_bar, and the configuration of diffusers' schedulers."""
+"""A schedule that was made elsewhere is a column of numbers in a file, and one that was made here is wanted elsewhere.
+
+Read are CSV files of betas or alpha_bar, as spreadsheets write them, and the configuration of diffusers' schedulers;
+the latter is written too.
+"""
 
 from __future__ import annotations
 

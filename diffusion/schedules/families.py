@@ -15,7 +15,14 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from diffusion.checks import is_number, shown
-from diffusion.schedules.schedule import Array, Schedule, ScheduleError, betas_of_alpha_bar, felt, to_zero_terminal_snr
+from diffusion.schedules.schedule import (
+    Array,
+    Schedule,
+    ScheduleError,
+    betas_of_alpha_bar,
+    effective_betas,
+    to_zero_terminal_snr,
+)
 
 T_MIN, T_MAX = 2, 4000
 # Where betas are scaled up to fewer steps they end here, and not at one, beyond which there is nothing.
@@ -24,7 +31,7 @@ BETA_CAP = 0.999
 
 def _from_alpha_bar(alpha_bar: Callable[[Array], Array], T: int, max_beta: float) -> Array:
     """The betas of alpha_bar(t/T), each at most max_beta."""
-    return np.minimum(felt(betas_of_alpha_bar(alpha_bar(np.arange(T + 1) / T))), max_beta)
+    return np.minimum(effective_betas(betas_of_alpha_bar(alpha_bar(np.arange(T + 1) / T))), max_beta)
 
 
 def linear(T: int, beta_start: float, beta_end: float) -> Array:

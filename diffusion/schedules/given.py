@@ -1,4 +1,7 @@
-"""Schedules of no family: a curve drawn by hand, or betas or alpha_bars one by one, as they stand in a file."""
+"""A schedule need not come of a formula: a curve may be drawn by hand, and betas or alpha_bars may stand in a file.
+
+Each becomes a ``Schedule`` as it is, or is refused with the point or the row that is wrong.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from scipy.special import expit
 
 from diffusion.checks import is_number, shown
 from diffusion.schedules.families import T_MAX, T_MIN, whole_T
-from diffusion.schedules.schedule import Array, Schedule, ScheduleError, betas_of_alpha_bar, felt
+from diffusion.schedules.schedule import Array, Schedule, ScheduleError, betas_of_alpha_bar, effective_betas
 
 POINTS_MIN, POINTS_MAX = 2, 16
 POINT_LOG_SNR = 20.0  # a drawn curve runs within -20 ... 20
@@ -43,7 +46,7 @@ def drawn_schedule(T: int, points: Sequence[tuple[float, float]]) -> Schedule:
         raise ScheduleError("points", f"A drawn curve must fall, and its log SNR lie between −{limit} and {limit}.")
     with np.errstate(all="ignore"):  # a fall of next to nothing has a slope with no finite inverse
         curve = PchipInterpolator(u, log_snr)(np.arange(1, T + 1) / T)
-    return Schedule(felt(betas_of_alpha_bar(np.concatenate(([1.0], expit(curve))))), "drawn")
+    return Schedule(effective_betas(betas_of_alpha_bar(np.concatenate(([1.0], expit(curve))))), "drawn")
 
 
 def schedule_of_betas(betas: Sequence[float] | Array, T: int | None = None) -> Schedule:
@@ -68,7 +71,7 @@ def schedule_of_betas(betas: Sequence[float] | Array, T: int | None = None) -> S
         return schedule
     u = np.linspace(0, 1, schedule.T + 1)
     log_alpha_bar = np.interp(np.linspace(0, 1, int(T) + 1), u, np.cumsum(np.log1p(-schedule.beta)))
-    return Schedule(felt(np.concatenate(([0.0], -np.expm1(np.diff(log_alpha_bar))))))
+    return Schedule(effective_betas(np.concatenate(([0.0], -np.expm1(np.diff(log_alpha_bar))))))
 
 
 def schedule_of_alpha_bars(alpha_bars: Sequence[float] | Array) -> Schedule:

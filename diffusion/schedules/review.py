@@ -1,4 +1,8 @@
-"""A schedule in five numbers, and what is wrong with it in a sentence each."""
+"""A curve does not show what is wrong with it: that x_T still holds some of the picture, say, or that steps are wasted.
+
+``summarize`` puts a schedule into five numbers; ``review`` says what is wrong with it, a sentence each, and ``compare``
+how far it is from the one that a network was trained under.
+"""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def betas_of_alpha_bar(alpha_bar: Array) -> Array:
     return np.concatenate(([0.0], 1.0 - alpha_bar[1:] / alpha_bar[:-1]))
 
 
-def felt(beta: Array) -> Array:
+def effective_betas(beta: Array) -> Array:
     """Betas, beta_0 = 0 first, that alpha_bar feels: what falls by less than float64 resolves falls by that, and what
     falls to nothing by next to all there is.
     """
@@ -177,6 +177,6 @@ def to_zero_terminal_snr(schedule: Schedule) -> Schedule:
     above = np.concatenate((above[1:], [0.0]))  # log alpha_bar_t - log alpha_bar_T is a sum over t + 1 ... T
     alpha_bar = schedule.alpha_bar[1] * (above / above[1]) ** 2
     alpha_bar[0], alpha_bar[-1] = 1.0, min(ALPHA_BAR_ZERO, alpha_bar[-2] / 2)
-    beta = felt(betas_of_alpha_bar(alpha_bar))
+    beta = effective_betas(betas_of_alpha_bar(alpha_bar))
     beta[1] = schedule.beta[1]
     return Schedule(beta, schedule.family, (*schedule.params, ("zero_terminal_snr", 1.0)))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion.data.draws import choose
+from diffusion.data.draws import images_of_step
 from diffusion.data.sets import ImageSet
 from diffusion.images import to_unit
 from diffusion.losses.weightings import min_snr_weight
@@ -62,7 +62,7 @@ def draw_batch(
 ) -> Batch:
     """The whole batch of step ``step``, over all processes."""
     generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
-    chosen = data[choose(data, step, config.batch, config.seed, generator)]
+    chosen = data[images_of_step(data, step, config.batch, config.seed, generator)]
     even = even_steps(schedule, config.calls)
     p = history.probability() if config.t == "importance" else even
     t = draw_steps(config.batch, p, config.t != "uniform", generator)

@@ -95,7 +95,8 @@ def test_bound_by_step_adds_up_to_what_the_loss_tab_shows(client: Client) -> Non
     assert found["t"] == list(range(1, 1001)) and found["L"][0] == pytest.approx(found["L_0"], rel=1e-6)
     assert sum(found["L"][1:]) == pytest.approx(found["L_mid"], rel=1e-4)
     assert found["total"] == pytest.approx(found["L_T"] + found["L_mid"] + found["L_0"])
-    shown = weighing.weigh({**weighing.measured_before("digits"), "settings": sidebar.default_settings()})
+    before: Any = weighing.measured_before("digits")
+    shown = weighing.weigh(before | {"settings": sidebar.default_settings()})
     assert found["total"] == pytest.approx(shown["ledger"]["posterior"]["total"])
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 from playwright.sync_api import Browser, Page, expect
 
 from diffusion.animation import FORMATS
@@ -380,6 +382,7 @@ def test_noising_is_saved_as_animation(page: Page, tmp_path: Path) -> None:
         download.value.save_as(tmp_path / f"noising.{format}")
     for format in ("gif", "webp"):
         with Image.open(tmp_path / f"noising.{format}") as animation:
+            assert isinstance(animation, GifImageFile | WebPImageFile)
             assert animation.n_frames == 60
             off = np.abs(np.asarray(animation.convert("RGB"))[::4, ::4].astype(int) - array)
             assert off.max() == 0 if format == "webp" else off.mean() < 10
@@ -430,6 +433,7 @@ def test_generate_preview_scrub_and_download(page: Page, tmp_path: Path) -> None
             page.click(f".lab-away [data-form={form}]")
         download.value.save_as(tmp_path / f"run.{form}")
     with Image.open(tmp_path / "run.gif") as animation:
+        assert isinstance(animation, GifImageFile)
         assert animation.n_frames == 21
     with Image.open(tmp_path / "run.png") as picture:
         assert picture.size[0] >= 400

@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { putIn, readAddress, readIn, scheduleValues, settingsIn, writeAddress } from "../../assets/js/address.js";
+import { part } from "./near.js";
 
 const plain = { default: null, choices: [], low: null, high: null, most: null };
+/** @type {LinkField} */
 const number = { ...plain, kind: "number" };
-/** As ui/link.py makes it, of which tests/test_link.py tries all. */
+/**
+ * As ui/link.py makes it, of which tests/test_link.py tries all.
+ * @type {LinkTable}
+ */
 const TABLE = {
   tab: { ...plain, kind: "choice", choices: ["forward", "loss"] },
   picture: { ...plain, kind: "text" },
@@ -25,12 +30,15 @@ const TABLE = {
   beta_T: number,
   s: number,
 };
-const read = (text, name) => readIn(readAddress(text), name, TABLE);
+const read = (/** @type {string} */ text, /** @type {string} */ name) => readIn(readAddress(text), name, TABLE);
 
-const FAMILIES = {
+/** @import { Settings } from "../../assets/js/schedules.js" */
+/** @import { LinkField, LinkTable } from "../../assets/js/address.js" */
+
+const FAMILIES = part({
   linear: { parameters: { beta_1: { default: 1e-4 }, beta_T: { default: 0.02 } } },
   cosine: { parameters: { s: { default: 0.008 } } },
-};
+});
 const DEFAULTS = { family: "linear", T: 1000, params: { beta_1: 1e-4, beta_T: 0.02 }, keep_shape_of: null };
 
 test("what is put in is read again, whatever its characters", () => {
@@ -100,9 +108,9 @@ test("a schedule is read with the family's parameters, and defaults where the li
 
 test("a broken number leaves the default", () => {
   const settings = settingsIn(readAddress("family=cosine&T=many&s=x"), FAMILIES, DEFAULTS, TABLE);
-  assert.equal(settings.T, 1000);
-  assert.deepEqual(settings.params, { s: 0.008 });
-  assert.equal(settings.zero_terminal_snr, false);
+  assert.equal(settings?.T, 1000);
+  assert.deepEqual(settings?.params, { s: 0.008 });
+  assert.equal(settings?.zero_terminal_snr, false);
 });
 
 test("no family, or one that there is not, is no schedule", () => {
@@ -112,17 +120,19 @@ test("no family, or one that there is not, is no schedule", () => {
 
 test("a drawn schedule has its points, a given one its betas", () => {
   const drawn = settingsIn(readAddress("family=drawn&points=[[0,5],[1,-9]]&betas=x"), FAMILIES, DEFAULTS, TABLE);
+  assert.ok(drawn);
   assert.deepEqual(drawn.points, [
     [0, 5],
     [1, -9],
   ]);
   assert.ok(!("betas" in drawn));
   const given = settingsIn(readAddress("family=given&betas=AAAA"), FAMILIES, DEFAULTS, TABLE);
-  assert.equal(given.betas, "AAAA");
-  assert.equal(settingsIn(readAddress("family=drawn&points=[[0,"), FAMILIES, DEFAULTS, TABLE).points, null);
+  assert.equal(given?.betas, "AAAA");
+  assert.equal(settingsIn(readAddress("family=drawn&points=[[0,"), FAMILIES, DEFAULTS, TABLE)?.points, null);
 });
 
 test("what is put in of a schedule is read as the same schedule", () => {
+  /** @type {Settings[]} */
   const all = [
     { family: "linear", T: 250, params: { beta_1: 2e-4, beta_T: 0.05 }, keep_shape_of: 1000, zero_terminal_snr: true },
     { family: "cosine", T: 1000, params: { s: 0.02 }, keep_shape_of: null, zero_terminal_snr: false },

@@ -3,7 +3,10 @@ import { test } from "node:test";
 import { decode, Frames, open } from "../../assets/js/frames.js";
 import { base64, near } from "./near.js";
 
+/** @import { Shape } from "../../assets/js/frames.js" */
+
 // 2 frames of 2 planes of 5 samples, 3 high, 4 wide, in colour: a grid of 3 columns and 2 rows.
+/** @type {Shape} */
 const SHAPE = [5, 3, 4, 3];
 const bytes = Uint8Array.from({ length: 2 * 2 * 5 * 3 * 4 * 3 }, (_, i) => (i * 7) % 256);
 const frames = () => new Frames(bytes, SHAPE, 2, 2);
@@ -17,9 +20,9 @@ test("a grid is as square as its samples let it", () => {
 test("the sample at a point of the grid, and none beyond the last", () => {
   const grid = frames();
   const [W, H] = [16, 8];
-  const centre = (k) => [((k % 3) * 6 + 2) / W, (Math.floor(k / 3) * 5 + 1.5) / H];
-  for (let k = 0; k < 5; k++) assert.equal(grid.at(...centre(k)), k);
-  assert.equal(grid.at(...centre(5)), null);
+  const atCentre = (/** @type {number} */ k) => grid.at(((k % 3) * 6 + 2) / W, (Math.floor(k / 3) * 5 + 1.5) / H);
+  for (let k = 0; k < 5; k++) assert.equal(atCentre(k), k);
+  assert.equal(atCentre(5), null);
 });
 
 test("a plane of a sample begins where the file has it: by frame, plane, sample", () => {

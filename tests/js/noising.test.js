@@ -5,7 +5,11 @@ import { near } from "./near.js";
 
 const UNIT = 4096;
 
-/** A buffer as Python sends it: bytes of x_0, padding to an even length, int16 of eps in steps of 1 / UNIT. */
+/**
+ * A buffer as Python sends it: bytes of x_0, padding to an even length, int16 of eps in steps of 1 / UNIT.
+ * @param {number[]} x0
+ * @param {number[]} eps
+ */
 function buffer(x0, eps) {
   const pad = x0.length % 2;
   const bytes = new Uint8Array(x0.length + pad + 2 * eps.length);
@@ -63,7 +67,7 @@ test("colours keep their order, and a stride leaves pixels out", () => {
   const noising = new Noising(4, 4, 3, buffer(x0, new Array(48).fill(0)), UNIT);
   const out = new Uint8ClampedArray(4 * 4);
   noising.write(out, 1, 0, 2);
-  const first = (x, y) => 3 * (4 * y + x);
+  const first = (/** @type {number} */ x, /** @type {number} */ y) => 3 * (4 * y + x);
   const corners = [first(0, 0), first(2, 0), first(0, 2), first(2, 2)];
   corners.forEach((v, i) => {
     assert.deepEqual([...out.slice(4 * i, 4 * i + 3)], [v, v + 1, v + 2]);

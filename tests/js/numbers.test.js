@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { decimals, digits, fixed, typedNumber } from "../../assets/js/numbers.js";
 
 test("three digits, plain where that is short", () => {
+  /** @type {[value: number, text: string][]} */
   const texts = [
     [0, "0"],
     [1, "1"],

@@ -19,7 +19,7 @@ const columns = {
 const noising = {
   x0: Float32Array.of(-127.5, 63.75),
   eps: Float32Array.of(127.5, -255),
-  at: (x) => x,
+  at: (/** @type {number} */ x) => x,
 };
 
 test("a pixel's x_t is signal x_0 + noise eps", () => {

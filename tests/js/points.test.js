@@ -3,6 +3,9 @@ import { test } from "node:test";
 import { addPoint, fromShown, movePoint, removePoint, toShown } from "../../assets/js/points.js";
 import { near } from "./near.js";
 
+/** @import { Point } from "../../assets/js/points.js" */
+
+/** @type {Point[]} */
 const POINTS = [
   [0, 8],
   [0.5, 0],
@@ -20,10 +23,12 @@ test("a point goes where it is moved, and the others stay", () => {
 });
 
 test("log SNR falls from point to point, however far one is moved", () => {
-  for (const to of [
+  /** @type {Point[]} */
+  const far = [
     [2, 100],
     [-2, -100],
-  ]) {
+  ];
+  for (const to of far) {
     for (const k of [0, 1, 2]) {
       const moved = movePoint(POINTS, k, to, LIMITS);
       for (let i = 1; i < moved.length; i++) {
@@ -44,7 +49,9 @@ test("the first and the last keep their place, and cannot be taken out", () => {
 
 test("a point is added between its neighbours, and between their values", () => {
   assert.deepEqual(addPoint(POINTS, [0.25, 4], LIMITS), [POINTS[0], [0.25, 4], POINTS[1], POINTS[2]]);
-  const [, [u, l]] = addPoint(POINTS, [0.25, 100], LIMITS);
+  const added = addPoint(POINTS, [0.25, 100], LIMITS);
+  assert.ok(added);
+  const [, [u, l]] = added;
   assert.equal(u, 0.25);
   assert.ok(l < 8 && l > 7.9);
 });

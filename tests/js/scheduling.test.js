@@ -2,18 +2,19 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { oncePerFrame, oneAtATime } from "../../assets/js/scheduling.js";
 
+/** @type {((time: number) => void)[]} */
 let frames = [];
 const nextFrame = () => {
   const now = frames;
   frames = [];
-  for (const fn of now) fn();
+  for (const fn of now) fn(0);
 };
 beforeEach(() => {
   frames = [];
   globalThis.requestAnimationFrame = (fn) => frames.push(fn);
 });
 afterEach(() => {
-  delete globalThis.requestAnimationFrame;
+  Reflect.deleteProperty(globalThis, "requestAnimationFrame");
 });
 
 test("the first call of a frame runs at once, the others together in the next", () => {
@@ -33,6 +34,7 @@ test("the first call of a frame runs at once, the others together in the next", 
 });
 
 test("a task runs once at a time, and once more for all that was asked meanwhile", async () => {
+  /** @type {((value: unknown) => void)[]} */
   const ends = [];
   let running = 0;
   let most = 0;
@@ -45,10 +47,10 @@ test("a task runs once at a time, and once more for all that was asked meanwhile
   ask();
   ask();
   assert.equal(ends.length, 1);
-  ends[0]();
+  ends[0](null);
   await new Promise(setImmediate);
   assert.equal(ends.length, 2);
-  ends[1]();
+  ends[1](null);
   await done;
   assert.equal(ends.length, 2);
   assert.equal(most, 1);

@@ -8,10 +8,13 @@ const LEVELS = [6, 2, -2, -6]; // log SNR
 const X0 = [0, 255, 100, 30];
 const EPS = [0.5, -1, 0.25, 1.5];
 const unit = X0.map((v) => v / 127.5 - 1);
-const ab = (logSnr) => 1 / (1 + Math.exp(-logSnr));
+const ab = (/** @type {number} */ logSnr) => 1 / (1 + Math.exp(-logSnr));
 
-/** What Python sends of a network that finds `found(i, logSnr)`: v = sqrt(ab) eps - sqrt(1 - ab) x_0. */
-function look(found) {
+/**
+ * What Python sends of a network that finds `found(i)`: v = sqrt(ab) eps - sqrt(1 - ab) x_0.
+ * @param {(i: number) => number} found
+ */
+function predictions(found) {
   const words = [...EPS];
   for (const level of LEVELS) {
     const [a, b] = [Math.sqrt(ab(level)), Math.sqrt(1 - ab(level))];
@@ -27,7 +30,7 @@ function look(found) {
 }
 
 test("a network that finds the noise leaves no error, and guesses x_0", () => {
-  const sight = new Sight(look((i) => EPS[i]));
+  const sight = new Sight(predictions((i) => EPS[i]));
   for (const level of LEVELS) {
     const { xt, found, off, guess, error } = sight.at(level);
     EPS.forEach((eps, i) => {
@@ -41,12 +44,12 @@ test("a network that finds the noise leaves no error, and guesses x_0", () => {
 });
 
 test("the error is the mean square of what is missed", () => {
-  const sight = new Sight(look((i) => EPS[i] + [0.1, -0.2, 0, 0.4][i]));
+  const sight = new Sight(predictions((i) => EPS[i] + [0.1, -0.2, 0, 0.4][i]));
   near(sight.at(2).error, (0.01 + 0.04 + 0.16) / 4, 1e-3);
 });
 
 test("between two levels v is a mean of theirs", () => {
-  const sight = new Sight(look((i) => EPS[i] / 2));
+  const sight = new Sight(predictions((i) => EPS[i] / 2));
   const level = 0; // halfway between 2 and -2
   const { found, xt } = sight.at(level);
   const b = Math.sqrt(1 - ab(level));
@@ -56,7 +59,7 @@ test("between two levels v is a mean of theirs", () => {
 });
 
 test("beyond the levels that were sent the nearest one holds", () => {
-  const sight = new Sight(look((i) => EPS[i]));
+  const sight = new Sight(predictions((i) => EPS[i]));
   assert.ok(sight.at(50).guess.every(Number.isFinite));
   near(sight.at(-50).found[1], EPS[1], 1e-3);
 });

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { assign, edit, onEdit, setSchedule, setT, store, subscribe } from "../../assets/js/store.js";
+import { part } from "./near.js";
 
+/** @type {((time: number) => void)[]} */
 let frames = [];
 globalThis.requestAnimationFrame = (fn) => frames.push(fn);
 const nextFrame = () => {
   const now = frames;
   frames = [];
-  for (const fn of now) fn();
+  for (const fn of now) fn(0);
 };
+/** @type {string[][]} */
 const heard = [];
 subscribe((changes) => heard.push([...changes]));
 
@@ -18,7 +21,7 @@ beforeEach(() => {
   heard.length = 0;
 });
 
-const payload = (T) => ({ T, columns: {} });
+const payload = (/** @type {number} */ T) => part({ T, columns: {} });
 
 test("the first schedule takes its step from the link, or stands at 0.3 of its length", () => {
   setSchedule(payload(1000));
@@ -59,6 +62,7 @@ test("changes of one frame are heard together", () => {
 });
 
 test("an edit goes to whoever changes the settings", () => {
+  /** @type {object[]} */
   const asked = [];
   onEdit((change) => asked.push(change));
   edit({ T: 500 });

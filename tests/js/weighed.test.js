@@ -2,53 +2,70 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isLog, setCurves } from "../../assets/js/curves.js";
 import { columnAt, stepAtRate, stepsBySnr, wordsOf } from "../../assets/js/weighed.js";
-import { near } from "./near.js";
+import { near, part } from "./near.js";
 
-const WEIGHTINGS = {
+/** @import { Chosen, Measured } from "../../assets/js/weighed.js" */
+
+const WEIGHTINGS = part({
   simple: { title: "L_simple", variance: null },
   posterior: { title: "β̃", variance: "posterior" },
-};
-const weighed = () => ({
-  columns: {
-    t: [1, 10, 100],
-    u: [0.01, 0.1, 1],
-    error: [0.5, 0.2, 0.1],
-    known: [0.25, 0.1, 0.05],
-    others: [2, 0.9, 0.3],
-    term_posterior: [2, 1, 0.5],
-    spread_posterior: [0.5, 0.3, null],
-    known_posterior: [1, null, 0.25],
-    term_simple: [0.5, 0.2, 0.1],
-    share_simple: [0.2, 0.6, 1],
-    share_posterior: [0.7, 0.9, 1],
-    rate_posterior: [3, 2, 1],
-  },
-  measured: { t: [2, null], u: [0.02, null], error: [0.4, 0.3], spread: [0.01, 0.02] },
-  dimensions: 100,
 });
-const MEASURED = { about: "16 digits", count: 16, others: 84, held_out: true, references: { known: {}, others: {} } };
-const chosen = (more) => ({
-  part: "curves",
-  show: "error",
-  variance: "posterior",
-  scale: "log",
-  unit: "bits",
-  losses: new Set(["simple", "posterior"]),
-  ...more,
+const weighed = () =>
+  part({
+    columns: {
+      t: [1, 10, 100],
+      u: [0.01, 0.1, 1],
+      error: [0.5, 0.2, 0.1],
+      known: [0.25, 0.1, 0.05],
+      others: [2, 0.9, 0.3],
+      term_posterior: [2, 1, 0.5],
+      spread_posterior: [0.5, 0.3, null],
+      known_posterior: [1, null, 0.25],
+      term_simple: [0.5, 0.2, 0.1],
+      share_simple: [0.2, 0.6, 1],
+      share_posterior: [0.7, 0.9, 1],
+      rate_posterior: [3, 2, 1],
+    },
+    measured: { t: [2, null], u: [0.02, null], error: [0.4, 0.3], spread: [0.01, 0.02] },
+    dimensions: 100,
+  });
+const MEASURED = part({
+  about: "16 digits",
+  count: 16,
+  others: 84,
+  held_out: true,
+  references: { known: {}, others: {} },
 });
-const trace = (y, more) => ({ meta: { x: "t", y, ...more }, mode: "lines", line: { width: 2 } });
-const figure = () => ({
-  data: [
-    trace("error_low"),
-    trace("error_high"),
-    trace("known"),
-    trace("error"),
-    trace("term_simple", { loss: "simple" }),
-    trace("term_posterior", { loss: "posterior" }),
-  ],
-  layout: { height: 1, meta: { loss: { axis: "yaxis", range: "decades" } }, yaxis: { title: { text: "" } } },
+const chosen = (/** @type {Partial<Chosen>} */ more = {}) =>
+  part({
+    part: "curves",
+    show: "error",
+    variance: "posterior",
+    scale: "log",
+    unit: "bits",
+    losses: new Set(["simple", "posterior"]),
+    ...more,
+  });
+const trace = (/** @type {string} */ y, more = {}) => ({
+  meta: { x: "t", y, ...more },
+  mode: "lines",
+  line: { width: 2 },
 });
+const figure = () =>
+  part({
+    data: [
+      trace("error_low"),
+      trace("error_high"),
+      trace("known"),
+      trace("error"),
+      trace("term_simple", { loss: "simple" }),
+      trace("term_posterior", { loss: "posterior" }),
+    ],
+    layout: { height: 1, meta: { loss: { axis: "yaxis", range: "decades" } }, yaxis: { title: { text: "" } } },
+  });
+/** @type {{axis: "t", T: number}} */
 const PAGE = { axis: "t", T: 1000 };
+/** @param {{data: {visible: boolean, meta: {y: string}}[]}} figure */
 const shown = ({ data }) => data.filter(({ visible }) => visible).map(({ meta }) => meta.y);
 
 test("a column between the steps that were sent", () => {
@@ -65,7 +82,7 @@ test("the step by which bits are spent is the first that has no more", () => {
 
 test("steps even in SNR run from T to 1", () => {
   const snr_db = Float64Array.from({ length: 101 }, (_, t) => (t ? 40 - 0.8 * t : Number.POSITIVE_INFINITY));
-  assert.deepEqual(stepsBySnr({ T: 100, columns: { snr_db } }, 4), [100, 67, 34, 1]);
+  assert.deepEqual(stepsBySnr(part({ T: 100, columns: { snr_db } }), 4), [100, 67, 34, 1]);
 });
 
 test("of the error, the network's and the references' are drawn, and no loss", () => {
@@ -114,7 +131,8 @@ test("what is said of the error names the step, the images and the references", 
 });
 
 test("what is said depends on whether the network knew the images", () => {
-  const say = (more, t = 10) => wordsOf(chosen(), weighed(), { ...MEASURED, ...more }, WEIGHTINGS, t);
+  const say = (/** @type {Partial<Measured>} */ more, t = 10) =>
+    wordsOf(chosen(), weighed(), { ...MEASURED, ...more }, WEIGHTINGS, t);
   assert.match(say({ held_out: false }), /it has seen these images in training\.$/);
   assert.match(say({ held_out: null }), /the more your picture differs from that/);
   assert.doesNotMatch(say({ references: {} }), /exact denoiser/);
