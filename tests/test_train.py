@@ -36,7 +36,7 @@ from diffusion.training import train
 from diffusion.training.batch import Batch, draw_steps
 from diffusion.training.conditions import begin_labels, drop_labels, parameter_groups, preview_labels
 from diffusion.training.config import TrainConfig, TrainError
-from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expect, expected_of
+from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expected_of, expected_x_0
 from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
 from tests.tiny import unet_of
@@ -172,7 +172,7 @@ def test_the_mean_that_is_the_target_is_that_of_bayes() -> None:
     for level in levels:
         x_t = torch.randn((12, 1, 1, 2), generator=torch.Generator().manual_seed(1))
         alpha_bar, label = torch.full((12,), level, dtype=torch.float64), torch.arange(12) % 3
-        expected = expect(examples_of(data, torch.device("cpu")), x.float(), x_t, label, alpha_bar)
+        expected = expected_x_0(examples_of(data, torch.device("cpu")), x.float(), x_t, label, alpha_bar)
         for i in range(12):
             same = x[k == label[i]] if label[i] < 2 else x[i : i + 1]  # 2 is the empty class
             if level > EXPECT_BELOW:
@@ -189,7 +189,7 @@ def test_a_mean_as_target_leaves_the_expected_gradient_as_it_is_and_takes_out_it
     x_0 = to_unit(chosen.images)
     alpha_bar, eps = torch.full((n,), 0.1, dtype=torch.float64), torch.randn(x_0.shape, generator=generator)
     x_t = process.q_sample(x_0, 0.1, eps)
-    mean = expect(examples_of(data, torch.device("cpu")), x_0, x_t, chosen.labels, alpha_bar)
+    mean = expected_x_0(examples_of(data, torch.device("cpu")), x_0, x_t, chosen.labels, alpha_bar)
     by_target = []
     for target in (x_0, mean):
         residual = (0.3 * x_t + 0.1 - target).flatten(1)

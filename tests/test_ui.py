@@ -252,7 +252,7 @@ def test_last_beta_is_solved_for_the_snr_that_is_asked_for() -> None:
 @pytest.mark.parametrize("T", [2, 1000])
 def test_curve_that_is_taken_up_is_a_schedule_near_to_what_it_was(family: str, T: int) -> None:
     settings = asked(family=family, T=T, params={})["settings"]
-    points = sidebar.take_up(settings)["points"]
+    points = sidebar.points_of_curve(settings)["points"]
     drawn = sidebar.read_schedule(settings | {"family": "drawn", "points": points})
     if T == 1000:
         # Of the ends of the Laplace schedule, which are all but vertical, nine points leave out most.

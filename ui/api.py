@@ -1,4 +1,8 @@
-"""What other programs can ask of the running page, through gradio_client or plain HTTP."""
+"""What other programs can ask of the running page, through gradio_client or plain HTTP.
+
+A program has no control in front of it: names, defaults and ranges are said in the signatures and checked as those of
+the page are. Each request is answered alone, and whoever goes away stops what was asked for.
+"""
 
 # Annotations are not postponed here: Gradio reads the types of the endpoints from them.
 import inspect
@@ -27,7 +31,7 @@ from ui.files import for_browser, made_file, made_path
 from ui.job import is_abandoned
 from ui.models import DEFAULT, FOR_PROGRAMS, OWN, find_source, sources
 from ui.sampling import ALL_CLASSES, MOST_IMAGES, Controls, read_recipe, read_seed, run_name
-from ui.sidebar import Settings, default_settings, plain, read_schedule
+from ui.sidebar import Settings, default_settings, numbers_for_json, read_schedule
 from ui.subjects import measurable
 from ui.weighing import measured_before, read_curves
 
@@ -249,8 +253,8 @@ def loss(
     numbers = asdict(book) | {"total": book.total}
     return {
         "t": list(range(1, made.T + 1)),
-        "error": plain(curve.on(made)[1:]),
-        "L": plain(terms),
+        "error": numbers_for_json(curve.on(made)[1:]),
+        "L": numbers_for_json(terms),
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
     }
 

@@ -1,4 +1,8 @@
-"""The reverse tab: samples out of noise, watched live and scrubbed afterwards."""
+"""The reverse tab: samples out of noise, watched live and scrubbed afterwards.
+
+Controls say what is asked for (``Controls``), a job draws it and shows it as it comes, and the player then goes back
+and forth through what was kept. Building, handlers and wiring lie apart: handlers are called in tests without a page.
+"""
 
 from __future__ import annotations
 

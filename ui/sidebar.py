@@ -157,7 +157,7 @@ def bend_schedule(asked: AskedSchedule) -> dict[str, Any]:
         "name": schedule_name(settings),
         "T": schedule.T,
         "columns": {name: base64.b64encode(column.tobytes()).decode() for name, column in columns.items()},
-        "chart": thin(
+        "chart": chart_columns(
             {
                 "t": t,
                 "u": t / schedule.T,
@@ -194,7 +194,7 @@ def aim_schedule(asked: AskedAim) -> dict[str, Any]:
         return _refusal(ScheduleError("terminal_snr", str(error)))
 
 
-def take_up(settings: Settings) -> dict[str, Any]:
+def points_of_curve(settings: Settings) -> dict[str, Any]:
     """The curve of "settings" as points to be dragged: {"points"}, or {"error"}."""
     try:
         schedule = read_schedule(settings)
@@ -235,14 +235,14 @@ def export_schedule(asked: AskedFile) -> dict[str, str]:
             return {"name": f"{stem}.json", "text": json.dumps(content, indent=1) + "\n"}
 
 
-def thin(columns: dict[str, Array]) -> Columns:
+def chart_columns(columns: dict[str, Array]) -> Columns:
     """About 250 points of t = 1 ... T, both ends among them; what is not finite becomes a gap."""
     length = len(columns["t"])
     at = np.unique(np.round(np.linspace(1, length - 1, CHART_POINTS)).astype(int))
-    return {name: plain(column[at]) for name, column in columns.items()}
+    return {name: numbers_for_json(column[at]) for name, column in columns.items()}
 
 
-def plain(values: Array) -> list[float | None]:
+def numbers_for_json(values: Array) -> list[float | None]:
     """Seven digits, None for what JSON cannot say."""
     return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values]
 
@@ -266,7 +266,7 @@ def sidebar_view(network: str) -> View:
         "sidebar",
         value=default_settings(),
         elem_id="lab-sidebar",
-        server_functions=[bend_schedule, aim_schedule, take_up, read_upload, export_schedule],
+        server_functions=[bend_schedule, aim_schedule, points_of_curve, read_upload, export_schedule],
         families=families,
         network=network,
     )

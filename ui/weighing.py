@@ -22,7 +22,7 @@ from diffusion.losses.weightings import WEIGHTINGS, kl_extra, loss_weight
 from diffusion.networks.model import MODELS
 from diffusion.schedules.schedule import EXPONENTS, Array, Schedule, Variance
 from ui.models import DEFAULT, shared_model
-from ui.sidebar import CHART_POINTS, Settings, plain, read_schedule
+from ui.sidebar import CHART_POINTS, Settings, numbers_for_json, read_schedule
 from ui.subjects import SubjectFacts, bundled_facts
 
 FLOOR, CEILING = 2e-6, 30.0  # of errors in the chart: a perfect memory has none, or any
@@ -112,13 +112,13 @@ def weigh(asked: AskedLoss) -> dict[str, Any]:
     # The measured levels lie between the steps of this schedule: each where its log-SNR falls.
     places = np.interp(-curve.log_snr, -schedule.log_snr[1:], steps[1:], left=np.nan, right=np.nan)
     return {
-        "columns": {name: plain(column[at]) for name, column in columns.items()},
+        "columns": {name: numbers_for_json(column[at]) for name, column in columns.items()},
         "measured": {
-            "t": plain(places),
-            "u": plain(places / schedule.T),
-            "log_snr": plain(curve.log_snr),
-            "error": plain(curve.mean),
-            "spread": plain(curve.standard_error),
+            "t": numbers_for_json(places),
+            "u": numbers_for_json(places / schedule.T),
+            "log_snr": numbers_for_json(curve.log_snr),
+            "error": numbers_for_json(curve.mean),
+            "spread": numbers_for_json(curve.standard_error),
         },
         "ledger": {variance: _plain_ledger(curve, schedule, variance) for variance in EXPONENTS},
         # What the exact denoiser pays to say which image it is, bits/dim.

@@ -1,4 +1,8 @@
-"""What if: the questions below a run, each with its controls and rows of samples that answer it."""
+"""What if: the questions below a run, each with its controls and rows of samples that answer it.
+
+What a question plans is in the library (sampling/whatif.py), how its rows are drawn in whatif.py; here are the controls
+and how they are read.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ class LastRun:
 Plan = tuple[Source, list[Row]]
 
 
-def answer(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Values]:
+def answer_with_rows(flag: StopFlag, plan: Callable[[], Plan]) -> Iterator[Values]:
     """Any of the questions, answered: (view, message, its button, Stop). ``plan`` says what is to be sampled."""
 
     def work() -> Iterator[tuple[Values, bool]]:
@@ -91,12 +95,12 @@ class Painted(TypedDict, total=False):
 
 def ask_branches(shown: Shown, flag: StopFlag, last: LastRun | None, moments: str) -> Iterator[Values]:
     def plan() -> Plan:
-        run = known(last)
+        run = run_to_ask_of(last)
         source = find_source(run.network, run.own)
         t = shown["t"] if moments == FRAME else None
         return source, branches(source, run.recipe, shown["sample"], t, flag)
 
-    yield from answer(flag, plan)
+    yield from answer_with_rows(flag, plan)
 
 
 def ask_comparison(
@@ -107,7 +111,7 @@ def ask_comparison(
         options = {name: options_of(controls, name) for name in samplers}
         return source, comparison(recipe, options, read_numbers(counts, "steps"))
 
-    yield from answer(flag, plan)
+    yield from answer_with_rows(flag, plan)
 
 
 def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: str, *values: Any) -> Iterator[Values]:
@@ -116,7 +120,7 @@ def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: st
         seeds = read_seed(first), read_seed(second)
         return source, interpolation(recipe, source.image_shape, seeds, chosen_classes(source, controls.label))
 
-    yield from answer(flag, plan)
+    yield from answer_with_rows(flag, plan)
 
 
 def ask_denoised(
@@ -129,7 +133,7 @@ def ask_denoised(
         picture = choose_picture(which, upload, shown, source)
         return source, denoised_back(with_picture(recipe, controls.label), picture, read_numbers(shares, "shares"))
 
-    yield from answer(flag, plan)
+    yield from answer_with_rows(flag, plan)
 
 
 def ask_filled(
@@ -145,7 +149,7 @@ def ask_filled(
         mask = torch.tensor([digit == "0" for digit in digits]).reshape(picture.shape[1:]).float()
         return source, filled_in(with_picture(recipe, controls.label), picture, mask, int(rounds))
 
-    yield from answer(flag, plan)
+    yield from answer_with_rows(flag, plan)
 
 
 def choose_picture(which: str, upload: str | None, shown: str, source: Source) -> Tensor:
@@ -226,7 +230,7 @@ def question(
 
 def opening_answer(last: LastRun | None) -> dict[str, Any]:
     """The branches of the run that the page opens with; the view shows them only where there is no answer yet."""
-    return _branches_of(known(last)) | {"opening": True}
+    return _branches_of(run_to_ask_of(last)) | {"opening": True}
 
 
 @cache
@@ -236,7 +240,7 @@ def _branches_of(last: LastRun) -> dict[str, Any]:
     return value
 
 
-def known(last: LastRun | None) -> LastRun:
+def run_to_ask_of(last: LastRun | None) -> LastRun:
     """The run that is shown.
 
     Raises:

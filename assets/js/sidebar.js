@@ -50,7 +50,7 @@ function stepsParameter() {
  * @typedef {ScheduleServer & {
  *   bend_schedule: (asked: {settings: Settings, network: string | null}) => Promise<Answer<SchedulePayload>>,
  *   aim_schedule: (asked: {settings: Settings, snr_db: number | string}) => Promise<Answer<Pick<Settings, "params">>>,
- *   take_up: (settings: Settings) => Promise<Answer<Pick<Settings, "points">>>,
+ *   points_of_curve: (settings: Settings) => Promise<Answer<Pick<Settings, "points">>>,
  *   read_upload: (base64: string) => Promise<Answer<{settings: Settings}>>,
  * }} SidebarServer
  */
@@ -335,7 +335,7 @@ class Sidebar {
     if (family === "drawn") {
       const bare = { family, params: {}, keep_shape_of: null, zero_terminal_snr: false };
       this.ask(
-        () => this.server.take_up(this.settings),
+        () => this.server.points_of_curve(this.settings),
         ({ points }) => this.change({ ...bare, points }),
       );
     } else if (family === "given") {

@@ -45,7 +45,7 @@ class TrainConfig:
             importance, see ``LossHistory``.
         weighting: of the squared error, see ``weights.min_snr_weight``.
         target: what x_0 the network is to find in x_t: the image that was noised, or the mean of all that it can have
-            been, see ``expect``.
+            been, see ``expected_x_0``.
         calls: of a student, how many steps it is to take in place of its teacher, see ``Teacher``; 0 for a network that
             learns from images alone.
         substeps: in how many steps its teacher does one of its own.

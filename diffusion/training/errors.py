@@ -24,7 +24,7 @@ EXPECT_BELOW = 0.2
 
 
 def examples_of(data: ImageSet, device: torch.device) -> dict[int, ExactDenoiser]:
-    """The images of each class, for ``expect``.
+    """The images of each class, for ``expected_x_0``.
 
     Raises:
         TrainError: images that are not drawn evenly.
@@ -35,7 +35,9 @@ def examples_of(data: ImageSet, device: torch.device) -> dict[int, ExactDenoiser
     return {int(k): ExactDenoiser(images[data.labels == k]) for k in data.labels.unique()}
 
 
-def expect(examples: Mapping[int, ExactDenoiser], x_0: Tensor, x_t: Tensor, label: Tensor, alpha_bar: Tensor) -> Tensor:
+def expected_x_0(
+    examples: Mapping[int, ExactDenoiser], x_0: Tensor, x_t: Tensor, label: Tensor, alpha_bar: Tensor
+) -> Tensor:
     """x_0 where alpha_bar >= 0.2, below it E[x_0 | x_t] over the training images of the class.
 
     The squared error against either has the same gradient in expectation, but against the mean it varies far less: what
@@ -51,13 +53,13 @@ def expect(examples: Mapping[int, ExactDenoiser], x_0: Tensor, x_t: Tensor, labe
 
 
 def expected_of(data: ImageSet, device: torch.device) -> Aim:
-    """The mean as what is to be found, see ``expect``.
+    """The mean as what is to be found, see ``expected_x_0``.
 
     Raises:
         TrainError: as ``examples_of``.
     """
     examples = examples_of(data, device)
-    return lambda batch, x_t: expect(examples, batch.x_0, x_t, batch.label, batch.alpha_bar)
+    return lambda batch, x_t: expected_x_0(examples, batch.x_0, x_t, batch.label, batch.alpha_bar)
 
 
 def errors_of_batch(network: nn.Module, config: UNetConfig, batch: Batch, aim: Aim | None = None) -> Tensor:
