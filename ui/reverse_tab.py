@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
@@ -32,6 +31,7 @@ from ui.frames import StoredFrames, export_animation, export_png, read_frames
 from ui.job import Values, ended, run_job
 from ui.link import controls_from_link, controls_in_link, keep_in_link
 from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
+from ui.opening import opening_of
 from ui.page import Page
 from ui.sampling import (
     ALL_CLASSES,
@@ -70,9 +70,11 @@ SLIDER_STEPS = 20  # of the range of an option
 def opening_run() -> tuple[dict[str, Any], bytes, LastRun]:
     """The finished trajectory that the tab opens with, its frames, and what it is."""
     source = find_source(Controls().network)
-    recipe = read_recipe(source, default_settings(), Controls())
-    *_, value = run_for_view(source, recipe, StopFlag())
-    return value, Path(value["file"]["path"]).read_bytes(), LastRun(source.name, (), recipe)
+    opening = opening_of(source.name)
+    if opening is None or opening.run is None:
+        raise RuntimeError("There is no run to open with: run python -m ui.make_opening.")
+    recipe = replace(read_recipe(source, default_settings(), Controls()), precision="float32")
+    return opening.run, opening.frames, LastRun(source.name, (), recipe)
 
 
 def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterator[Values]:

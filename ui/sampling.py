@@ -49,8 +49,8 @@ class Controls:
     network: str = DEFAULT
     label: str = ALL_CLASSES
     count: float = 20
-    sampler: str = "ddim"
-    steps: float | None = 50
+    sampler: str = "unipc"
+    steps: float | None = 12
     seed: str = "0"
     guidance: float = 1.0
     spacing: Spacing = "trailing"

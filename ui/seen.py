@@ -21,10 +21,12 @@ from diffusion.networks.model import Model
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
 from ui.asked import AskedError
 from ui.models import shared_model
+from ui.opening import opening_of
 from ui.picture import EPS_UNIT
 from ui.subjects import bundled, measurable
 
 OFFERED = 10  # bundled images to choose from
+FIRST = 0  # which of them is looked at first
 LEVELS = 96  # at which the network is asked; between them its answer is interpolated
 
 
@@ -57,11 +59,17 @@ def _int16(x: Tensor) -> bytes:
     return np.clip(np.rint(x.numpy() * EPS_UNIT), -32768, 32767).astype("<i2").tobytes()
 
 
-@lru_cache(maxsize=16)
-def _predictions_of(network: str, index: int) -> dict[str, Any]:
-    model, offered = shared_model(network), bundled(network).evenly(OFFERED)
+def predictions_in(model: Model, index: int) -> dict[str, Any]:
+    """What a shipped network sees in one of its bundled images."""
+    offered = bundled(model.card.name).evenly(OFFERED)
     label = int(offered.labels[index]) if model.card.classes else None
     return predictions_by_level(model, offered.images[index], label)
+
+
+@lru_cache(maxsize=16)
+def _predictions_of(network: str, index: int) -> dict[str, Any]:
+    opening = opening_of(network) if index == FIRST else None
+    return predictions_in(shared_model(network), index) if opening is None else opening.seen
 
 
 class AskedImage(TypedDict):

@@ -10,7 +10,6 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Annotated, Any
 
 import gradio as gr
@@ -27,7 +26,8 @@ from diffusion.sampling.updates import SAMPLERS
 from diffusion.sampling.whatif import ACROSS, Row, comparison, denoised_back, filled_in, interpolation
 from diffusion.schedules.families import T_MAX
 from ui.job import Values, ended, run_job
-from ui.models import AT_NETWORK, AT_OPENING, OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.models import AT_NETWORK, AT_OPENING, DEFAULT, OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.opening import opening_of
 from ui.page import Page
 from ui.picture import SIDE, PictureBox, png_for_box
 from ui.sampling import Controls, control_names, controls_of, options_of, read_recipe, read_seed
@@ -228,16 +228,10 @@ def question(
     return Question(flag, message, waiting, start, halt, view, tab), built
 
 
-def opening_answer(last: LastRun | None) -> dict[str, Any]:
+def opening_answer() -> dict[str, Any] | None:
     """The branches of the run that the page opens with; the view shows them only where there is no answer yet."""
-    return _branches_of(run_to_ask_of(last)) | {"opening": True}
-
-
-@cache
-def _branches_of(last: LastRun) -> dict[str, Any]:
-    source = find_source(last.network, last.own)
-    *_, value = run_rows(source, branches(source, last.recipe, 0, None, StopFlag()), StopFlag())
-    return value
+    opening = opening_of(DEFAULT)
+    return None if opening is None else opening.branches
 
 
 def run_to_ask_of(last: LastRun | None) -> LastRun:
@@ -281,7 +275,7 @@ def branch_tab(asking: Asking, opened: Dependency) -> None:
         "Branch",
         lambda: [gr.Radio([FIVE, FRAME], value=FIVE, label="from")],
     )
-    opened.then(opening_answer, asking.last, branch.view, **AT_OPENING, **QUIET)
+    opened.then(opening_answer, None, branch.view, **AT_OPENING, **QUIET)
     branch.wire(ask_branches, [branch.view, branch.flag, asking.last, *own], js=SHOWN_FRAME)
 
 

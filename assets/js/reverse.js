@@ -46,6 +46,7 @@ const TERMS = {
  * @property {string} note
  * @property {string} key
  * @property {boolean} stopped
+ * @property {boolean} [opening] whether the page opens with it
  * @property {number} T
  * @property {number} count steps in all
  * @property {RunFrame[]} frames
@@ -100,6 +101,7 @@ class Reverse {
     this.frames = null; // of the last run that ended
     /** @type {Frames | null} */
     this.live = null; // of the run in progress
+    this.unplaced = false; // a run that came before the page had a schedule, and so a t
     /** @type {DoneRun | null} */
     this.value = null;
     /** @type {number | null} */
@@ -298,11 +300,22 @@ class Reverse {
       this.stale = true;
       this.compare();
     }
-    if (!changes.has("t") || this.live || !this.value || !this.linked() || changes.has("schedule")) return;
-    const { frames } = this.value;
-    if (frames[this.player.index].t === store.t) return; // it was the player that moved t
+    if (this.live || !this.value || !this.linked()) return;
+    if (this.unplaced) {
+      this.unplaced = false;
+      this.player.go(this.nearest());
+      return;
+    }
+    if (!changes.has("t") || changes.has("schedule")) return;
+    if (this.value.frames[this.player.index].t === store.t) return; // it was the player that moved t
+    this.player.go(this.nearest());
+  }
+
+  /** The frame nearest to the page's t. */
+  nearest() {
+    const frames = this.value?.frames ?? [];
     const away = (/** @type {RunFrame} */ { t }) => Math.abs(t - store.t);
-    this.player.go(frames.reduce((best, frame, i) => (away(frame) < away(frames[best]) ? i : best), 0));
+    return frames.reduce((best, frame, i) => (away(frame) < away(frames[best]) ? i : best), 0);
   }
 
   async sync() {
@@ -343,9 +356,14 @@ class Reverse {
     tex(this.formula, formulaOf(run.frames));
     this.curves.update(columnsOf(run.frames));
     this.player.setCount(frames.count);
-    this.player.go(frames.count - 1);
+    // What was asked for is looked at as it came out, at t = 0; what the page opens with, where its t is.
+    const end = frames.count - 1;
+    const at = run.opening && this.linked() ? this.nearest() : end;
+    if (run.opening) this.unplaced = !this.linked();
+    else if (this.linked()) setT(run.frames[end].t);
+    this.player.go(at);
     this.fit(frames);
-    this.show(frames.count - 1);
+    this.show(at);
     setData(this.root, { state: run.stopped ? "stopped" : "ready", run: run.key });
   }
 

@@ -32,22 +32,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Until the app answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.URLError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail("the app did not start")
+            time.sleep(0.2)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The address of the app, started as a user starts it."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT)
     url = f"http://127.0.0.1:{port}/"
-    deadline = time.monotonic() + START_SECONDS
     try:
-        while True:
-            try:
-                with urllib.request.urlopen(url, timeout=5):
-                    break
-            except urllib.error.URLError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail("the app did not start")
-                time.sleep(0.2)
+        wait_until_served(url, process)
         yield url
     finally:
         process.terminate()

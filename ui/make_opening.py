@@ -1,0 +1,53 @@
+"""`python -m ui.make_opening`: computes what a visitor finds before anything was pressed, see opening.py.
+
+To be run again when a network, or what the page opens with, has changed. In float32, in which all machines agree but
+for rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from diffusion.networks.model import load_model
+from ui.models import DEFAULT, Source, StopFlag
+from ui.opening import Opening, opening_path, save_opening
+from ui.sampling import Controls, read_recipe, run_for_view
+from ui.seen import FIRST, predictions_in
+from ui.sidebar import default_settings
+from ui.subjects import measurable
+from ui.whatif import branches, run_rows
+
+
+def make_opening(network: str) -> Opening:
+    """What is to be kept of a network."""
+    model = load_model(network, "cpu", torch.float32)
+    opening = Opening(model.card.sha256, predictions_in(model, FIRST))
+    return (
+        replace(opening, **run_and_branches(Source(network, model.card.title, model.device, model)))
+        if (network == DEFAULT)
+        else opening
+    )
+
+
+def run_and_branches(source: Source) -> dict[str, Any]:
+    """The run that the controls describe as they stand, its frames, and what branches from it; without times, which
+    would be those of another machine.
+    """
+    recipe, flag = read_recipe(source, default_settings(), Controls()), StopFlag()
+    *_, run = run_for_view(source, recipe, flag)
+    frames = Path(run.pop("file")["path"]).read_bytes()
+    run |= {"status": f"{len(recipe.seeds)} images in {len(recipe.steps)} steps, drawn beforehand", "key": "opening"}
+    *_, answer = run_rows(source, branches(source, recipe, 0, None, flag), flag)
+    rows = [row | {"note": row["note"].split(",")[0]} for row in answer["rows"]]
+    answer |= {"rows": rows, "status": "Drawn beforehand."}
+    return {"run": run | {"opening": True}, "frames": frames, "branches": answer | {"opening": True}}
+
+
+if __name__ == "__main__":
+    for _, name in measurable():
+        save_opening(name, make_opening(name))
+        print(opening_path(name), f"{opening_path(name).stat().st_size:,} bytes")
