@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,12 @@ def _check_conditions(source: str, data: ImageSet, card: Card) -> None:
         raise CommandError(f"{source} does not say of its images what {card.name} is told: {card.told()}.")
     if (data.labels.amax(0) >= data.labels.new_tensor(card.network.conditions)).any():
         raise CommandError(f"{source} has images of which {card.name} cannot be told, since it knows no such value.")
+
+
+def note(remark: str) -> None:
+    """Say something beside what a command prints, if there is anything to say."""
+    if remark:
+        print(f"note: {remark}", file=sys.stderr)
 
 
 def check_place(path: Path) -> None:
