@@ -277,3 +277,13 @@ def test_there_is_a_classifier_for_every_shipped_set_of_classes() -> None:
         network: Classifier = load_classifier(name)[0]
         assert sum(parameter.numel() for parameter in network.parameters()) < 300_000
         assert (classifier.CLASSIFIERS / f"{name}.safetensors").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("condition", ["concept", "kind", "style"])
+def test_the_judges_of_the_emoji_sets_say_what_they_find_and_what_that_was_tested_on(condition: str) -> None:
+    name = f"emoji-sets-{condition}"
+    network, card = load_classifier(name)
+    assert (card.condition, len(card.classes)) == (condition, network.config.num_classes)
+    assert "variation" in card.tested_on if condition == "concept" else card.tested_on == "test"
+    assert "--learn" in card.command if condition == "concept" else "--learn" not in card.command
+    assert (classifier.CLASSIFIERS / f"{name}.safetensors").stat().st_size < 2_000_000
