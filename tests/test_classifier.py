@@ -3,15 +3,18 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from diffusion.cli.main import main
 from diffusion.data.folders import BUNDLED
-from diffusion.data.sets import DataError, ImageSet, load_npz
+from diffusion.data.sets import DataError, ImageSet, joined, load_npz
 from diffusion.evaluation import classifier
 from diffusion.evaluation.classifier import (
     Classifier,
@@ -20,6 +23,7 @@ from diffusion.evaluation.classifier import (
     accuracy,
     augment,
     classify,
+    hold_out_variants,
     load_classifier,
     make_classifier,
     once_each,
@@ -87,6 +91,27 @@ def test_images_shift_by_at_most_the_given_pixels() -> None:
     assert abs(torch.corrcoef(torch.stack([right, down]))[0, 1]) < 0.2
 
 
+def test_images_that_are_only_shifted_keep_their_pixels() -> None:
+    x = torch.rand(50, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    found = augment(x, ClassifierTraining(**(STILL | {"shift": 2.0})), torch.Generator().manual_seed(0))
+    inner, moved = x[:, :, 4:-4, 4:-4], 0
+    for i, image in enumerate(found):
+        ways = [
+            (dx, dy) for dx in range(-2, 3) for dy in range(-2, 3)
+            if torch.allclose(image[:, 4 + dy : SIDE - 4 + dy, 4 + dx : SIDE - 4 + dx], inner[i], atol=1e-4)
+        ]  # fmt: skip
+        assert len(ways) == 1
+        moved += ways[0] != (0, 0)
+    assert moved > 40
+
+
+def test_noise_is_added_in_grey_levels_of_any_deviation_up_to_the_largest() -> None:
+    x = torch.zeros(300, 1, SIDE, SIDE)
+    found = augment(x, ClassifierTraining(**STILL, noise=10.0), torch.Generator().manual_seed(0))
+    deviation = found.flatten(1).std(1) * 127.5
+    assert 9 < deviation.max() < 11 and deviation.min() < 0.5 and 4 < deviation.mean() < 6
+
+
 def test_half_of_the_images_are_mirrored_left_to_right_if_that_is_allowed() -> None:
     x = torch.rand(400, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     found = augment(x, ClassifierTraining(**STILL, mirror=True), torch.Generator().manual_seed(0))
@@ -140,6 +165,75 @@ def test_test_images_that_were_trained_on_do_not_count(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+THREE = {"tone": ("dark", "light"), "side": ("left", "right", "none")}
+
+
+def of_things(count: int, seed: int) -> ImageSet:
+    """The same with a second label, in groups of three."""
+    data = two_classes(count, seed)
+    labels = torch.stack([data.labels, torch.arange(count) % 3], 1)
+    return replace(data, labels=labels, groups=torch.arange(count) // 3, conditions=THREE)
+
+
+def test_a_classifier_of_one_of_several_conditions_learns_from_its_labels() -> None:
+    data = of_things(12, 0)
+    tone, side = data.of_condition("tone"), data.of_condition("side")
+    assert tone.labels.tolist() == [0, 1] * 6 and side.labels.tolist() == [0, 1, 2] * 4
+    assert side.classes == THREE["side"] and not side.conditions and side.groups is data.groups
+    with pytest.raises(DataError, match="no condition 'hand', only tone, side"):
+        data.of_condition("hand")
+    with pytest.raises(DataError, match="no condition 'tone', but a class at most"):
+        two_classes(4, 0).of_condition("tone")
+
+
+def test_splits_are_joined_in_order_and_with_their_groups() -> None:
+    first, second = of_things(6, 0), of_things(9, 1)
+    both = joined([first, second])
+    assert torch.equal(both.images, torch.cat([first.images, second.images])) and len(both.labels) == 15
+    assert both.groups is not None and both.groups.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert both.conditions == THREE
+    assert joined([first, replace(second, groups=None)]).groups is None
+
+
+def test_one_variation_of_each_of_several_is_held_out() -> None:
+    data = of_things(13, 0)  # the last is a group of its own
+    train, test = hold_out_variants(data)
+    assert test.groups is not None and test.groups.tolist() == [0, 1, 2, 3]
+    assert train.groups is not None and train.groups.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4]
+    assert len(test.without(train)) == 4
+    assert not torch.equal(hold_out_variants(data, seed=1)[1].images, test.images)
+    for alone in (replace(data, groups=None), replace(data, groups=torch.arange(13))):
+        with pytest.raises(DataError, match="No image is a variation of another"):
+            hold_out_variants(alone)
+
+
+def test_the_command_learns_a_condition_from_the_splits_it_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "things.npz", tmp_path / "side.safetensors"
+    things = of_things(36, 0)
+    arrays: dict[str, Any] = {name: things.labels[:, k].numpy() for k, name in enumerate(THREE)}
+    arrays |= {f"{name}s": np.array(values) for name, values in THREE.items()}
+    np.savez(data, images=things.images.movedim(1, -1).numpy(), conditions=np.array(list(THREE)), **arrays,
+             split=np.arange(36) // 12, splits=np.array(["train", "test", "pairs"]),
+             group=np.arange(36) // 3)  # fmt: skip
+    plain = ["classifier", "--data", str(data), "--image-size", "8", "--images", "64", "--widths", "8", "16",
+             "--out", str(out)]  # fmt: skip
+    assert main(plain) == 1 and "say which to find, --condition tone or side" in capsys.readouterr().err
+    assert main([*plain, "--condition", "side"]) == 0
+    network, card = load_classifier(str(out))
+    assert (card.condition, card.tested_on, card.classes) == ("side", "test", THREE["side"])
+    assert network.config == ClassifierConfig(1, 3, (8, 16)) and card.test_images == 4  # one of every group
+    capsys.readouterr()
+    assert main([*plain, "--condition", "tone", "--learn", "train", "pairs", "--test", "variants"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["test_images"] == 8
+    assert load_classifier(str(out))[1].tested_on == (
+        "one variation of each of several, of train and pairs; the others were learnt from"
+    )
+    assert main([*plain, "--condition", "tone", "--learn", "train", "test"]) == 1
+    assert "cannot be tested on: give another --test than test" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -183,3 +277,13 @@ def test_there_is_a_classifier_for_every_shipped_set_of_classes() -> None:
         network: Classifier = load_classifier(name)[0]
         assert sum(parameter.numel() for parameter in network.parameters()) < 300_000
         assert (classifier.CLASSIFIERS / f"{name}.safetensors").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("condition", ["concept", "kind", "style"])
+def test_the_judges_of_the_emoji_sets_say_what_they_find_and_what_that_was_tested_on(condition: str) -> None:
+    name = f"emoji-sets-{condition}"
+    network, card = load_classifier(name)
+    assert (card.condition, len(card.classes)) == (condition, network.config.num_classes)
+    assert "variation" in card.tested_on if condition == "concept" else card.tested_on == "test"
+    assert "--learn" in card.command if condition == "concept" else "--learn" not in card.command
+    assert (classifier.CLASSIFIERS / f"{name}.safetensors").stat().st_size < 2_000_000

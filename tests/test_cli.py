@@ -20,7 +20,7 @@ from diffusion.losses.weightings import loss_weight, schedule_csv
 from diffusion.sampling.archive import save
 from diffusion.sampling.recipe import Recipe
 from diffusion.schedules.families import beta_for_terminal_snr, make_schedule
-from tests.tiny import save_tiny
+from tests.tiny import save_tiny, save_tiny_of_things
 
 PARSER = parser()
 
@@ -74,6 +74,39 @@ def test_samples_are_uint8_with_the_classes_in_turn(model: str, tmp_path: Path) 
 @pytest.mark.parametrize(("label", "index"), [("square", 1), ("1", 2), ("0", 0)])
 def test_a_label_is_a_name_before_it_is_an_index(model: str, tmp_path: Path, label: str, index: int) -> None:
     assert sample(model, tmp_path / "a.npz", "--count", "2", "--label", label)["labels"].tolist() == [index, index]
+
+
+def test_of_several_conditions_any_are_asked_for_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "things.safetensors"
+    save_tiny_of_things(path)
+    made = sample(str(path), tmp_path / "a.npz", "--count", "3", "--label", "fox, flat", "--label", "kind=family")
+    assert made["labels"].tolist() == [[0, 2, 2], [4, 1, 3], [0, 2, 2]]
+    assert (made["images"] != sample(str(path), tmp_path / "b.npz", "--count", "3", "--label", "")["images"]).any()
+    assert main(["sample", "--like", str(tmp_path / "a.npz"), "--out", str(tmp_path / "c.npz")]) == 0
+    with np.load(tmp_path / "c.npz") as again:
+        assert (again["images"] == made["images"]).all() and (again["labels"] == made["labels"]).all()
+    assert sample(str(path), tmp_path / "a.npz", "--count", "2")["labels"].tolist() == [[0, 2, 3], [2, 2, 3]]
+
+
+def test_a_student_is_sampled_in_its_own_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, picture = tmp_path / "pupil.safetensors", tmp_path / "a.png"
+    save_tiny_of_things(path, teacher="things", levels=make_schedule("cosine", 100).alpha_bar[[100, 50]].tolist())
+    Image.new("L", (8, 8), 90).save(picture)
+    arguments = ["sample", "--model", str(path), "--device", "cpu", "--count", "1", "--out", str(tmp_path / "a.npz")]
+
+    def steps(*options: str) -> tuple[list[int], bool]:
+        assert main([*arguments, *options]) == 0
+        said = "note: Tiny is a student and was taught the 2 steps at t = " in capsys.readouterr().err
+        with np.load(tmp_path / "a.npz") as file:
+            return json.loads(str(file["recipe"]))["steps"], said
+
+    assert steps("--schedule", "cosine") == ([1000, 500], False)
+    assert steps("--schedule", "cosine", "--steps", "2", "--T", "10") == ([10, 5], False)
+    assert steps()[1] is False and steps()[0] != [1000, 500]  # the levels are elsewhere on the linear schedule
+    assert steps("--schedule", "cosine", "--steps", "4") == ([1000, 750, 500, 250], True)
+    assert steps("--schedule", "cosine", "--image", str(picture), "--at", "700") == ([700, 500], True)
+    assert steps("--schedule", "cosine", "--image", str(picture), "--at", "500") == ([500], False)
+    assert steps("--schedule", "cosine", "--sampler", "ddpm") == ([1000, 500], True)
 
 
 def test_a_png_is_the_grid_of_the_same_images(model: str, tmp_path: Path) -> None:
@@ -294,7 +327,7 @@ def test_a_network_without_classes_is_given_no_guidance(capsys: pytest.CaptureFi
     save_tiny(path, [])
     arguments = ["sample", "--model", str(path), "--out", str(tmp_path / "a.npz")]
     assert "tiny has no classes to guide to; leave --guidance out." in refused(capsys, *arguments, "--guidance", "2")
-    assert "tiny has no classes; leave --label out." in refused(capsys, *arguments, "--label", "0")
+    assert "tiny has no classes; leave the label out." in refused(capsys, *arguments, "--label", "0")
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ ROWS = (
     "networks.model",
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.terms sampling.plan",
     "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",
-    "sampling.snippet",
+    "sampling.snippet sampling.wishes",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.state training.preview training.stop training.train",
-    "evaluation.classifier evaluation.evaluate",
+    "evaluation.classifier evaluation.evaluate evaluation.conditions",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.

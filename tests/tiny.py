@@ -17,14 +17,34 @@ from diffusion.schedules.spec import ScheduleSpec
 
 def save_tiny(path: Path, classes: list[str], T: int = 100) -> Card:
     """Write a network of 8 x 8 grey images, with random weights, that was "trained" under a cosine schedule."""
+    return _save(path, (len(classes),) if classes else (), T, classes=classes)
+
+
+# A name of two conditions, names that differ from what people write, and a kind that follows from the concept.
+THINGS = {
+    "concept": ["fox", "red-heart", "Axe", "family"],
+    "kind": ["animal", "family"],
+    "style": ["left", "top", "flat"],
+}
+
+
+def save_tiny_of_things(path: Path, T: int = 100, **more: Any) -> Card:
+    """Write such a network that is told concept, kind and style; ``more`` is for its card."""
+    return _save(path, tuple(map(len, THINGS.values())), T, conditions=THINGS, **more)
+
+
+def _save(path: Path, sizes: tuple[int, ...], T: int, **said: Any) -> Card:
     # 12: group norm with one channel a group would take the noise level and the label out again.
-    config = UNetConfig(8, 1, (len(classes),) if classes else (), widths=(12, 24), blocks=1, attention=())
+    config = UNetConfig(8, 1, sizes, widths=(12, 24), blocks=1, attention=())
     torch.manual_seed(0)
     network = UNet(config)
     for parameter in network.parameters():  # its last layers start at zero: a label would change nothing
         torch.nn.init.normal_(parameter, std=0.2)
     schedule = ScheduleSpec("cosine", T)
-    return save_model(path, network, Card("tiny", "Tiny", classes, config, schedule, "none", "none", "", 0, 0.0))
+    said = {"classes": []} | said
+    card = Card("tiny", "Tiny", network=config, schedule=schedule, data="none", licence="none", command="",
+                images_seen=0, seconds=0.0, **said)  # fmt: skip
+    return save_model(path, network, card)
 
 
 def unet_of(model: Model) -> UNet:

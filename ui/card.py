@@ -47,30 +47,60 @@ def quality(figures: dict[str, Any]) -> str:
     """What was measured of a network, in Markdown; nothing if nothing was."""
     if not figures:
         return ""
-    text = (
-        f"**{figures['bits_per_dim']:.3f} ± {figures['standard_error']:.3f} bits/dim** "
-        f"on {figures['images']:,} held-out images: L<sub>T</sub> {figures['L_T']:.1g}, "
-        f"L<sub>1</sub> to L<sub>T−1</sub> {figures['L_mid']:.3f}, L<sub>0</sub> {figures['L_0']:.3f}."
+    parts = (
+        []
+        if "bits_per_dim" not in figures
+        else [  # a student has none
+            f"**{figures['bits_per_dim']:.3f} ± {figures['standard_error']:.3f} bits/dim** "
+            f"on {figures['images']:,} held-out images: L<sub>T</sub> {figures['L_T']:.1g}, "
+            f"L<sub>1</sub> to L<sub>T−1</sub> {figures['L_mid']:.3f}, L<sub>0</sub> {figures['L_0']:.3f}."
+        ]
     )
     if "runs" in figures:
         held = figures["held_out"]
-        head = ["sampler", "steps", "images", "right class", "Fréchet (real)", "nearest", "too near"]
+        right = [f"right {name}" for name in _found(held)]
+        head = ["sampler", "steps", "images", *right, "Fréchet (real)", "nearest", "too near"]
         rows = [
-            [_way(run), run["steps"], f"{run['images']:,}", f"{run['accuracy']:.1%}",
+            [_way(run), run["steps"], f"{run['images']:,}", *_percent(_found(run)),
              f"{run['frechet']:#.3g} ({run['frechet_held_out']:#.3g})", f"{run['nearest_median']:.1f}",
              f"{run['copied']:.1%}"]
             for run in figures["runs"]
         ]  # fmt: skip
-        rows.append(["real images", "", f"{held['images']:,}", f"{held['accuracy']:.1%}", "",
+        rows.append(["real images", "", f"{held['images']:,}", *_percent(_found(held)), "",
                      f"{held['nearest_median']:.1f}", "1.0%"])  # fmt: skip
         lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
         table = "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
-        text += f"\n\n{table}\n\n{COLUMNS}"
-    return f"{text}\n\nMeasured with `{figures['command']}`"
+        parts += [table, COLUMNS, *_pairs(figures)]
+    return "\n\n".join([*parts, f"Measured with `{figures['command']}`"])
 
 
 def _way(run: dict[str, Any]) -> str:
-    """The sampler, its options and the spacing of the steps, where they are not the usual ones."""
+    """The sampler, its options, the spacing of the steps and the guidance, where they are not the usual ones."""
     title = title_of(run["sampler"], {name: run[name] for name in SAMPLERS[run["sampler"]].parameters if name in run})
     spacing = run.get("spacing", "trailing")
-    return title if spacing == "trailing" else f"{title}, {SPACINGS[spacing].title}"
+    title = title if spacing == "trailing" else f"{title}, {SPACINGS[spacing].title}"
+    return title if run.get("guidance", 1) == 1 else f"{title}, guidance {run['guidance']:g}"
+
+
+def _found(figures: dict[str, Any]) -> dict[str, float]:
+    """Of a class, or of each of several conditions, how often it is found."""
+    return figures.get("found") or {"class": figures["accuracy"]}
+
+
+def _percent(shares: dict[str, float]) -> list[str]:
+    return [f"{share:.1%}" for share in shares.values()]
+
+
+def _pairs(figures: dict[str, Any]) -> list[str]:
+    """How often pairs are found that training has not seen, in Markdown; nothing of a network that is told no pairs."""
+    if "pairs" not in figures:
+        return []
+    pairs, names = figures["pairs"], " and ".join(figures["pairs"]["asked"])
+    real = f"in their real pictures {', '.join(_percent(pairs['unseen']))}"
+    drawn = []
+    for run in figures["runs"]:
+        unseen, seen = (", ".join(_percent(run["pairs"][which])) for which in ("unseen", "seen"))
+        drawn.append(f"{_way(run)}, {run['steps']} step{'s' * (run['steps'] > 1)}: {unseen}, of seen pairs {seen}")
+    return [
+        f"Of {pairs['images']} pairs of {names} that training has not seen, each is found ({real}): {'; '.join(drawn)}."
+    ]

@@ -22,12 +22,20 @@ from diffusion.cli.options import (
     check_unused,
     command_of,
     device_of,
+    note,
 )
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
+    from diffusion.data.sets import ImageSet
+    from diffusion.evaluation.evaluate import Drawing
+    from diffusion.networks.card import Card
+    from diffusion.networks.model import Model
     from diffusion.sampling.recipe import Precision
     from diffusion.sampling.steps import Spacing
 
+    Run = tuple[str, int, int, dict[str, float], Spacing, float]
+
+MANY, DRAWS = 1000, 10  # images, and steps of each for bits/dim, if nothing else is asked for
 # What `evaluate` draws: fewer images where one takes longer.
 DRAWINGS = [
     f"{sampler}:{steps}:{count}"
@@ -40,59 +48,129 @@ DRAWINGS = [
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    runs = [_drawing(text) for text in args.runs]
-    check_seed(args.seed, max([count for _, _, count, *_ in runs], default=1))
-    if not runs:
-        check_unused(args, "--runs draws nothing; leave {} out.", "precision")
+    runs = None if args.runs is None else [_drawing(text) for text in args.runs]
+    check_seed(args.seed, max([count for _, _, count, *_ in runs or ()], default=MANY))
+    if runs == []:
+        check_unused(args, "--runs draws nothing; leave {} out.", "precision", "pairs")
     check_places(args.out)
     precision: Precision = args.precision or "float32"
 
     from dataclasses import replace
 
-    from diffusion.data.folders import load_data
-    from diffusion.evaluation.classifier import load_classifier
-    from diffusion.evaluation.evaluate import Drawing, evaluate_likelihood, evaluate_samples
+    from diffusion.evaluation.evaluate import Drawing, evaluate_likelihood
     from diffusion.files import write_atomically
     from diffusion.networks.model import load_model, save_card
+    from diffusion.sampling.loop import guided
+    from diffusion.sampling.plan import SamplingPlan
     from diffusion.sampling.recipe import PRECISIONS
     from diffusion.sampling.steps import timesteps
-    from diffusion.sampling.updates import make_update
+    from diffusion.sampling.wishes import remark_on_student
 
-    for name, _, _, options, _ in runs:
-        make_update(name, **options)  # refuses what is not there
     model = load_model(args.model, device_of(args.device))
-    channels, size, _ = model.image_shape
-    for _, steps, _, _, spacing in runs:
-        timesteps(model.card.training_schedule(), steps, spacing)  # refuses too many
-    train = load_data(args.data, "train", size, channels)
-    test = args.data if args.test is None else args.test
-    held_out = load_data(test, "test", size, channels)
-    for source, data in ((args.data, train), (test, held_out)):
-        check_labels(source, data, model.card)
-    if args.test is None:
-        held_out = held_out.without(train)  # data sets have duplicates
-    else:
-        train = train.without(held_out)  # as --hold-out did in training
-    result: dict[str, Any] = {"model": model.card.name, "sha256": model.card.sha256, "command": command_of(args)}
-    result |= evaluate_likelihood(model, held_out, draws=args.draws, seed=args.seed, batch=BATCH)
-    if runs:
-        classifier, judge = load_classifier(args.classifier or model.card.name)
+    card, schedule = model.card, model.card.training_schedule()
+    drawings = [Drawing(*run) for run in (_usual_runs(card) if runs is None else runs)]
+    for run in drawings:  # refuses what is not there, too many steps, or guidance that it was not taught
+        steps = timesteps(schedule, run.steps, run.spacing)
+        note(remark_on_student(card, schedule, SamplingPlan(steps, [0], run.sampler, run.options)))
+        guided(model.denoiser, run.guidance)
+    if card.levels:
+        message = f"{card.name} is a student, taught {len(card.levels)} noise levels: bits/dim, over all, say nothing"
+        check_unused(args, f"{message}; leave {{}} out.", "draws")
+        if not drawings:
+            raise CommandError(f"{message}, and --runs draws nothing.")
+    splits = _splits(args, model)
+    result: dict[str, Any] = {"model": card.name, "sha256": card.sha256, "command": command_of(args)}
+    if not card.levels:
+        result |= evaluate_likelihood(model, splits["test"], draws=args.draws or DRAWS, seed=args.seed, batch=BATCH)
+    if drawings:
         result["precision"] = precision
         plain = precision == "float32"
         drawing = model if plain else load_model(args.model, model.device, PRECISIONS[precision])
-        result |= evaluate_samples(
-            drawing, classifier, train, held_out, [Drawing(*run) for run in runs], seed=args.seed, batch=BATCH
-        )
-        result["classifier"] = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
+        judged = _of_conditions if card.conditions else _of_classes
+        result |= judged(args, drawing, splits, drawings)
     if args.card:
-        save_card(args.model, replace(model.card, figures=result))
+        save_card(args.model, replace(card, figures=result))
     if args.out is not None:
         write_atomically(args.out, (json.dumps(result, indent=1) + "\n").encode())
     print(json.dumps(result))
 
 
-def _drawing(text: str) -> tuple[str, int, int, dict[str, float], Spacing]:
-    """SAMPLER:STEPS:COUNT, with OPTION=X or spacing=NAME in between: what ``evaluate.Drawing`` is made of."""
+def _splits(args: argparse.Namespace, model: Model) -> dict[str, ImageSet]:
+    """The images to compare with by their split: train, test and, where there are any, pairs."""
+    from diffusion.data.folders import load_data
+    from diffusion.data.sets import DataError
+
+    channels, size, _ = model.image_shape
+    train = load_data(args.data, "train", size, channels)
+    test = args.data if args.test is None else args.test
+    held_out = load_data(test, "test", size, channels)
+    check_labels(args.data, train, model.card)
+    check_labels(test, held_out, model.card, new=True)
+    if args.test is None:
+        held_out = held_out.without(train)  # data sets have duplicates
+    else:
+        train = train.without(held_out)  # as --hold-out did in training
+    splits = {"train": train, "test": held_out}
+    if not model.card.conditions:
+        check_unused(args, f"{model.card.name} is told no pairs of things; leave {{}} out.", "pairs")
+    elif args.pairs != 0:
+        try:
+            pairs = load_data(args.data, "pairs", size, channels)
+        except DataError:
+            if args.pairs is not None:
+                raise
+            return splits
+        check_labels(args.data, pairs, model.card)
+        splits["pairs"] = pairs
+    return splits
+
+
+def _of_classes(
+    args: argparse.Namespace, model: Model, splits: dict[str, ImageSet], runs: list[Drawing]
+) -> dict[str, Any]:
+    """The figures of a network of classes, and of what judged it."""
+    from diffusion.evaluation.classifier import load_classifier
+    from diffusion.evaluation.evaluate import evaluate_samples
+
+    if args.classifier is not None and len(args.classifier) > 1:
+        raise CommandError(f"{model.card.name} is told a class at most: one classifier judges it.")
+    (name,) = args.classifier or (model.card.teacher or model.card.name,)
+    classifier, judge = load_classifier(name)
+    figures = evaluate_samples(model, classifier, splits["train"], splits["test"], runs, seed=args.seed, batch=BATCH)
+    about = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
+    return figures | {"classifier": about}
+
+
+def _of_conditions(
+    args: argparse.Namespace, model: Model, splits: dict[str, ImageSet], runs: list[Drawing]
+) -> dict[str, Any]:
+    """The figures of a network of several conditions, and of what judged each."""
+    from diffusion.evaluation.conditions import evaluate_conditions, find_pairs, load_judges
+
+    judges, train, pairs = load_judges(model.card, args.classifier or ()), splits["train"], None
+    if "pairs" in splits:
+        pairs = find_pairs(model.card, train, splits["pairs"], tuple(judges), most=args.pairs, seed=args.seed)
+    figures = evaluate_conditions(model, judges, train, splits["test"], pairs, runs, seed=args.seed, batch=BATCH)
+    about = {
+        condition: {"name": judge.card.name, "sha256": judge.card.sha256, "accuracy": judge.card.test_accuracy}
+        for condition, judge in judges.items()
+    }
+    return figures | {"classifiers": about}
+
+
+def _usual_runs(card: Card) -> list[Run]:
+    """What is drawn if nothing else is asked for: by a student in its own steps, and guided where that is usual."""
+    if not card.levels and not card.conditions:
+        return [_drawing(text) for text in DRAWINGS]
+    steps = len(card.levels) or 50
+    guided = [f"ddim:guidance=2:{steps}:{MANY}"] if card.network.conditions else []
+    return [_drawing(text) for text in (f"ddim:{steps}:{MANY}", *guided)]
+
+
+def _drawing(text: str) -> Run:
+    """SAMPLER:STEPS:COUNT, with OPTION=X, spacing=NAME or guidance=X in between: what ``evaluate.Drawing`` is made
+    of.
+    """
     try:
         sampler, *options, steps, count = text.split(":")
         given = dict(option.split("=") for option in options)
@@ -102,7 +180,9 @@ def _drawing(text: str) -> tuple[str, int, int, dict[str, float], Spacing]:
         high = RANGES["count"][1]
         if not 2 <= int(count) <= high:
             raise CommandError(f"{text!r} draws {count} images, but 2 to {high:,} can be measured.")
-        return sampler, int(steps), int(count), {name: float(value) for name, value in given.items()}, spacing
+        numbers = {name: float(value) for name, value in given.items()}
+        guidance = numbers.pop("guidance", 1.0)
+        return sampler, int(steps), int(count), numbers, spacing, guidance
     except CommandError:
         raise
     except ValueError:
@@ -119,12 +199,17 @@ def add_evaluate(commands: Commands) -> None:
     add_seed(command)
     add("--data", required=True, help=DATA_HELP + "; its test images are the held-out ones")
     add("--test", metavar="DATA", help="other data with the held-out images, left out of --data")
-    add("--draws", type=int, default=10, help="steps drawn for each image (default: %(default)s)")
-    add("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT", default=DRAWINGS,
-                          help="what to draw, with options as in dpmpp:eta=1:spacing=log_snr:20:1000; none for "
-                          "bits/dim alone (default: all of 10 ... 1000 steps)")  # fmt: skip
+    add("--draws", type=int, help=f"steps drawn for each image, for bits/dim (default: {DRAWS})")
+    add("--runs", nargs="*", metavar="SAMPLER:STEPS:COUNT",
+                          help="what to draw, with options as in dpmpp:eta=1:spacing=log_snr:20:1000 or "
+                          "ddim:guidance=2:50:1000; none for bits/dim alone (default: all of 10 ... 1000 steps; of a "
+                          "student, or a network of several conditions, its own steps or 50, with guidance 1 and 2)"
+                          )  # fmt: skip
+    add("--pairs", type=int, metavar="N", help="of a network of several conditions: how many pairs that training has "
+        "not seen each run draws, beside as many seen ones (default: all)")  # fmt: skip
     add_precision(command, "what the network draws in; bits/dim are float32's")
-    add("--classifier", help="that judges, by name or path (default: the one named like the model)")
+    add("--classifier", nargs="+", metavar="NAME", help="that judges, by name or path, one for each of several "
+        "conditions (default: those named like the model, or its teacher)")  # fmt: skip
     add("--out", type=Path, help=".json to write as well")
     add("--card", action="store_true", help="write the figures into the network's card as well")
     command.set_defaults(run_command=run_evaluate)

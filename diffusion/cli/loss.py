@@ -43,13 +43,13 @@ def run_loss(args: argparse.Namespace) -> None:
         raise CommandError(f"{images} has images of {found} channels, but {args.model} takes {wanted}.")
     if args.count > len(data):
         raise CommandError(f"{images} has {len(data)} images, fewer than the {args.count} asked for.")
-    check_labels(images, data, model.card)
+    check_labels(images, data, model.card, new=True)
     classes = len(model.card.classes)
     chosen = data.evenly(args.count)
     others = other_images(images, chosen)
     levels = measuring_levels(model.card.training_schedule(), args.levels, args.seed)
     curves = measure_errors(
-        model.denoiser, to_unit(chosen.images).to(model.device), levels, labels=chosen.labels if classes else None,
+        model.denoiser, to_unit(chosen.images).to(model.device), levels, labels=model.card.known(chosen.labels),
         noises=args.noises, seed=args.seed, batch=BATCH,
     )  # fmt: skip
     *_, curve = tqdm(curves, total=args.levels, unit=" levels")

@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "count": (1, 1_000_000), "guidance": (-1000, 1000), "size": (1, 1024), "jump": (1, T_MAX),
     "repeats": (1, 1000), "levels": (2, 100_000), "noises": (1, 10_000), "draws": (1, 100_000), "image_size": (1, 1024),
     "terminal_snr": (-1000, 1000), "images": (1, 10**12), "calls": (1, 100), "substeps": (1, 1000),
+    "pairs": (0, 1_000_000), "degrees": (0, 180), "stretch": (0, 0.9), "shift": (0, 1024), "noise": (0, 255),
 }  # fmt: skip
 
 
@@ -50,10 +52,14 @@ def command_of(args: argparse.Namespace) -> str:
     return "python -m diffusion " + shlex.join(args.arguments)
 
 
-def check_labels(source: str, data: ImageSet, card: Card) -> None:
-    """Labels that a network does not have would fail deep inside it, or be taken for other classes."""
+def check_labels(source: str, data: ImageSet, card: Card, *, new: bool = False) -> None:
+    """Labels that a network does not have would fail deep inside it, or be taken for other classes.
+
+    Args:
+        new: whether values of several conditions may be new to it, as those of held-out images are.
+    """
     if card.conditions:
-        _check_conditions(source, data, card)
+        _check_conditions(source, data, card, new)
     if not card.classes:
         return
     if data.classes and list(data.classes) != card.classes:
@@ -63,14 +69,20 @@ def check_labels(source: str, data: ImageSet, card: Card) -> None:
         raise CommandError(f"{source} has labels outside 0 ... {len(card.classes) - 1}, the classes of {card.name}.")
 
 
-def _check_conditions(source: str, data: ImageSet, card: Card) -> None:
+def _check_conditions(source: str, data: ImageSet, card: Card, new: bool) -> None:
     names = {
         name: list(values[: len(card.conditions.get(name, []))]) for name, values in (data.conditions or {}).items()
     }
     if names != card.conditions:
         raise CommandError(f"{source} does not say of its images what {card.name} is told: {card.told()}.")
-    if (data.labels.amax(0) >= data.labels.new_tensor(card.network.conditions)).any():
+    if not new and (data.labels.amax(0) >= data.labels.new_tensor(card.network.conditions)).any():
         raise CommandError(f"{source} has images of which {card.name} cannot be told, since it knows no such value.")
+
+
+def note(remark: str) -> None:
+    """Say something beside what a command prints, if there is anything to say."""
+    if remark:
+        print(f"note: {remark}", file=sys.stderr)
 
 
 def check_place(path: Path) -> None:

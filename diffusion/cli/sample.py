@@ -23,12 +23,13 @@ from diffusion.cli.options import (
     check_seed,
     check_unused,
     device_of,
+    note,
     option_of,
     processes_of,
     schedule_of,
 )
 from diffusion.sampling.clips import CLIPS
-from diffusion.sampling.steps import SPACINGS, count_steps, resampled, timesteps
+from diffusion.sampling.steps import SPACINGS, count_steps, resampled
 from diffusion.sampling.updates import SAMPLERS, make_update, option_parameters, samplers_with
 from diffusion.schedules.families import Parameter
 
@@ -41,8 +42,8 @@ NAMES = {"v": "variance"}
 WORDS = {"v": {"beta": 1.0, "posterior": 0.0}}
 # Of `sample`, for what is not given: whether an option was given matters where it would do nothing.
 DEFAULTS: dict[str, Any] = {
-    "count": 16, "seed": 0, "sampler": "ddim", "steps": 50, "spacing": "trailing", "clip": "static", "guidance": 1.0,
-    "jump": 10, "repeats": 10, "precision": "float32", "size": 32,
+    "count": 16, "seed": 0, "sampler": "ddim", "clip": "static", "guidance": 1.0, "jump": 10, "repeats": 10,
+    "precision": "float32", "size": 32,
 }  # fmt: skip
 
 
@@ -65,7 +66,8 @@ def run_sample(args: argparse.Namespace) -> None:
     if args.like is not None:
         check_file(args.like)
         check_unused(args, "--like has all that decides which images are drawn; leave {} out.", *_defaults(), "model",
-                      "examples", "label", "image", "at", "mask", "betas", *SCHEDULE_OPTIONS)  # fmt: skip
+                     "examples", "steps", "spacing", "label", "image", "at", "mask", "betas",
+                     *SCHEDULE_OPTIONS)  # fmt: skip
 
     from diffusion.files import write_atomically
     from diffusion.images import encode, grid, to_bytes, to_pil
@@ -108,30 +110,39 @@ def run_sample(args: argparse.Namespace) -> None:
 def _recipe(args: argparse.Namespace) -> Recipe:
     """What the options of ``sample`` describe."""
     from diffusion.images import picture_for
+    from diffusion.networks.model import find_model, read_card
     from diffusion.sampling.noise import noised
     from diffusion.sampling.recipe import Recipe, known_part
+    from diffusion.sampling.wishes import remark_on_student, steps_asked
 
     _check_together(args)
     options = _sampler_options(args)
+    repeated = (args.jump, args.repeats) != (None, None)
     for option, value in _defaults().items():
         if getattr(args, option) is None:
             setattr(args, option, value)
     check_seed(args.seed, args.count)
     schedule = schedule_of(args, args.schedule)
-    steps = timesteps(schedule, args.steps, args.spacing, args.at)
+    card = None if args.model is None else read_card(find_model(args.model))
+    steps, spacing = steps_asked(card.levels if card else (), schedule, args.steps, args.spacing, args.at)
+    if repeated and args.jump >= len(steps):
+        raise CommandError("--jump must be smaller than --steps, or nothing is repeated.")
     _check_pictures(args)
     seeds = range(args.seed, args.seed + args.count)
-    shape, drawn_from = _drawn_from(args)
+    shape, drawn_from = _of_examples(args) if card is None else _of_network(args, card)
     start = known = None
     if args.image is not None and args.at is not None:
         start = noised(picture_for(args.image, shape)[None], schedule, args.at, seeds)
     elif args.image is not None:
         known = known_part(args.image, args.mask, shape)
         steps = resampled(steps, args.jump, args.repeats)
-    return Recipe(
+    recipe = Recipe(
         steps, seeds, args.sampler, options, guidance=args.guidance, clip=args.clip, start=start, known=known,
-        spacing=args.spacing, schedule=schedule, precision=args.precision, batch=BATCH, **drawn_from,
+        spacing=spacing, schedule=schedule, precision=args.precision, batch=BATCH, **drawn_from,
     )  # fmt: skip
+    if card is not None:
+        note(remark_on_student(card, schedule, recipe))
+    return recipe
 
 
 def _check_together(args: argparse.Namespace) -> None:
@@ -146,10 +157,6 @@ def _check_together(args: argparse.Namespace) -> None:
         check_unused(args, "The exact denoiser computes in float32; leave {} out.", "precision")
     if args.mask is None:
         check_unused(args, "Nothing is repeated without --mask; leave {} out.", "jump", "repeats")
-    elif (args.jump, args.repeats) != (None, None) and (args.jump or DEFAULTS["jump"]) >= (
-        args.steps or DEFAULTS["steps"]
-    ):
-        raise CommandError("--jump must be smaller than --steps, or nothing is repeated.")
 
 
 def _sampler_options(args: argparse.Namespace) -> dict[str, float]:
@@ -190,37 +197,25 @@ def _check_pictures(args: argparse.Namespace) -> None:
                 raise CommandError(f"{path}: {error}") from error
 
 
-def _drawn_from(args: argparse.Namespace) -> tuple[tuple[int, int, int], dict[str, Any]]:
-    """The shape of the images, and what a recipe says of what is asked for eps: a network and classes, or images."""
+def _of_examples(args: argparse.Namespace) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    """The shape of the images, and what a recipe says of images that are asked for eps."""
     from diffusion.data.folders import load_data
-    from diffusion.networks.model import find_model, read_card
 
-    if args.examples is not None:
-        if args.label is not None or args.guidance != 1:
-            raise CommandError("Examples know no classes: leave --label and --guidance out.")
-        split = "test" if args.examples == "digits" else "train"  # those that come with the project are held-out ones
-        examples = load_data(args.examples, split, args.size).images
-        return (examples.shape[1], examples.shape[2], examples.shape[3]), {"examples": examples}
-    card = read_card(find_model(args.model))
-    chosen = card.labels(args.count, _class(args.label, card))
-    labels = chosen.tolist() if card.classes else None
+    if args.label is not None or args.guidance != 1:
+        raise CommandError("Examples know no classes: leave --label and --guidance out.")
+    split = "test" if args.examples == "digits" else "train"  # those that come with the project are held-out ones
+    examples = load_data(args.examples, split, args.size).images
+    return (examples.shape[1], examples.shape[2], examples.shape[3]), {"examples": examples}
+
+
+def _of_network(args: argparse.Namespace, card: Card) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    """The shape of the images, and what a recipe says of a network that is asked for eps, and of what it is told."""
+    from diffusion.sampling.wishes import labels_asked
+
+    labels = labels_asked(card, args.label or (), args.count)
     if labels is None and args.guidance != 1:
         raise CommandError(f"{card.name} has no classes to guide to; leave --guidance out.")
     return card.network.image_shape, {"model": args.model, "sha256": card.sha256, "labels": labels}
-
-
-def _class(wanted: str | None, card: Card) -> int | None:
-    """The index of the class that is wanted by name or index; None for all in turn."""
-    names = card.classes
-    if wanted is None:
-        return None
-    if wanted in names:
-        return names.index(wanted)
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
-    if names:
-        raise CommandError(f"There is no class {wanted!r}; {card.name} knows {', '.join(names)}.")
-    raise CommandError(f"{card.name} has no classes; leave --label out.")
 
 
 def add_sample(commands: Commands) -> None:
@@ -242,11 +237,14 @@ def add_sample(commands: Commands) -> None:
     add("--like", type=Path, metavar="FILE", help=".npz whose images to draw again; beside its options "
                         "only --device, --compile, --frames, --out and --python are taken")  # fmt: skip
     add("--python", action="store_true", help="print Python that draws the same images")
-    add("--label", help="class, by name or index (default: all in turn)")
+    add("--label", action="append", help="what to draw: a class, by name or index (default: all in turn); of a "
+        "network of several conditions values by name, 'fox, openmoji', said as concept=fox where another condition "
+        "has that name too, '' for none (default: values of the first, evenly spread); may be given several times, for "
+        "samples that take them in turn")  # fmt: skip
     choose("--count", "number of images", type=int)
     choose("--sampler", _either(SAMPLERS))
-    choose("--steps", "steps to take, at most T", type=int)
-    choose("--spacing", _either(SPACINGS))
+    add("--steps", type=int, help="steps to take, at most T (default: 50, or those that a student was taught)")
+    add("--spacing", help=f"{_either(SPACINGS)} (default: trailing)")
     for option, parameter in option_parameters().items():
         about = f"of {_either(samplers_with(option))}: {parameter.about}"
         words = f"; or {_either(WORDS[option])}" if option in WORDS else ""

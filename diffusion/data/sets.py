@@ -61,6 +61,27 @@ class ImageSet:
         keep = [i for i, image in enumerate(self.images) if image.numpy().tobytes() not in unwanted]
         return self[torch.tensor(keep, dtype=torch.int64)]
 
+    def of_condition(self, name: str) -> ImageSet:
+        """The same images with one of their several labels alone, (N,), as if it were their class.
+
+        Raises:
+            DataError: no condition of that name.
+        """
+        if name not in self.conditions:
+            known = f"only {', '.join(self.conditions)}" if self.conditions else "but a class at most"
+            raise DataError(f"The images have no condition {name!r}, {known}.")
+        labels = self.labels[:, list(self.conditions).index(name)]
+        return replace(self, labels=labels, classes=self.conditions[name], conditions={})
+
+
+def joined(parts: Sequence[ImageSet]) -> ImageSet:
+    """The images of several splits of the same data, one after the other."""
+    groups = [part.groups for part in parts if part.groups is not None]
+    return replace(
+        parts[0], images=torch.cat([part.images for part in parts]), labels=torch.cat([part.labels for part in parts]),
+        groups=torch.cat(groups) if len(groups) == len(parts) else None,
+    )  # fmt: skip
+
 
 def load_npz(path: Path, split: str, image_size: int) -> ImageSet:
     """Images x_{split} and labels y_{split}, or, all for training, images and labels or arr_0 and arr_1 (as ``sample``

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from diffusion.checks import is_number, is_whole, shown
 from diffusion.data.draws import images_of_step
 from diffusion.data.sets import DataError, ImageSet
 from diffusion.files import ASSETS
@@ -46,6 +47,13 @@ class ClassifierConfig:
     widths: tuple[int, ...] = (32, 64, 96)
     dropout: float = 0.5
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: no network can be built of these."""
+        if not self.widths or not all(is_whole(width) and 1 <= width <= 8192 for width in self.widths):
+            raise ValueError(f"Widths must be whole numbers from 1 to 8192, not {shown(self.widths)}.")
+        if not is_number(self.dropout) or not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie between 0 and 1, and below 1, not {shown(self.dropout)}.")
+
 
 @dataclass(frozen=True)
 class ClassifierTraining:
@@ -58,6 +66,8 @@ class ClassifierTraining:
         weight_decay: of AdamW.
         smoothing: share of the target that is spread over all classes.
         degrees, stretch, shift: largest rotation, change of size (0.2: from 0.8 to 1.2) and shift (pixels).
+        noise: largest deviation of the noise that is added, in grey levels: a judge should see what people see, and not
+            tell a drawn image from a real one by what nobody does.
         mirror: whether half of the images are mirrored; changes what a digit is, but not an emoji's category.
         seed: of everything random.
     """
@@ -70,6 +80,7 @@ class ClassifierTraining:
     degrees: float = 15.0
     stretch: float = 0.2
     shift: float = 3.0
+    noise: float = 0.0
     mirror: bool = False
     seed: int = 0
 
@@ -89,6 +100,9 @@ class ClassifierCard:
     Args:
         test_accuracy, test_images: share that is right of that many images: those that are not training images too, one
             of every group where there are groups.
+        condition: what it judges, of images that have several labels; "" of those that have a class.
+        tested_on: which images those are, in words; "" for the held-out ones of the data.
+        classes: the names of what it tells apart, where they are known.
     """
 
     name: str
@@ -100,6 +114,9 @@ class ClassifierCard:
     test_accuracy: float
     test_images: int
     sha256: str = ""
+    condition: str = ""
+    tested_on: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def _unit(c_in: int, c_out: int, stride: int) -> nn.Sequential:
@@ -132,18 +149,28 @@ class Classifier(nn.Module):
 
 
 def augment(x: Tensor, training: ClassifierTraining, generator: torch.Generator) -> Tensor:
-    """Each image of x (B, C, H, W) turned, resized, shifted and perhaps mirrored at random; edges are continued."""
+    """Each image of x (B, C, H, W) turned, resized, shifted, noised and perhaps mirrored at random, edges continued.
+
+    One that is neither turned nor resized keeps its pixels as they are, for what can be told by them alone, as a style.
+    """
     turn, size, dx, dy = torch.rand((4, len(x)), generator=generator) * 2 - 1
     angle, scale = turn * math.radians(training.degrees), 1 + size * training.stretch
     across = torch.ones(len(x))
     if training.mirror:
         across = torch.randint(2, (len(x),), generator=generator) * 2.0 - 1
     cos, sin = angle.cos() * scale, angle.sin() * scale
+    dx, dy = dx * training.shift, dy * training.shift
+    if training.degrees == training.stretch == 0:  # by whole pixels: what lies between them would blur the image
+        dx, dy = dx.round(), dy.round()
     # affine_grid measures in half widths: a pixel is 2 / width.
-    shift_x, shift_y = dx * training.shift * 2 / x.shape[3], dy * training.shift * 2 / x.shape[2]
+    shift_x, shift_y = dx * 2 / x.shape[3], dy * 2 / x.shape[2]
     rows = [torch.stack([cos * across, -sin, shift_x], 1), torch.stack([sin * across, cos, shift_y], 1)]
     where = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
-    return F.grid_sample(x, where, padding_mode="border", align_corners=False)
+    moved = F.grid_sample(x, where, padding_mode="border", align_corners=False)
+    if training.noise:
+        sigma = torch.rand((len(x), 1, 1, 1), generator=generator) * training.noise / 127.5
+        moved = moved + sigma * torch.randn(x.shape, generator=generator)
+    return moved
 
 
 def train_classifier(data: ImageSet, config: ClassifierConfig, training: ClassifierTraining) -> Classifier:
@@ -186,9 +213,33 @@ def once_each(data: ImageSet, seed: int = 0) -> ImageSet:
     return data[images_of_step(data, 0, count, seed, torch.Generator().manual_seed(seed))] if count else data
 
 
+def hold_out_variants(data: ImageSet, seed: int = 0) -> tuple[ImageSet, ImageSet]:
+    """Images to learn from and others to be tested on: of every group of several one member, drawn at random.
+
+    What knows every concept in every style cannot be tested on any that is new to it; but on a skin tone that is.
+
+    Raises:
+        DataError: no group of several.
+    """
+    chosen: dict[int, int] = {}
+    for i in torch.randperm(len(data), generator=torch.Generator().manual_seed(seed)).tolist():
+        chosen.setdefault(i if data.groups is None else int(data.groups[i]), i)
+    out = torch.zeros(len(data), dtype=torch.bool)
+    out[list(chosen.values())] = True
+    if data.groups is not None:
+        values, counts = data.groups.unique(return_counts=True)
+        out &= counts[torch.searchsorted(values, data.groups)] > 1
+    if data.groups is None or not out.any():
+        raise DataError("No image is a variation of another, so that none can be held out to be tested on.")
+    return data[(~out).nonzero()[:, 0]], data[out.nonzero()[:, 0]]
+
+
 def make_classifier(path: Path, train: ImageSet, test: ImageSet, config: ClassifierConfig, training: ClassifierTraining,
-                    *, about_data: str, command: str) -> ClassifierCard:  # fmt: skip
+                    *, about_data: str, command: str, **said: Any) -> ClassifierCard:  # fmt: skip
     """Train a classifier, test it on held-out images and write it to ``path`` (NAME.safetensors).
+
+    Args:
+        said: more for its card: condition, tested_on, classes.
 
     Raises:
         DataError: no test image that is not a training image too.
@@ -201,7 +252,7 @@ def make_classifier(path: Path, train: ImageSet, test: ImageSet, config: Classif
     seconds = round(time.monotonic() - started)
     right = accuracy(classify(network, chosen.images)[1], chosen.labels)
     seen = training.steps * training.batch
-    card = ClassifierCard(path.stem, config, about_data, command, seen, seconds, round(right, 4), len(chosen))
+    card = ClassifierCard(path.stem, config, about_data, command, seen, seconds, round(right, 4), len(chosen), **said)
     return save_classifier(path, network, card)
 
 
@@ -219,7 +270,8 @@ def read_classifier_card(path: Path) -> ClassifierCard:
     """
 
     def from_json(content: dict[str, Any]) -> ClassifierCard:
-        return ClassifierCard(**(content | {"network": config_from(ClassifierConfig, content["network"])}))
+        network, classes = config_from(ClassifierConfig, content["network"]), tuple(content.get("classes", ()))
+        return ClassifierCard(**(content | {"network": network, "classes": classes}))
 
     return read_card_as(path, from_json)
 

@@ -38,7 +38,7 @@ class EvaluationError(ValueError):
 def evaluate_likelihood(
     model: Model, held_out: ImageSet, *, variance: Variance = "beta", draws: int = 10, seed: int = 0, batch: int = 64
 ) -> dict[str, Any]:
-    """The variational bound on images, under the schedule of training.
+    """The variational bound on images, under the schedule of training, given what the network knows of their labels.
 
     Returns:
         bits_per_dim: L_T + L_mid + L_0, mean over the images; smaller is better, 8 is a fair guess of each grey level.
@@ -50,7 +50,7 @@ def evaluate_likelihood(
         EvaluationError: fewer than two images.
     """
     data = once_each(held_out)
-    _check_count(len(data))
+    check_count(len(data))
     schedule = model.card.training_schedule()
     generator = torch.Generator().manual_seed(seed)
     parts: dict[str, list[Tensor]] = {"L_T": [], "L_mid": [], "L_0": []}
@@ -59,7 +59,7 @@ def evaluate_likelihood(
             chosen = data[slice(start, start + batch)]
             terms = estimate_bound(
                 model.denoiser, to_unit(chosen.images), schedule, generator, draws=draws, variance=variance,
-                labels=chosen.labels if model.card.classes else None, device=model.device,
+                labels=model.card.known(chosen.labels), device=model.device,
             )  # fmt: skip
             for name, nats in terms.items():
                 parts[name].append(nats)
@@ -139,6 +139,7 @@ class Reference:
 
     Args:
         classifier: judges; its features are compared.
+        column: which of several labels it finds; None where images have one.
         training: (M, C, H, W) uint8, all training images.
         training_gaussian: of the features of the training images, one of each group.
         training_count: how many those are.
@@ -156,6 +157,11 @@ class Reference:
     features: Tensor
     found: Tensor
     distance: Array
+    column: int | None = None
+
+    def asked(self, images: ImageSet) -> Tensor:
+        """What the classifier should find in images, (N,)."""
+        return images.labels if self.column is None else images.labels[:, self.column]
 
     def summary(self) -> dict[str, Any]:
         """The held-out images' own figures; the keys are those of ``judge``."""
@@ -163,13 +169,13 @@ class Reference:
             "images": len(self.held_out),
             "training_images": len(self.training),
             "frechet_training_images": self.training_count,
-            "accuracy": accuracy(self.found, self.held_out.labels),
+            "accuracy": accuracy(self.found, self.asked(self.held_out)),
             **_nearness(self.distance),
         }
 
 
-def make_reference(classifier: Classifier, train: ImageSet, held_out: ImageSet) -> Reference:
-    """Measure the training set and the held-out images.
+def make_reference(classifier: Classifier, train: ImageSet, held_out: ImageSet, column: int | None = None) -> Reference:
+    """Measure the training set and the held-out images; ``column`` as of a ``Reference``.
 
     Held-out images that equal a training image are left out: such a distance of zero would hide every copy.
 
@@ -180,11 +186,11 @@ def make_reference(classifier: Classifier, train: ImageSet, held_out: ImageSet) 
     chosen = once_each(new)
     if len(chosen) < 2 and len(new) < len(held_out):
         raise EvaluationError(f"{len(held_out) - len(new)} of the {len(held_out)} held-out images are training images.")
-    _check_count(min(len(training), len(chosen)))
+    check_count(min(len(training), len(chosen)))
     features, found = classify(classifier, chosen.images)
     gaussian = fit_gaussian(classify(classifier, training.images)[0])
     distance = nearest_distance(chosen.images, train.images)
-    return Reference(classifier, train.images, gaussian, len(training), chosen, features, found, distance)
+    return Reference(classifier, train.images, gaussian, len(training), chosen, features, found, distance, column)
 
 
 def judge(reference: Reference, drawn: ImageSet) -> dict[str, Any]:
@@ -204,12 +210,12 @@ def judge(reference: Reference, drawn: ImageSet) -> dict[str, Any]:
         EvaluationError: fewer than two images.
     """
     count = min(len(drawn), len(reference.held_out))
-    _check_count(count)
+    check_count(count)
     features, found = classify(reference.classifier, drawn.images)
     distance = nearest_distance(drawn.images, reference.training)
     return {
         "images": len(drawn),
-        "accuracy": accuracy(found, drawn.labels),
+        "accuracy": accuracy(found, reference.asked(drawn)),
         "frechet": frechet_distance(fit_gaussian(features[:count]), reference.training_gaussian),
         "frechet_held_out": frechet_distance(fit_gaussian(reference.features[:count]), reference.training_gaussian),
         "frechet_images": count,
@@ -222,7 +228,7 @@ def _nearness(distance: Array) -> dict[str, float]:
     return {"nearest_median": float(np.median(distance)), "nearest_percentile_1": float(np.percentile(distance, 1))}
 
 
-def _check_count(count: int) -> None:
+def check_count(count: int) -> None:
     if count < 2:
         raise EvaluationError(f"At least two images are needed to measure a spread, not {count}.")
 
@@ -236,17 +242,27 @@ class Drawing:
     count: int
     options: Mapping[str, float] = field(default_factory=dict)
     spacing: Spacing = "trailing"
+    guidance: float = 1.0
+
+
+def way_of(run: Drawing, seconds: float) -> dict[str, Any]:
+    """A way to draw and how long it took, for the figures."""
+    return {
+        "sampler": run.sampler, **all_options(run.sampler, run.options), "spacing": run.spacing, "steps": run.steps,
+        "guidance": run.guidance, "seconds": seconds, "images_per_second": run.count / seconds,
+    }  # fmt: skip
 
 
 def draw_labelled(model: Model, run: Drawing, labels: Tensor, *, seed: int = 0, batch: int = 64) -> ImageSet:
-    """Draw an image for each label (count,), with seeds seed ... seed + count - 1, under the schedule of training.
+    """Draw an image for each label, (count,) or (count, conditions), with seeds seed, seed + 1, ..., under the
+    schedule of training.
 
     The predicted x_0 is clipped.
     """
     schedule = model.card.training_schedule()
     plan = SamplingPlan(
         timesteps(schedule, run.steps, run.spacing), range(seed, seed + len(labels)), run.sampler, run.options,
-        labels=labels.tolist(),
+        labels=labels.tolist(), guidance=run.guidance,
     )  # fmt: skip
     made = generate(model.denoiser, schedule, plan, model.image_shape, model.device, batch=batch, progress=True)
     return ImageSet(torch.from_numpy(made).movedim(-1, 1), labels)
@@ -268,7 +284,7 @@ def evaluate_samples(
 
     Returns:
         held_out: ``Reference.summary``.
-        runs: for each run its ``sampler``, that sampler's options, ``spacing``, ``steps``, ``seconds``,
+        runs: for each run its ``sampler``, that sampler's options, ``spacing``, ``steps``, ``guidance``, ``seconds``,
             ``images_per_second`` and the figures of ``judge``.
 
     Raises:
@@ -282,16 +298,12 @@ def evaluate_samples(
             f"{model.card.name} has {classes} classes and {channels} channels."
         )
     for run in runs:
-        _check_count(run.count)
+        check_count(run.count)
     reference = make_reference(classifier, train, held_out)
     results = []
     for run in runs:
         labels = reference.held_out.labels[torch.arange(run.count) % len(reference.held_out)]
         started = time.perf_counter()
         drawn = draw_labelled(model, run, labels, seed=seed, batch=batch)
-        seconds = time.perf_counter() - started
-        results.append({
-            "sampler": run.sampler, **all_options(run.sampler, run.options), "spacing": run.spacing, "steps": run.steps,
-            "seconds": seconds, "images_per_second": run.count / seconds, **judge(reference, drawn),
-        })  # fmt: skip
+        results.append(way_of(run, time.perf_counter() - started) | judge(reference, drawn))
     return {"held_out": reference.summary(), "runs": results}

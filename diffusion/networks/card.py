@@ -51,6 +51,14 @@ class Card:
             return torch.full((count,), only)
         return torch.arange(count) % max(len(self.classes), 1)
 
+    def known(self, labels: Tensor) -> Tensor | None:
+        """What it can be told of images with these labels, (N,) or (N, conditions): values that it does not know are
+        left out; None if it is told nothing.
+        """
+        if self.conditions:
+            return labels.minimum(labels.new_tensor(self.network.conditions))
+        return labels if self.classes else None
+
     def told(self) -> str:
         """What it is told of an image, in a few words."""
         if self.conditions:

@@ -117,6 +117,28 @@ def timesteps(schedule: Schedule, count: int, spacing: Spacing = "trailing", sta
     return [int(t) for t in steps[::-1]]
 
 
+def steps_at(schedule: Schedule, levels: Sequence[float], start: int | None = None) -> list[int]:
+    """The steps of a schedule nearest in log SNR to given levels, alpha_bar, of falling noise; the first is T.
+
+    Args:
+        start: where to begin instead of T; of the levels those of less noise follow.
+
+    Raises:
+        SamplingError: more levels than steps, or a start outside 1 ... T.
+    """
+    if len(levels) > schedule.T:
+        raise SamplingError("steps", f"This network takes {len(levels)} steps, and the schedule has {schedule.T}.")
+    after = np.asarray(levels[1:], np.float64)[::-1]
+    wanted = np.clip(np.log(after) - np.log1p(-after), -LOG_SNR_END, LOG_SNR_END)
+    log_snr = np.clip(schedule.log_snr[1:], -LOG_SNR_END, LOG_SNR_END)
+    # np.interp wants rising levels, which run from T down to 1.
+    steps = np.interp(wanted, log_snr[::-1], np.arange(schedule.T, 0, -1))
+    own = [int(t) for t in _apart(np.append(steps, schedule.T), schedule.T)[::-1]]
+    if start is None:
+        return own
+    return [*timesteps(schedule, 1, start=start), *(t for t in own if t < start)]
+
+
 def _apart(steps: NDArray[Any], T: int) -> NDArray[Any]:
     """Rising steps rounded to whole numbers, no two alike, within 1 ... T."""
     index = np.arange(len(steps))
