@@ -19,6 +19,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -29,16 +30,20 @@ from diffusion.networks.unet import Attention, Level, ResidualBlock, UNet, atten
 # What noise level and class do in a block: added before its second norm (B, C), and its modulation (B, C or 2 C), if it
 # has one.
 _Condition = tuple[Tensor, Tensor | None]
-# Whether PyTorch has oneDNN's convolutions apart, as its own compiler calls them.
-CAN_ORDER = (
-    platform.machine().lower() in ("x86_64", "amd64")
-    and torch.backends.mkldnn.is_available()
-    and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
-)
 # Numbers from which on PyTorch's ``group_norm`` takes longer, channels last, than a dozen operations that do the same.
 LARGE = 2**17
 KEPT = 2  # shapes, for which each convolution keeps its weights: two may be sampling
+
+
+@cache
+def can_order(dtype: torch.dtype) -> bool:
+    """Whether PyTorch has oneDNN's convolutions apart, as its own compiler calls them, here and in this precision."""
+    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
+        return False
+    names = ("_convolution_pointwise", "_reorder_convolution_weight", "_is_mkldnn_bf16_supported")
+    if not all(hasattr(torch.ops.mkldnn, name) for name in names):
+        return False
+    return dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class _Conv:
     ordered: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if not CAN_ORDER or self.weight.shape[2:] == (1, 1):  # which are as fast in any order
+        if not can_order(self.weight.dtype) or self.weight.shape[2:] == (1, 1):  # which are as fast in any order
             return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
         shape = (*x.shape, torch.get_num_threads())
         weight = self.ordered.get(shape)
