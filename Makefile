@@ -68,6 +68,7 @@ bench: dev
 	$(PY) -m benchmarks.loss
 	$(PY) -m benchmarks.crowd
 	$(PY) -m benchmarks.sampling
+	$(PY) -m benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache

@@ -3,10 +3,12 @@
 Both loops draw the same images: the same network and weights, the same steps of DDIM, the same noise.
 
 - theirs: diffusers' DDIMScheduler around the network as it is, in float32, as its documentation shows;
-- ours: `sample` around the network as the page runs it: prepared for bfloat16 where the processor computes in it.
+- ours: `sample` around the network as the page runs it: prepared, for bfloat16 where the processor computes in it.
 
 They take turns, and medians count. The loop's own time is that of a run with a denoiser that does nothing; that of
-previews (and of their frames, which the page keeps) comes from the page's own runs with and without. JSON on the last
+previews (and of their frames, which the page keeps) comes from the page's own runs with and without. A call of the
+network is also timed beside one busy process and beside another sampling, and a step of the loop for 1 to 512 images
+and in long runs, with the memory that it takes. Whatever this machine lacks is left out, and said. JSON on the last
 line: times in milliseconds, differences of images in grey levels 0 ... 255, overheads as shares of the time without.
 """
 
@@ -15,9 +17,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
+import resource
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -25,17 +33,21 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 import ui.sampling
-from diffusion.device import best_device, describe_device
+from benchmarks.load import beside_a_neighbour, two_at_once
+from diffusion.device import best_device, best_precision, describe_device
 from diffusion.images import difference, to_bytes
+from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.model import Model, load_model
 from diffusion.networks.network import Network
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.noise import first_noise
-from diffusion.sampling.recipe import Recipe
+from diffusion.sampling.recipe import Precision, Recipe
 from diffusion.sampling.steps import timesteps
 from ui.models import StopFlag, find_source
 
+NO_BFLOAT16 = "This processor does not compute in bfloat16; what imitates it takes many times longer, and is left out."
+IMAGES, STEPS = (1, 4, 16, 64, 256, 512), (10, 50, 250)  # how many of each are looked at
 PREDICTION = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
 
 
@@ -123,16 +135,19 @@ def calls(name: str, plain: Model, prepared: Model, count: int, repeats: int, al
         with torch.autocast(device.type, torch.bfloat16):
             network(x, log_snr, labels)
 
+    able = best_precision(device) == "bf16"
     ways: dict[str, Callable[[], Any]] = {
         "float32": lambda: network(x, log_snr, labels),
         "float32 channels last": lambda: channels_last(x, log_snr, labels),
-        "bfloat16 autocast": autocast,
+        "float32 prepared": lambda: plain.denoiser(x, 0.5, labels),
         "as the page runs it": lambda: prepared.denoiser(x, 0.5, labels),
     }
+    if able:
+        ways["bfloat16 autocast"] = autocast
     if "trace" in also:
         frozen = torch.jit.freeze(torch.jit.trace(network, (x, log_snr, labels)))
         ways["float32 traced and frozen"] = lambda: frozen(x, log_snr, labels)
-    if "compile" in also:
+    if "compile" in also and able:
         compiled = NetworkDenoiser(cast(Network, torch.compile(network)), torch.bfloat16)
         ways["bfloat16 compiled"] = lambda: compiled(x, 0.5, labels)
     if "openvino" in also:
@@ -148,12 +163,64 @@ def calls(name: str, plain: Model, prepared: Model, count: int, repeats: int, al
         return medians(repeats, **ways)
 
 
+def beside_others(model: Model, count: int, repeats: int) -> dict[str, dict[str, float]]:
+    """A call of the network beside one busy process, and beside another sampling."""
+    x, labels = first_noise(range(count), model.image_shape).to(model.device), model.card.labels(count).to(model.device)
+
+    def call() -> None:
+        with torch.inference_mode():
+            model.denoiser(x, 0.5, labels)
+
+    return {"busy_neighbour": beside_a_neighbour(call, repeats), "two_samplings": two_at_once(call, repeats)}
+
+
+def recipe_for(name: str, card: Card, count: int, steps: int, precision: Precision) -> Recipe:
+    """DDIM over ``steps`` steps of the training schedule, all images at once."""
+    schedule = card.training_schedule()
+    return Recipe(
+        timesteps(schedule, steps), range(count), "ddim", labels=card.labels(count).tolist(), schedule=schedule,
+        model=name, precision=precision, batch=count,
+    )  # fmt: skip
+
+
+def growth(name: str, images: Sequence[int], steps: Sequence[int]) -> dict[str, Any]:
+    """Time of a step and memory at the highest, by the number of images and of steps; for a process of its own."""
+    source = find_source(name)
+    assert source.model is not None
+    model = source.model
+    found: dict[str, dict[int, dict[str, float]]] = {"images": {}, "steps": {}}
+    runs = [("images", count, 2) for count in sorted(images)] + [("steps", 4, taken) for taken in sorted(steps)]
+    for kind, count, taken in runs:  # rising, since what is known of memory is its highest so far
+        recipe = recipe_for(name, model.card, count, taken, source.precision)
+        best = 1000 * min(seconds(partial(ours, model, recipe)) for _ in range(2)) / taken
+        row = {"ms_a_step": round(best, 2), "ms_an_image": round(best / count, 2), "peak_mb": peak_megabytes()}
+        found[kind][count if kind == "images" else taken] = row
+    return found
+
+
+def peak_megabytes() -> int:
+    """The most memory that this process has had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # what getrusage says there begins with what the process had that started this one
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(line.split()[1]) / 1e3)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (1e6 if sys.platform == "darwin" else 1e3))
+
+
+def grown(name: str, images: Sequence[int], steps: Sequence[int]) -> dict[str, Any]:
+    """``growth`` in a process of its own, which has taken no memory for anything else."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(growth, name, images, steps).result()
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--count", type=int, default=16, help="images (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=50, help="(default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--most", type=int, default=IMAGES[-1], help="images at a time (default: %(default)s)")
     parser.add_argument("--also", nargs="*", default=[], choices=("trace", "compile", "openvino"),
                         help="further ways to call the network; some need minutes, or a package")  # fmt: skip
     args = parser.parse_args(arguments)
@@ -162,24 +229,23 @@ def main(arguments: list[str] | None = None) -> None:
     source = find_source(args.model)
     prepared, plain = source.model, load_model(args.model, device)
     assert prepared is not None
-    schedule, labels = plain.card.training_schedule(), plain.card.labels(args.count).tolist()
-    recipe = Recipe(
-        timesteps(schedule, args.steps), range(args.count), "ddim", labels=labels, schedule=schedule,
-        model=args.model, precision=source.precision,
-    )  # fmt: skip
+    recipe = recipe_for(args.model, plain.card, args.count, args.steps, source.precision)
     users = load_model(args.model, device)
     in_layout(users, torch.contiguous_format)
 
     expected = to_bytes(theirs(users, recipe))
     exact, fast = to_bytes(ours(plain, recipe)), to_bytes(ours(prepared, recipe))
-    usual = Model(NetworkDenoiser(plain.denoiser.network, torch.bfloat16), plain.card, device)
-    autocast = to_bytes(ours(usual, recipe))
+    autocast = None
+    if best_precision(device) == "bf16":
+        usual = Model(NetworkDenoiser(plain.denoiser.network, torch.bfloat16), plain.card, device)
+        autocast = difference(to_bytes(ours(usual, recipe)), exact)
     times = medians(
         args.repeats, theirs=lambda: theirs(users, recipe), ours=lambda: ours(prepared, recipe),
         ours_float32=lambda: ours(plain, recipe),
     )  # fmt: skip
     loop, page = loop_alone(recipe, plain.image_shape, args.repeats), pages(recipe, args.repeats)
     ways = calls(args.model, plain, prepared, args.count, 4 * args.repeats, args.also)
+    counts = [count for count in IMAGES if count <= args.most]
     result = {
         "model": args.model, "sha256": plain.card.sha256, "images": args.count, "steps": args.steps,
         "device": describe_device(device), "precision": source.precision,
@@ -191,7 +257,9 @@ def main(arguments: list[str] | None = None) -> None:
         "preview_overhead": round(page["previews"] / page["none"] - 1, 4),
         "max_abs_difference": difference(exact, expected).largest,
         "precision_difference": vars(difference(fast, exact)),
-        "autocast_difference": vars(difference(autocast, exact)),
+        "autocast_difference": NO_BFLOAT16 if autocast is None else vars(autocast),
+        **beside_others(prepared, args.count, args.repeats),
+        **{f"by_{name}": rows for name, rows in grown(args.model, counts, STEPS).items()},
     }  # fmt: skip
     for name, value in result.items():
         print(f"{name:28s} {value}")

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal, get_args
 
-import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import GifImagePlugin, Image
 
 from diffusion.images import enlarge
@@ -88,6 +86,9 @@ def _mp4(frames: Sequence[Image.Image], milliseconds: int, hold: int, scale: int
 
     Every pixel of a frame is enlarged to whole blocks of 2 x 2, so none shares its colour with another.
     """
+    import av  # takes long to import: only this format needs it
+    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         rate = Fraction(1000, milliseconds)

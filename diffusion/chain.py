@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import ndtr
 from torch import Tensor
 
 from diffusion import process
@@ -74,6 +73,8 @@ def closed_form(level: Array, count: Array, alpha_bar_t: float, edges: Array) ->
         level, count: (K,) the values that x_0 has and how many are of each, as ``levels`` finds them.
         alpha_bar_t: in [0, 1].
     """
+    from scipy.special import ndtr  # takes long to import
+
     pixels = float(count.sum())
     part = count / pixels
     a, b = math.sqrt(alpha_bar_t), math.sqrt(1 - alpha_bar_t)

@@ -3,15 +3,61 @@
 import json
 
 import pytest
+import torch
 
-from benchmarks import sampling
+from benchmarks import gpu, sampling
+from benchmarks.load import neighbour
 
 pytestmark = pytest.mark.slow
 
+TINY = ["--model", "digits", "--count", "2", "--steps", "3", "--repeats", "1", "--most", "4"]
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "STEPS", (2, 4))
+
 
 def test_both_loops_draw_the_same_images(capsys: pytest.CaptureFixture[str]) -> None:
-    sampling.main(["--model", "digits", "--count", "2", "--steps", "3", "--repeats", "1"])
+    sampling.main(TINY)
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["max_abs_difference"] <= 2
     assert result["precision_difference"]["rms"] < 2
     assert {"ratio_to_diffusers", "loop_overhead", "preview_overhead"} <= result.keys()
+    assert all(result[name]["ratio"] > 0 for name in ("busy_neighbour", "two_samplings"))
+    assert list(result["by_images"]) == ["1", "4"] and list(result["by_steps"]) == ["2", "4"]
+
+
+def test_what_a_processor_lacks_is_left_out_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "best_precision", lambda device: "no")
+    sampling.main(TINY)
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["autocast_difference"] == sampling.NO_BFLOAT16
+    assert not any("bfloat16" in way for way in result["ms_a_call"])
+
+
+def test_a_busy_process_is_there_while_it_is_wanted_and_then_gone() -> None:
+    with neighbour() as process:
+        assert process.poll() is None
+    assert process.poll() is not None
+
+
+def test_more_images_take_more_memory_and_less_time_each() -> None:
+    found = sampling.grown("digits", [1, 64], [2])
+    assert found["images"][64]["peak_mb"] > found["images"][1]["peak_mb"] + 20
+    assert found["images"][64]["ms_an_image"] < found["images"][1]["ms_an_image"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_its_benchmark_says_so_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main([])
+    assert capsys.readouterr().out == gpu.NO_GPU + "\n"
+
+
+def test_the_gpu_s_benchmark_runs_on_the_processor_too(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(["--device", "cpu", "--model", "digits", "--count", "2", "--steps", "3", "--repeats", "1", "--most", "4"])
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["difference_from_cpu"]["largest"] == 0 and result["difference_of_diffusers"]["largest"] <= 1
+    assert set(result["ms_a_step"]) == {"theirs", "ours"} and list(result["by_images"]) == ["1", "4"]

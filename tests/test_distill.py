@@ -144,13 +144,12 @@ def test_a_network_that_takes_guidance_is_told_it_and_asked_once() -> None:
     assert isinstance(guided(NetworkDenoiser(trained(PLAIN)), 3.0), Guided)
 
 
-def test_the_prepared_network_is_told_guidance_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffusion.networks.fast.DTYPE", torch.float32)
+def test_the_prepared_network_is_told_guidance_too() -> None:
     network = trained(TOLD)
     x, log_snr, label = inputs(TOLD)
     scale = torch.linspace(1, 4, len(x))
     with torch.inference_mode():
-        found, exact = FastUNet(network)(x, log_snr, label, scale), network(x, log_snr, label, scale)
+        found, exact = FastUNet(network, torch.float32)(x, log_snr, label, scale), network(x, log_snr, label, scale)
         torch.testing.assert_close(found, exact, rtol=1e-3, atol=1e-4)
         assert not torch.allclose(exact, network(x, log_snr, label), atol=1e-3)
 

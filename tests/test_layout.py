@@ -130,6 +130,25 @@ def test_a_schedule_is_written_without_torch() -> None:
     assert done.stdout.endswith("False\n")
 
 
+# What takes long to import and a page stands without; each is imported by what first needs it.
+LATER = {"accelerate", "av", "diffusers", "matplotlib", "pillow_heif", "scipy", "sympy", "transformers"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import app; from ui.demo import build_demo, launch_options; build_demo(); launch_options()",
+        "from diffusion.networks.model import load_model; import diffusion.sampling.recipe; load_model('digits')",
+        "from diffusion.cli.main import main; main(['schedule', '--csv', '-'])",
+    ],
+)
+def test_nothing_is_imported_long_before_it_is_needed(code: str) -> None:
+    code += f"\nimport sys; print(sorted({LATER} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("module", UI)
 def test_what_tabs_share_takes_nothing_from_a_tab(module: str) -> None:
     assert taken("ui", module) & TABS <= MAY_TAKE_A_TAB.get(module, set())

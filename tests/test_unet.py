@@ -147,7 +147,8 @@ def test_what_no_network_can_be_built_of_is_refused(field: str, values: list[Any
 @pytest.mark.parametrize("widths", [(2, 2), (10, 7), (8, 200), (200, 130)])
 def test_whatever_is_not_refused_computes(widths: tuple[int, ...]) -> None:
     config = replace(CONFIG, widths=widths, attention=(0, 1), blocks=1)
-    for network in (UNet(config), FastUNet(UNet(config))):
+    plain = UNet(config)
+    for network in (plain, FastUNet(plain, torch.float32), FastUNet(plain, torch.bfloat16)):
         assert network(*inputs(config)).shape == inputs(config)[0].shape
 
 

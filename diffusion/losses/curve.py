@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebfit, chebpts1, chebval
-from scipy.interpolate import CubicSpline
 
 from diffusion.schedules.schedule import LOG_SNR_END, Array, Schedule, Variance
 
@@ -122,6 +121,8 @@ def _interpolate(levels: Array, values: Array, at: Array) -> Array:
 
     What lies between two values is kept between them: where a curve turns sharply a spline would swing.
     """
+    from scipy.interpolate import CubicSpline  # takes long to import: only a curve that is looked at needs it
+
     out = np.full_like(at, np.nan)
     if len(values) > 1:
         x, y = levels[::-1], np.log(np.maximum(values[::-1], SMALLEST))

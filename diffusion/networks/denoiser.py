@@ -33,7 +33,8 @@ class NetworkDenoiser:
     Args:
         network: in float32.
         precision: what its convolutions and products are computed in, float32 or bfloat16.
-        fast: the same network prepared for that precision; asked in its place if there is one.
+        fast: the same network prepared for that precision; asked in its place if there is one, but where its answer
+            is to be differentiated.
         guidance: the scale that the network is told, if it takes one.
     """
 
@@ -64,7 +65,7 @@ class NetworkDenoiser:
         else:
             log_snr = log_snr_of(alpha_bar).to(x_t.device)
         said = [] if self.takes_guidance is None else [torch.full_like(log_snr, self.guidance)]
-        if self.fast is not None:
+        if self.fast is not None and not (x_t.requires_grad and torch.is_grad_enabled()):
             out = self.fast(x_t, log_snr, label, *said)
         else:
             plain = self.precision == torch.float32

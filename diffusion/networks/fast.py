@@ -1,17 +1,25 @@
-"""The same network, prepared for sampling on a processor: in bfloat16 beforehand, and without PyTorch's slow paths.
+"""The same network, prepared for sampling on a processor: in its precision beforehand, without PyTorch's slow paths.
 
-Convolutions in bfloat16 take half of their time in float32, and then two thirds of the whole: what is left to gain is
-the rest. Under autocast weights are copied at every call, and PyTorch's ``group_norm`` is slow in the order in which
-convolutions are fast (channels last). Here weights are in bfloat16 beforehand, norms are sums and products in float32,
-one product gives what noise level and class add in all blocks, and features are enlarged by convolutions of the small
-ones. The convolutions at the entrance and the exit, which see x_t and make the prediction, stay in float32: they cost
+In float32 five sixths of the time are multiplications in convolutions, which run about as fast as the cores multiply;
+in bfloat16, where a processor computes in it, they take half of that. What is left to gain is the rest:
+
+- weights are in the precision and in the order (channels last) in which convolutions are fast, and so are features;
+- every operation is a pass over the features, and a place where threads wait for one another: they are few, and in
+  place where that can be. In bfloat16 PyTorch's ``group_norm`` is slow in this order, and norms are sums and products
+  in float32, with what noise level and class add in their factors;
+- one product gives what noise level and class do in all blocks;
+- features are enlarged by convolutions of the small ones.
+
+The convolutions at the entrance and the exit, which see x_t and make the prediction, stay in float32: they cost
 little, and much of the rounding error would come from there. ``python -m benchmarks.sampling`` measures all of it.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -19,29 +27,61 @@ from torch import Tensor, nn
 
 from diffusion.networks.unet import Attention, Level, ResidualBlock, UNet, attend
 
-DTYPE = torch.bfloat16
 # What noise level and class do in a block: added before its second norm (B, C), and its modulation (B, C or 2 C), if it
 # has one.
 _Condition = tuple[Tensor, Tensor | None]
+# Numbers from which on PyTorch's ``group_norm`` takes longer, channels last, than a dozen operations that do the same.
+LARGE = 2**17
+KEPT = 2  # shapes, for which each convolution keeps its weights: two may be sampling
+
+
+@cache
+def can_order(dtype: torch.dtype) -> bool:
+    """Whether PyTorch has oneDNN's convolutions apart, as its own compiler calls them, here and in this precision."""
+    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
+        return False
+    names = ("_convolution_pointwise", "_reorder_convolution_weight", "_is_mkldnn_bf16_supported")
+    if not all(hasattr(torch.ops.mkldnn, name) for name in names):
+        return False
+    return dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 @dataclass(frozen=True)
 class _Conv:
-    """A convolution with its weights in bfloat16 and channels last."""
+    """A convolution, channels last, in the precision of its weights.
+
+    oneDNN wants weights in an order that depends on the shape of what it is given and on the number of threads, and
+    brings them into it at every call, which for a few small images takes as long as the convolution. Those of the last
+    shapes are kept.
+    """
 
     weight: Tensor
     bias: Tensor | None
     stride: tuple[int, ...]
     padding: tuple[int, ...]
+    ordered: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        if not can_order(self.weight.dtype) or self.weight.shape[2:] == (1, 1):  # which are as fast in any order
+            return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        shape = (*x.shape, torch.get_num_threads())
+        weight = self.ordered.get(shape)
+        if weight is None:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, self.padding, self.stride, (1, 1), 1, x.shape
+            )
+            if len(self.ordered) >= KEPT:
+                self.ordered.pop(next(iter(self.ordered), shape), None)
+            self.ordered[shape] = weight
+        return torch.ops.mkldnn._convolution_pointwise.default(
+            x, weight, self.bias, self.padding, self.stride, (1, 1), 1, "none", [], ""
+        )
 
 
-def _conv(module: nn.Module) -> _Conv:
+def _conv(module: nn.Module, dtype: torch.dtype) -> _Conv:
     assert isinstance(module, nn.Conv2d) and isinstance(module.padding, tuple)
-    weight = module.weight.detach().to(DTYPE, memory_format=torch.channels_last)
-    bias = None if module.bias is None else module.bias.detach().to(DTYPE)
+    weight = module.weight.detach().to(dtype, copy=True, memory_format=torch.channels_last)
+    bias = None if module.bias is None else module.bias.detach().to(dtype, copy=True)
     return _Conv(weight, bias, module.stride, module.padding)
 
 
@@ -66,11 +106,11 @@ class _Upsample:
         return out
 
 
-def _upsample(module: nn.Module) -> _Upsample:
+def _upsample(module: nn.Module, dtype: torch.dtype) -> _Upsample:
     assert isinstance(module, nn.Conv2d) and module.bias is not None
     kernels = _halves(_halves(module.weight.detach(), 2), 4)  # (columns 2, rows 2, out, in, 2, 2)
-    weight = kernels.transpose(0, 1).flatten(0, 2).to(DTYPE, memory_format=torch.channels_last)
-    return _Upsample(_Conv(weight, module.bias.detach().to(DTYPE).repeat(4), (1, 1), (1, 1)))
+    weight = kernels.transpose(0, 1).flatten(0, 2).to(dtype, memory_format=torch.channels_last)
+    return _Upsample(_Conv(weight, module.bias.detach().to(dtype).repeat(4), (1, 1), (1, 1)))
 
 
 def _halves(kernel: Tensor, dim: int) -> Tensor:
@@ -81,42 +121,61 @@ def _halves(kernel: Tensor, dim: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Norm:
-    """Group normalisation of x + shift, computed in float32."""
+    """Group normalisation of x + shift, computed in float32, then SiLU; given in the precision of what follows."""
 
     groups: int
     eps: float
     weight: Tensor
     bias: Tensor
+    dtype: torch.dtype
 
     def __call__(
         self, x: Tensor, shift: Tensor | None = None, modulation: Tensor | None = None, silu: bool = True
     ) -> Tensor:
-        """(B, C, H, W) channels last, in any precision; float32 of the same shape and order.
+        """(B, C, H, W) channels last, in the precision of what came before; of the same shape and order.
 
         Args:
-            shift: (B, C), added to x.
-            modulation: (B, 2 C), the scale less one and the shift of what is normalised; (B, C) without a shift.
+            shift: (B, C), added to x, which is overwritten.
+            modulation: (B, 2 C), the scale and the shift of what is normalised; (B, C) without a shift.
+        """
+        if x.dtype == torch.bfloat16 or x.numel() >= LARGE:
+            return self._from_sums(x, shift, modulation, silu)
+        if shift is not None:
+            x = x.add_(shift[:, :, None, None])
+        y = F.group_norm(x, self.groups, self.weight, self.bias, self.eps)
+        if modulation is not None:
+            scale, *more = modulation[:, :, None, None].split(y.shape[1], dim=1)
+            y = torch.addcmul(more[0], y, scale) if more else y.mul_(scale)
+        return (F.silu(y, inplace=True) if silu else y).to(self.dtype)
+
+    def _from_sums(self, x: Tensor, shift: Tensor | None, modulation: Tensor | None, silu: bool) -> Tensor:
+        """The same: with the sums over its pixels, of a channel and of its squares, those of what is shifted are known
+        too, and all that a channel goes through is one product and one sum.
         """
         y = x.permute(0, 2, 3, 1).flatten(1, 2).float()  # (B, HW, C)
+        pixels, channels = y.shape[1:]
+        total, square = y.sum(1), (y * y).sum(1)
         if shift is not None:
-            y = y + shift[:, None]
-        count = y.shape[1] * y.shape[2] // self.groups
-        mean, square = (
-            total.unflatten(1, (self.groups, -1)).sum(2, keepdim=True) / count for total in (y.sum(1), (y * y).sum(1))
-        )
+            square = square + shift * (2 * total + pixels * shift)
+            total = total + pixels * shift
+        count = pixels * channels // self.groups
+        mean, square = (of.unflatten(1, (self.groups, -1)).sum(2, keepdim=True) / count for of in (total, square))
         scale = (square - mean * mean + self.eps).rsqrt() * self.weight.unflatten(0, (self.groups, -1))
         offset, scale = self.bias - (mean * scale).flatten(1), scale.flatten(1)
+        if shift is not None:
+            offset = offset + shift * scale
         if modulation is not None:
-            factor, *more = modulation.split(scale.shape[1], dim=1)
-            scale, offset = scale * (1 + factor), offset * (1 + factor)
+            factor, *more = modulation.split(channels, dim=1)
+            scale, offset = scale * factor, offset * factor
             offset = offset + more[0] if more else offset
-        y = torch.mul(y, scale[:, None]).add_(offset[:, None])
+        y = torch.addcmul(offset[:, None], y, scale[:, None])
         y = F.silu(y, inplace=True) if silu else y
-        return y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return y.to(self.dtype).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
 
-def _norm(module: nn.GroupNorm) -> _Norm:
-    return _Norm(module.num_groups, module.eps, module.weight.detach(), module.bias.detach())
+def _norm(module: nn.GroupNorm, dtype: torch.dtype) -> _Norm:
+    weight, bias = (given.detach().clone() for given in (module.weight, module.bias))
+    return _Norm(module.num_groups, module.eps, weight, bias, dtype)
 
 
 @dataclass(frozen=True)
@@ -130,14 +189,15 @@ class _Block:
     skip: _Conv | None
 
     def __call__(self, x: Tensor, condition: _Condition) -> Tensor:
-        h = self.conv1(self.norm1(x).to(DTYPE))
-        h = self.conv2(self.norm2(h, *condition).to(DTYPE))
+        h = self.conv1(self.norm1(x))
+        h = self.conv2(self.norm2(h, *condition))
         return h.add_(x if self.skip is None else self.skip(x))
 
 
-def _block(module: ResidualBlock) -> _Block:
-    skip = _conv(module.skip) if isinstance(module.skip, nn.Conv2d) else None
-    return _Block(_norm(module.norm1), _conv(module.conv1), _norm(module.norm2), _conv(module.conv2), skip)
+def _block(module: ResidualBlock, dtype: torch.dtype) -> _Block:
+    skip = _conv(module.skip, dtype) if isinstance(module.skip, nn.Conv2d) else None
+    norm1, norm2 = _norm(module.norm1, dtype), _norm(module.norm2, dtype)
+    return _Block(norm1, _conv(module.conv1, dtype), norm2, _conv(module.conv2, dtype), skip)
 
 
 @dataclass(frozen=True)
@@ -151,9 +211,9 @@ class _Attention:
 
     def __call__(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        qkv = self.qkv(self.norm(x, silu=False).to(DTYPE))
-        q, k, v = qkv.reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
-        mixed = attend(q, k, v)
+        qkv = self.qkv(self.norm(x, silu=False))
+        q, k, v = qkv.permute(0, 2, 3, 1).reshape(b, h * w, 3, self.heads, c // self.heads).transpose(1, 3).unbind(2)
+        mixed = attend(q, k, v)  # (B, heads, tokens, channels of a head)
         mixed = mixed.transpose(1, 2).reshape(b, h, w, c).permute(0, 3, 1, 2)  # channels last again
         return self.out(mixed).add_(x)
 
@@ -170,33 +230,44 @@ class _Level:
         return h if self.attention is None else self.attention(h)
 
 
-def _level(module: nn.Module) -> _Level:
+def _level(module: nn.Module, dtype: torch.dtype) -> _Level:
     assert isinstance(module, Level)
-    block, attention = _block(module.block), module.attention
+    block, attention = _block(module.block, dtype), module.attention
     if not isinstance(attention, Attention):
         return _Level(block, None)
-    return _Level(block, _Attention(attention.heads, _norm(attention.norm), _conv(attention.qkv), _conv(attention.out)))
+    qkv, out = _conv(attention.qkv, dtype), _conv(attention.out, dtype)
+    return _Level(block, _Attention(attention.heads, _norm(attention.norm, dtype), qkv, out))
 
 
 class FastUNet:
-    """``UNet.forward`` of a trained network on the CPU, for sampling only.
+    """``UNet.forward`` of a trained network on the CPU, for sampling only: nothing can be learnt through it.
 
-    Its weights are copies in bfloat16: what is done to the network afterwards does not reach them.
+    What it computes with are copies: what is done to the network afterwards does not reach all of them.
+
+    Args:
+        dtype: what its convolutions and products are computed in, float32 or bfloat16; the latter only where the
+            processor computes in it, else it takes many times longer.
     """
 
-    def __init__(self, network: UNet) -> None:
-        self._network = network
-        self._down, self._up = [*map(_level, network.down)], [*map(_level, network.up)]
-        self._middle1, self._middle2 = _level(network.middle1), _block(network.middle2)
-        self._downsample, self._upsample = [*map(_conv, network.downsample)], [*map(_upsample, network.upsample)]
-        self._exit_norm = _norm(network.exit_norm)
-        # One product for what noise level and class add in all blocks; these are in the order in which they are run.
+    def __init__(self, network: UNet, dtype: torch.dtype) -> None:
+        self._network, self._dtype = network, dtype
+        self._enter, self._exit = _conv(network.enter, torch.float32), _conv(network.exit, torch.float32)
+        self._down, self._up = ([_level(level, dtype) for level in levels] for levels in (network.down, network.up))
+        self._middle1, self._middle2 = _level(network.middle1, dtype), _block(network.middle2, dtype)
+        self._downsample = [_conv(module, dtype) for module in network.downsample]
+        self._upsample = [_upsample(module, dtype) for module in network.upsample]
+        self._exit_norm = _norm(network.exit_norm, torch.float32)
+        # One product for what noise level and class do in all blocks; these are in the order in which they are run.
         blocks = [module for module in network.modules() if isinstance(module, ResidualBlock)]
         linears = [linear for block in blocks for linear in (block.condition, block.modulation) if linear is not None]
-        self._weight = torch.cat([linear.weight.detach() for linear in linears])
-        self._bias = torch.cat([linear.bias.detach() for linear in linears])
+        biases = [linear.bias.detach().clone() for linear in linears]
+        if network.config.modulate:  # what is learnt of a scale is how far it is from one
+            for block, bias in zip(blocks, biases[1::2], strict=True):
+                bias[: block.norm2.num_channels] += 1
+        self._weight, self._bias = torch.cat([linear.weight.detach() for linear in linears]), torch.cat(biases)
         self._widths = [linear.out_features for linear in linears]
 
+    @torch.no_grad()
     def __call__(
         self, x_t: Tensor, log_snr: Tensor, label: Tensor | None = None, guidance: Tensor | None = None
     ) -> Tensor:
@@ -209,7 +280,7 @@ class FastUNet:
         )
 
         x = network.fold(x_t).contiguous(memory_format=torch.channels_last)
-        h = network.enter(x).to(DTYPE)
+        h = self._enter(x).to(self._dtype)
         skips = [h]
         for i in range(len(config.widths)):
             for j in range(config.blocks):
@@ -226,4 +297,4 @@ class FastUNet:
                 h = self._up[i * (config.blocks + 1) + j](h, next(conditions))
             if i < len(config.widths) - 1:
                 h = self._upsample[i](h)
-        return network.unfold(network.exit(self._exit_norm(h)))
+        return network.unfold(self._exit(self._exit_norm(h)))

@@ -100,7 +100,7 @@ def load_model(
     """Load a shipped network by name, or one from a path to its .safetensors.
 
     Args:
-        precision: as in NetworkDenoiser. On a CPU, bfloat16 prepares a network for it, if its kind can be.
+        precision: as in NetworkDenoiser. On a CPU a network is prepared for it, if its kind can be.
         compiled: let PyTorch compile the network at its first call for a batch size, which takes a minute or more; on a
             GPU into CUDA graphs. Pays for many samples.
 
@@ -119,8 +119,8 @@ def load_model(
     network.eval().requires_grad_(False)
     if compiled:
         network = cast(nn.Module, torch.compile(network, mode="reduce-overhead"))  # a module in all but its class
-    prepare = kind.fast if device.type == "cpu" and precision == torch.bfloat16 and not compiled else None
-    fast = None if prepare is None else prepare(network)
+    prepare = kind.fast if device.type == "cpu" and not compiled else None
+    fast = None if prepare is None else prepare(network, precision)
     return Model(NetworkDenoiser(cast(Network, network), precision, fast), card, device)
 
 

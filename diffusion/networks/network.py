@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from diffusion.process import Prediction
@@ -77,12 +78,13 @@ class Kind:
     Args:
         read_config: the configuration from the "network" of a card; raises ValueError, KeyError or TypeError.
         build: the network of a configuration, with any weights.
-        fast: the same network prepared for bfloat16 on a processor, where there is such a thing.
+        fast: the same network prepared for a processor, and a precision (float32 or bfloat16), where there is such a
+            thing.
     """
 
     read_config: Callable[[dict[str, Any]], NetworkConfig]
     build: Callable[[Any], nn.Module]
-    fast: Callable[[Any], Callable[..., Tensor]] | None = None
+    fast: Callable[[Any, torch.dtype], Callable[..., Tensor]] | None = None
 
 
 def config_from(config: type[C], values: dict[str, Any]) -> C:

@@ -5,10 +5,10 @@ As every sample has its own seed, they are the same however they are shared out.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from accelerate import PartialState
-from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -18,6 +18,9 @@ from diffusion.sampling.loop import sample
 from diffusion.sampling.plan import SamplingPlan, Shape
 from diffusion.sampling.steps import count_steps
 from diffusion.schedules.schedule import Schedule
+
+if TYPE_CHECKING:  # takes long to import: only what has several processes does
+    from accelerate import PartialState
 
 
 def generate(
@@ -53,6 +56,8 @@ def generate(
                 bar.update()
             made.append((first, to_bytes(x)))
     if count > 1:
+        from accelerate.utils import gather_object
+
         made = gather_object(made)
     if rank > 0:
         made = []

@@ -18,11 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,6 +36,9 @@ from diffusion.sampling.loop import Step, sample
 from diffusion.sampling.plan import Known, SamplingPlan, Shape
 from diffusion.sampling.steps import check_steps
 from diffusion.schedules.schedule import Schedule
+
+if TYPE_CHECKING:  # takes long to import: only what has several processes does
+    from accelerate import PartialState
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}

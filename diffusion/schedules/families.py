@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from diffusion.checks import is_number, shown
 from diffusion.schedules.schedule import (
@@ -63,6 +61,8 @@ def sigmoid(T: int, start: float, end: float, tau: float, max_beta: float) -> Ar
     Jabri et al. 2022, arXiv 2212.11972; Chen 2023, arXiv 2301.10972, algorithm 1. Betas capped.
     """
 
+    from scipy.special import expit  # scipy takes long to import: only what needs it does
+
     def alpha_bar(u: Array) -> Array:
         low, here, high = start / tau, (start + u * (end - start)) / tau, end / tau
         # S(y) - S(x) = S(y) S(-x) (1 - exp(x - y)), in which no digits are lost where both are next to zero or one.
@@ -76,6 +76,8 @@ def laplace(T: int, mu: float, b: float, max_beta: float) -> Array:
 
     It falls from +inf at u = 0 through mu in the middle (Hang et al. 2024, arXiv 2407.03297, table 1). Betas capped.
     """
+
+    from scipy.special import expit
 
     def alpha_bar(u: Array) -> Array:
         with np.errstate(divide="ignore"):
@@ -281,6 +283,8 @@ def beta_for_terminal_snr(family: str, T: int, snr_db: float, **settings: Any) -
                 return -math.inf  # too much noise
             raise
         return float(schedule.snr_db[-1]) - snr_db
+
+    from scipy.optimize import brentq
 
     low = math.log(max(parameter.minimum, start * (1 + 1e-9) if name == "beta_end" else 0.0) * (1 + 1e-12))
     high = math.log(parameter.maximum) - 1e-12

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
-from scipy.special import expit
 
 from diffusion.checks import is_number, shown
 from diffusion.schedules.families import T_MAX, T_MIN, whole_T
@@ -31,6 +29,9 @@ def drawn_schedule(T: int, points: Sequence[tuple[float, float]]) -> Schedule:
     Raises:
         ScheduleError: points that are no such curve, or a T that ``make_schedule`` would refuse.
     """
+    from scipy.interpolate import PchipInterpolator  # takes long to import: only a drawn curve needs it
+    from scipy.special import expit
+
     T = whole_T(T)
     if not POINTS_MIN <= len(points) <= POINTS_MAX:
         raise ScheduleError("points", f"A drawn curve has {POINTS_MIN} to {POINTS_MAX} points, not {len(points)}.")

@@ -9,7 +9,6 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -57,6 +56,8 @@ class LossHistory:
 
 def history_plot(history: LossHistory) -> bytes:
     """PNG of the loss by t: each t faint, and the median over 50 parts of the axis."""
+    from matplotlib.figure import Figure  # takes long to import, and a run that ends early draws nothing
+
     mean = history.mean()
     t = np.arange(1, len(mean) + 1)
     parts = [part for part in np.array_split(np.flatnonzero(np.isfinite(mean)), 50) if len(part)]

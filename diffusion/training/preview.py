@@ -49,7 +49,8 @@ def preview(
     shape, steps = (config.channels, config.image_size, config.image_size), 25 if guided else 50
     if labels is None and card.classes:
         labels = card.labels(PREVIEW)
-    fast = FastUNet(run.average) if device.type == "cpu" and best_precision(device) == "bf16" else None
+    precision = torch.bfloat16 if best_precision(device) == "bf16" else torch.float32
+    fast = FastUNet(run.average, precision) if device.type == "cpu" else None
     denoiser, count = NetworkDenoiser(run.average, fast=fast), PREVIEW if labels is None else len(labels)
     plan = SamplingPlan(
         timesteps(schedule, len(card.levels) or min(schedule.T, steps)), range(count), "ddim",
