@@ -22,7 +22,6 @@ from diffusion.losses.curve import ErrorCurve
 from diffusion.losses.measure import measure_errors, measuring_levels
 from diffusion.losses.rate import ledger, rate
 from diffusion.losses.weightings import WEIGHTINGS, kl_extra, loss_weight
-from diffusion.networks.model import available
 from diffusion.schedules.families import make_schedule
 from diffusion.schedules.schedule import EXPONENTS
 from ui import figures, loss_tab, seen, sidebar, subjects, weighing
@@ -114,7 +113,7 @@ def test_one_s_own_picture_becomes_the_square_in_its_middle(tmp_path: Path) -> N
     assert grey.images.images.shape == (1, 1, 32, 32) and len(grey.others) == 128
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", [name for _, name in subjects.measurable()])
 def test_every_network_opens_measured_on_its_own_kind_of_image(name: str) -> None:
     model = shared_model(name)
     subject = subjects.bundled_subject(model, 9)
@@ -132,7 +131,7 @@ def test_every_network_opens_measured_on_its_own_kind_of_image(name: str) -> Non
     assert len(seen.image_buttons(name)) == seen.OFFERED
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", [name for _, name in subjects.measurable()])
 def test_the_browser_gets_what_the_network_sees(name: str) -> None:
     """eps_theta at one level, put together from what is sent as the browser does, against the network itself."""
     model = shared_model(name)

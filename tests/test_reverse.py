@@ -21,7 +21,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from diffusion.data.folders import load_data
 from diffusion.images import ImageError, to_bytes, to_unit
-from diffusion.networks.model import available
+from diffusion.networks.model import available, save_model
+from diffusion.networks.unet import UNetConfig
 from diffusion.sampling import archive
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
@@ -29,6 +30,7 @@ from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance
 from diffusion.sampling.updates import SAMPLERS, option_parameters
 from diffusion.sampling.whatif import ACROSS, Row, comparison
+from tests.tiny import save_tiny, trained
 from ui import frames as frame_files
 from ui import reverse_tab, sampling, sidebar, whatif, whatif_tab
 from ui.card import quality
@@ -216,6 +218,47 @@ def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> No
     *_, done = sampling.run_for_view(find_source(name), recipe_of(controls), StopFlag())
     frames = frame_files.read_frames(Path(done["file"]["path"]))
     assert frames.shape[-1] == model.image_shape[0]
+
+
+@pytest.fixture
+def student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A student of the digits network, of two calls, that the page has; its weights are any."""
+    path = tmp_path / "student.safetensors"
+    unet = UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(), guidance=(1.0, 4.0))
+    card = replace(save_tiny(path, ["0", "1"]), network=unet, teacher="digits", levels=[1e-9, 0.5])
+    save_model(path, trained(unet), card)
+    monkeypatch.setattr(reverse_tab, "student_calls", lambda: {str(path): 2})
+    return str(path)
+
+
+def test_a_student_is_drawn_in_its_own_steps_and_told_its_guidance(student: str) -> None:
+    source = find_source(student)
+    assert (source.levels, source.kind) == ([1e-9, 0.5], "digits")
+    assert reverse_tab.suit_network(student, "unipc", 12) == ("ddim", 2)
+    controls = sampling.Controls(network=student, count=4, sampler="ddim", steps=2, guidance=2.0)
+    recipe = sampling.read_recipe(source, sidebar.default_settings(), controls)
+    # Under the page's schedule, which is not that of its training, the steps that have its levels.
+    T, middle = recipe.steps
+    assert T == recipe.schedule.T and recipe.spacing is None
+    assert abs(np.abs(recipe.schedule.alpha_bar - 0.5).argmin() - middle) <= 1
+    denoiser, shape = denoiser_of(recipe, source.model)
+    *_, last = recipes.run(recipe, denoiser, shape, "cpu")
+    assert last.calls == 2
+    assert sampling.remark_on(source, recipe) == ""
+    other = sampling.read_recipe(source, sidebar.default_settings(), replace(controls, steps=3))
+    assert "is a student and was taught" in sampling.remark_on(source, other)
+    far = sampling.read_recipe(source, sidebar.default_settings(), replace(controls, guidance=6.0))
+    with pytest.raises(SamplingError, match="taught guidance from 1 to 4, not 6"):
+        next(recipes.run(far, denoiser, shape, "cpu"))
+    _, guidance, *_ = reverse_tab.choose_network(student)
+    assert (guidance["minimum"], guidance["maximum"], guidance["value"]) == (1.0, 4.0, 1.0)
+
+
+def test_what_suits_a_student_does_not_stay_for_other_networks(student: str) -> None:
+    usual = sampling.Controls()
+    assert student and reverse_tab.suit_network("digits", "ddim", 2) == (usual.sampler, usual.steps)
+    for chosen in (("ddim", 50), ("unipc", 12), ("ddpm", 2)):
+        assert all("value" not in update for update in reverse_tab.suit_network("emoji", *chosen))
 
 
 def test_a_class_of_another_network_is_refused() -> None:

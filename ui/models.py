@@ -66,6 +66,16 @@ class Source:
         return self.model.card.classes if self.model else []
 
     @property
+    def levels(self) -> list[float]:
+        """Of a student those of its calls, alpha_bar; it was taught no others."""
+        return self.model.card.levels if self.model else []
+
+    @property
+    def kind(self) -> str:
+        """Which bundled images its samples are like, by name; a student's are like its teacher's."""
+        return (self.model.card.teacher if self.model else "") or self.name.removeprefix(EXACT)
+
+    @property
     def precision(self) -> Precision:
         fast = self.model is not None and self.model.denoiser.precision == torch.bfloat16
         return "bfloat16" if fast else "float32"
@@ -131,13 +141,13 @@ def own_images(paths: Sequence[str]) -> Tensor:
 
 @cache
 def bundled_picture(name: str) -> Tensor:
-    """An image of the kind that a source makes, which no network has seen, (C, H, W) in [-1, 1]."""
-    return to_unit(load_data(name.removeprefix(EXACT), "test", SIDE).images[BUNDLED_PICTURE])
+    """One of the bundled images of a kind, which no network has seen, (C, H, W) in [-1, 1]."""
+    return to_unit(load_data(name, "test", SIDE).images[BUNDLED_PICTURE])
 
 
 def data_moments(source: Source) -> Moments:
     """Of the images that samples should be like: those of an exact denoiser, or a network's held-out ones."""
-    return _bundled_moments(source.name) if source.examples is None else moments(to_unit(source.examples))
+    return _bundled_moments(source.kind) if source.examples is None else moments(to_unit(source.examples))
 
 
 @cache
@@ -148,6 +158,12 @@ def _bundled_moments(name: str) -> Moments:
 def choices() -> list[tuple[str, str]]:
     """(title, name) of every shipped network, for a list to choose from."""
     return [(read_card(MODELS / f"{name}.safetensors").title, name) for name in available()]
+
+
+def student_calls() -> dict[str, int]:
+    """How many calls each shipped student takes, by name."""
+    cards = {name: read_card(MODELS / f"{name}.safetensors") for name in available()}
+    return {name: len(card.levels) for name, card in cards.items() if card.levels}
 
 
 def sources() -> list[tuple[str, str]]:

@@ -30,7 +30,18 @@ from ui.files import find_made, for_browser, made_path
 from ui.frames import StoredFrames, export_animation, export_png, read_frames
 from ui.job import Values, ended, run_job
 from ui.link import controls_from_link, controls_in_link, keep_in_link
-from ui.models import AT_NETWORK, AT_OPENING, EXACT, OWN, StopFlag, find_source, shared_model, sources, stop
+from ui.models import (
+    AT_NETWORK,
+    AT_OPENING,
+    EXACT,
+    OWN,
+    StopFlag,
+    find_source,
+    shared_model,
+    sources,
+    stop,
+    student_calls,
+)
 from ui.opening import opening_of
 from ui.page import Page
 from ui.sampling import (
@@ -63,6 +74,7 @@ EXACT_CARD = (
     "the same. That real networks make new images is because they cannot."
 )
 ROUNDING_IMAGES, ROUNDING_STEPS = 8, 20
+ASKED_TWICE, TOLD = "1 = plain conditional, one call a step", "this network is told it: one call a step in any case"
 SLIDER_STEPS = 20  # of the range of an option
 
 
@@ -167,13 +179,27 @@ def compare_schedule(asked: AskedSchedule) -> str:
 def choose_network(name: str) -> tuple[Any, ...]:
     """Another network: (class, guidance, one's own images, line about it, all about it)."""
     classes = [] if name.startswith(EXACT) else shared_model(name).card.classes
+    taught = None if name.startswith(EXACT) else shared_model(name).card.network.guidance
+    low, high = taught or (0, MOST_GUIDANCE)
+    guidance: dict[str, Any] = {"minimum": low, "maximum": high, "info": TOLD if taught else ASKED_TWICE}
+    if taught or not classes:  # for which what was chosen may be none
+        guidance["value"] = 1.0
     return (
         gr.update(choices=[ALL_CLASSES, *classes], value=ALL_CLASSES, visible=bool(classes)),
-        gr.update(visible=True) if classes else gr.update(visible=False, value=1.0),
+        gr.update(visible=bool(classes), **guidance),
         gr.update(visible=name == OWN),
         EXACT_LINE if name.startswith(EXACT) else describe_model(shared_model(name)),
         EXACT_CARD if name.startswith(EXACT) else card_table(shared_model(name)),
     )
+
+
+def suit_network(name: str, sampler: str, steps: float | None) -> tuple[Any, Any]:
+    """(sampler, steps) for another network: a student takes its own, and what they were for it is not for others."""
+    usual, calls = Controls(), student_calls()
+    if name in calls:
+        return "ddim", calls[name]
+    of_a_student = sampler == "ddim" and steps in calls.values()
+    return (usual.sampler, usual.steps) if of_a_student else (gr.skip(), gr.skip())
 
 
 @cache
@@ -254,9 +280,7 @@ def build_more() -> dict[str, Any]:
         )
         for name, parameter in option_parameters().items()
     }  # fmt: skip
-    control["guidance"] = gr.Slider(
-        0, MOST_GUIDANCE, start_with.guidance, step=0.1, label="guidance", info="1 = plain conditional, one call a step"
-    )
+    control["guidance"] = gr.Slider(0, MOST_GUIDANCE, start_with.guidance, step=0.1, label="guidance", info=ASKED_TWICE)
     control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing, describe_spacing)
     control["clip"] = explained("predicted x₀", CLIPS, start_with.clip, describe_clip)
     control["keep_all"] = gr.Checkbox(start_with.keep_all, label="keep every step as a frame")
@@ -318,6 +342,10 @@ def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_vie
     # What the visitor chooses, not what a link has chosen: that comes with its class.
     network.input(
         choose_network, network, [control["label"], control["guidance"], control["own"], run_view.line, run_view.card],
+        trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
+    network.input(
+        suit_network, [network, sampler, control["steps"]], [sampler, control["steps"]],
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     network.change(None, network, None, js=call_module("store", "assign", "network"))

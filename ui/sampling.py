@@ -20,9 +20,10 @@ from diffusion.sampling.clips import Clip
 from diffusion.sampling.loop import Step
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance, expected, moments
-from diffusion.sampling.steps import Spacing, timesteps
+from diffusion.sampling.steps import Spacing
 from diffusion.sampling.terms import terms
 from diffusion.sampling.updates import all_options, make_update, option_parameters
+from diffusion.sampling.wishes import remark_on_student, steps_asked
 from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
@@ -103,8 +104,11 @@ def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recip
         raise SamplingError("label", f"{source.title} has no class {controls.label}; choose another.")
     options = options_of(controls, controls.sampler)
     make_update(controls.sampler, **options)  # refuses what is out of range
+    # A student takes the steps that it was taught, unless it is asked for others.
+    own = source.levels and controls.spacing == "trailing"
+    steps, spacing = steps_asked(source.levels, schedule, int(controls.steps), None if own else controls.spacing)
     return Recipe(
-        timesteps(schedule, int(controls.steps), controls.spacing),
+        steps,
         range(seed, seed + count),
         schedule=schedule,
         model=source.name if source.model else "",
@@ -115,7 +119,7 @@ def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recip
         guidance=controls.guidance,
         sampler=controls.sampler,
         options=options,
-        spacing=controls.spacing,
+        spacing=spacing,
         clip=controls.clip,
     )
 
@@ -199,11 +203,23 @@ def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool 
         "key": f"{recipe.seeds[0]}-{time.time_ns()}",
         "status": f"{'Stopped: ' if taken < count else ''}{what} in {seconds:.1f} s "
         f"({1000 * seconds / taken:.0f} ms a step)",
-        "note": ""
-        if recorder.every == 1
-        else f"Every {recorder.every}th of the {count} steps is kept as a frame, {len(recorder.frames)} in all; "
-        "“keep every step” keeps more.",
+        "note": " ".join(filter(None, (frames_kept(recorder, count), remark_on(source, recipe)))),
     }
+
+
+def frames_kept(recorder: Recorder, count: int) -> str:
+    """A sentence where not every step is a frame."""
+    if recorder.every == 1:
+        return ""
+    return (
+        f"Every {recorder.every}th of the {count} steps is kept as a frame, {len(recorder.frames)} in all; "
+        "“keep every step” keeps more."
+    )
+
+
+def remark_on(source: Source, recipe: Recipe) -> str:
+    """A sentence where a student was asked for what it was not taught."""
+    return remark_on_student(source.model.card, recipe.schedule, recipe) if source.model else ""
 
 
 def run_name(source: str, recipe: Recipe) -> str:

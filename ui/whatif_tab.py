@@ -167,7 +167,7 @@ def choose_picture(which: str, upload: str | None, shown: str, source: Source) -
         return picture_for(upload if which == UPLOAD and upload else shown, source.image_shape)
     if source.name == OWN and source.examples is not None:
         return to_unit(source.examples[0])
-    return bundled_picture(source.name)
+    return bundled_picture(source.kind)
 
 
 def show_for_painting(
