@@ -358,10 +358,10 @@ class Reverse {
     this.player.setCount(frames.count);
     // What was asked for is looked at as it came out, at t = 0; what the page opens with, where its t is.
     const end = frames.count - 1;
-    const at = run.opening && this.linked() ? this.nearest() : end;
-    if (run.opening) this.unplaced = !this.linked();
-    else if (this.linked()) setT(run.frames[end].t);
+    this.unplaced = run.opening === true && !this.linked();
+    const at = run.opening && !this.unplaced ? this.nearest() : end;
     this.player.go(at);
+    if (!run.opening && this.linked()) setT(run.frames[end].t); // after the player has left the frames of before
     this.fit(frames);
     this.show(at);
     setData(this.root, { state: run.stopped ? "stopped" : "ready", run: run.key });
