@@ -79,14 +79,37 @@ const columnsOf = (frames) => ({
   ),
 });
 
+const SMALLEST = 5e-4; // of a factor that is shown with three decimals
+
 /**
- * x_s as a sum of what the sampler uses: a term that is zero in every step is none of its.
+ * Which terms the sampler uses: one that is shown as zero in every step is none of its.
  * @param {RunFrame[]} frames
  */
-function formulaOf(frames) {
-  const used = Object.keys(TERMS).filter((name) => frames.some(({ terms }) => terms[name]));
-  return `\\htmlClass{ink-xt}{x_s} = ${used.map((name) => `\\num{${name}}\\,${TERMS[name]}`).join(" + ")}`;
+const used = (frames) =>
+  Object.keys(TERMS).filter((name) => frames.some(({ terms }) => Math.abs(terms[name] ?? 0) >= SMALLEST));
+
+/**
+ * x_s as a sum of these terms.
+ * @param {string[]} names
+ */
+function formulaOf(names) {
+  const parts = names.map((name) => `\\num{${name}}\\,${TERMS[name]}`);
+  const signed = parts.map((part, i) => (i ? `\\mathbin{\\num{sign_${names[i]}}}${part}` : part));
+  return `\\htmlClass{ink-xt}{x_s} = ${signed.join("")}`;
 }
+
+/**
+ * The numbers of that formula for one frame: all but the first come without their sign, which stands before them.
+ * @param {Record<string, number>} terms
+ * @param {string[]} names
+ */
+const numbersOf = (terms, names) =>
+  Object.fromEntries(
+    names.flatMap((name, i) => [
+      [name, fixed(i ? Math.abs(terms[name] ?? 0) : (terms[name] ?? 0), 3)],
+      [`sign_${name}`, (terms[name] ?? 0) < 0 ? "−" : "+"],
+    ]),
+  );
 
 class Reverse {
   /**
@@ -101,6 +124,8 @@ class Reverse {
     this.frames = null; // of the last run that ended
     /** @type {Frames | null} */
     this.live = null; // of the run in progress
+    /** @type {string[]} */
+    this.used = []; // the terms of its formula
     this.unplaced = false; // a run that came before the page had a schedule, and so a t
     /** @type {DoneRun | null} */
     this.value = null;
@@ -247,7 +272,7 @@ class Reverse {
     const { t, terms } = this.value.frames[i];
     this.paint(i);
     this.curves.cursor();
-    fill(this.formula, Object.fromEntries(Object.entries(terms).map(([name, v]) => [name, fixed(v, 3)])));
+    fill(this.formula, numbersOf(terms, this.used));
     setData(this.root, { frame: i, t });
   }
 
@@ -353,7 +378,8 @@ class Reverse {
     this.live = null;
     this.value = run;
     this.away.ready(run.note);
-    tex(this.formula, formulaOf(run.frames));
+    this.used = used(run.frames);
+    tex(this.formula, formulaOf(this.used));
     this.curves.update(columnsOf(run.frames));
     this.player.setCount(frames.count);
     // What was asked for is looked at as it came out, at t = 0; what the page opens with, where its t is.
