@@ -12,7 +12,6 @@ JSON on the last line: times in milliseconds, differences in grey levels 0 ... 2
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 import warnings
@@ -22,6 +21,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.load import print_result
 from benchmarks.sampling import ours, recipe_for, theirs
 from diffusion.device import describe_device
 from diffusion.images import difference, to_bytes
@@ -112,9 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
         "host_waits": host_waits(lambda: ours(model, recipe)) if device.type == "cuda" else None,
         "by_images": rates(args.model, model, args.most),
     }  # fmt: skip
-    for name, value in result.items():
-        print(f"{name:28s} {value}")
-    print(json.dumps(result))
+    print_result(result)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
@@ -12,6 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 CALLS = 4  # of each at a time
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """For people, a line each, and on the last line all of it as JSON."""
+    for name, value in result.items():
+        print(f"{name:28s} {value}")
+    print(json.dumps(result))
 
 
 @contextmanager

@@ -15,7 +15,6 @@ line: times in milliseconds, differences of images in grey levels 0 ... 255, ove
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import multiprocessing
 import resource
@@ -33,7 +32,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 import ui.sampling
-from benchmarks.load import beside_a_neighbour, two_at_once
+from benchmarks.load import beside_a_neighbour, print_result, two_at_once
 from diffusion.device import best_device, best_precision, describe_device
 from diffusion.images import difference, to_bytes
 from diffusion.networks.card import Card
@@ -261,9 +260,7 @@ def main(arguments: list[str] | None = None) -> None:
         **beside_others(prepared, args.count, args.repeats),
         **{f"by_{name}": rows for name, rows in grown(args.model, counts, STEPS).items()},
     }  # fmt: skip
-    for name, value in result.items():
-        print(f"{name:28s} {value}")
-    print(json.dumps(result))
+    print_result(result)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 
 from diffusion.cli.options import CommandError, Commands, check_labels, check_unused, command_of
-from diffusion.cli.runs import accelerator_of, add_run_options, check_names, given, training_data, unet_of
+from diffusion.cli.runs import accelerator_of, add_run_options, check_names, settings_of, training_data, unet_of
 
 GUIDANCE = (1.0, 4.0)  # that a student is taught, if its teacher has conditions
 
@@ -23,8 +23,6 @@ def run_distill(args: argparse.Namespace) -> None:
     from diffusion.training.train import train
 
     check_names(args)
-    if args.drop_label is not None and len(args.drop_label) == 1:
-        (args.drop_label,) = args.drop_label
     model = load_model(args.model)
     card, teacher = model.card, unet_of(args.model, model)
     if card.levels:
@@ -32,7 +30,7 @@ def run_distill(args: argparse.Namespace) -> None:
         if len(card.levels) % args.calls or len(card.levels) == args.calls:
             raise CommandError(f"{card.name} takes {len(card.levels)} calls: a student of it must take a part of them.")
         args.substeps = len(card.levels) // args.calls
-    config = replace(TrainConfig(lr=2e-4, substeps=8), **given(args, TrainConfig))
+    config = settings_of(args, TrainConfig(lr=2e-4, substeps=8))
     network = teacher.config
     if not network.conditions:
         check_unused(args, f"{card.name} has no classes; leave {{}} out.", "drop_label", "drop_all", "guidance")

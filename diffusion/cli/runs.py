@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,20 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
     from diffusion.data.sets import ImageSet
     from diffusion.networks.model import Model
     from diffusion.networks.unet import UNet
+    from diffusion.training.config import TrainConfig
 
 
 def given(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
     """Those of the fields of a dataclass that were given as options."""
     values = {field.name: getattr(args, field.name, None) for field in fields(kind)}
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if v is not None}
+
+
+def settings_of(args: argparse.Namespace, usual: TrainConfig) -> TrainConfig:
+    """The usual settings, but for those that were given; a single share of --drop-label is for every condition."""
+    found = given(args, type(usual))
+    shares = found.get("drop_label", ())
+    return replace(usual, **found | ({"drop_label": shares[0]} if len(shares) == 1 else {}))
 
 
 def check_names(args: argparse.Namespace) -> None:

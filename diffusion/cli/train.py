@@ -14,7 +14,7 @@ from diffusion.cli.options import (
     command_of,
     schedule_spec_of,
 )
-from diffusion.cli.runs import accelerator_of, add_run_options, check_names, given, training_data, unet_of
+from diffusion.cli.runs import accelerator_of, add_run_options, check_names, given, settings_of, training_data, unet_of
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     from diffusion.data.sets import ImageSet
@@ -39,7 +39,6 @@ def run_train(args: argparse.Namespace) -> None:
 
     from diffusion.networks.card import Card
     from diffusion.networks.model import load_model
-    from diffusion.training.config import TrainConfig
     from diffusion.training.presets import PRESETS
     from diffusion.training.train import train
 
@@ -47,9 +46,7 @@ def run_train(args: argparse.Namespace) -> None:
     if name not in PRESETS:
         raise CommandError(f"There is no configuration {name!r}; choose one of {', '.join(PRESETS)}.")
     preset = PRESETS[name]
-    if args.drop_label is not None and len(args.drop_label) == 1:
-        (args.drop_label,) = args.drop_label
-    config = replace(preset.train, **given(args, TrainConfig))
+    config = settings_of(args, preset.train)
     schedule = schedule_spec_of(args, preset.schedule.family if args.schedule is None else args.schedule)
     schedule.make()  # refuses what cannot be, before the data are read
     if not preset.network.conditions:
