@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import free_port, wait_until_served
+from tests.serving import free_port, wait_until_served
 
 # The app with networks that cannot be asked.
 SERVE = """
