@@ -14,17 +14,17 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     "checks device files images animation",
     "schedules.schedule schedules.families schedules.given schedules.spec schedules.exchange schedules.review",
-    "process chain denoiser",
-    "data.sets data.folders data.draws",
-    "networks.network networks.unet networks.fast networks.kinds networks.denoiser networks.checkpoint networks.card",
-    "networks.model",
+    "process chain denoiser mixture",
+    "data.sets data.folders data.draws data.points",
+    "networks.network networks.embeddings networks.unet networks.fast networks.points networks.kinds",
+    "networks.denoiser networks.checkpoint networks.card networks.model",
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.terms sampling.plan",
     "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",
     "sampling.snippet sampling.wishes",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.state training.preview training.stop training.train",
-    "evaluation.classifier evaluation.evaluate evaluation.conditions",
+    "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.
