@@ -16,7 +16,7 @@ ROWS = (
     "schedules.schedule schedules.families schedules.given schedules.spec schedules.exchange schedules.review",
     "process chain denoiser mixture",
     "data.sets data.folders data.draws data.points",
-    "networks.network networks.embeddings networks.unet networks.fast networks.points networks.kinds",
+    "networks.embeddings networks.network networks.unet networks.fast networks.points networks.kinds",
     "networks.denoiser networks.checkpoint networks.card networks.model",
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.terms sampling.plan",
     "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",

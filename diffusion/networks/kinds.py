@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from diffusion.checks import shown
 from diffusion.networks.fast import FastUNet
 from diffusion.networks.network import Kind
 from diffusion.networks.points import PointsNetwork, read_points_config
@@ -12,3 +15,10 @@ KINDS: dict[str, Kind] = {
     "unet": Kind(read_config, UNet, FastUNet),
     "points": Kind(read_points_config, PointsNetwork),
 }
+
+
+def find_kind(name: Any) -> Kind:
+    """Raises ValueError: none of that name."""
+    if not isinstance(name, str) or name not in KINDS:
+        raise ValueError(f"there is no kind of network {shown(name)}, only {', '.join(KINDS)}")
+    return KINDS[name]

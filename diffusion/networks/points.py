@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from diffusion.checks import is_whole, shown
 from diffusion.networks.embeddings import Labels, NoiseLevelEmbedding, zeroed
-from diffusion.networks.network import config_from
+from diffusion.networks.network import TrainableNetwork, config_from
 from diffusion.process import Prediction
 
 SINUSOIDS = 32  # of the noise level, and as many of x
@@ -83,9 +83,10 @@ class Block(nn.Module):
         return h + out
 
 
-class PointsNetwork(nn.Module):
+class PointsNetwork(TrainableNetwork):
     """x_t, log-SNR and class in, its prediction out: a ``Network``."""
 
+    config: PointsConfig
     frequencies: Tensor
 
     def __init__(self, config: PointsConfig) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from diffusion.checks import is_number, is_whole, shown
 from diffusion.networks.embeddings import GuidanceEmbedding, Labels, NoiseLevelEmbedding, zeroed
-from diffusion.networks.network import config_from
+from diffusion.networks.network import TrainableNetwork, config_from
 from diffusion.process import Prediction
 
 Modulation = bool | Literal["scale"]
@@ -199,8 +199,10 @@ class Level(nn.Module):
         return self.attention(self.block(x, embedding))
 
 
-class UNet(nn.Module):
+class UNet(TrainableNetwork):
     """(B, C, H, W) in, (B, C, H, W) out; what the output means is ``config.prediction``."""
+
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
