@@ -24,7 +24,7 @@ ROWS = (
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.state training.preview training.stop training.train",
-    "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions",
+    "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions evaluation.quality",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.
