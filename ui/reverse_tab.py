@@ -28,6 +28,7 @@ from diffusion.schedules.review import compare
 from ui import cost
 from ui.asked import REFUSALS
 from ui.card import card_table, describe_model
+from ui.enough import build_enough, follow_controls
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
 from ui.frames import StoredFrames, export_animation, export_png, read_frames
@@ -399,6 +400,7 @@ def reverse_tab(page: Page) -> None:
                 control = choices | build_more()
         with gr.Column(scale=3, min_width=320):
             run_view = build_view()
+    build_enough()
     suited = wire_choices(control, about_sampler, run_view)
     asked = [page.sidebar, *(control[name] for name in control_names())]
     press.start.click(
@@ -424,4 +426,5 @@ def reverse_tab(page: Page) -> None:
         js=FROM_LINK, **AT_OPENING, **QUIET,
     )  # fmt: skip
     opened.then(count_calls, asked, press.waiting, **AT_OPENING, **QUIET)
+    follow_controls(control, opened)
     whatif_tabs(opened, Asking(page, last, control))

@@ -1,0 +1,92 @@
+"""How many steps are enough? Class found and Fréchet distance by calls of the network, as ``evaluate`` found them.
+
+All that was measured is sent with the page, so that the picture follows the controls at once; no network is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from diffusion.evaluation.quality import MOST_CALLS, Quality, calls_by_steps, quality_path, read_quality
+from diffusion.networks.card import Card
+from diffusion.networks.model import MODELS, available, read_card
+from diffusion.sampling.updates import SAMPLERS
+from ui.figures import quality_figure
+from ui.sampling import Controls
+from ui.view import PLOTLY, View, call_module, served
+
+
+def shown_quality(card: Card, found: Quality | None) -> dict[str, Any]:
+    """What the view shows of a network: {"columns", "calls": by sampler in 1, 2, ... steps, "note", "command"}, or of
+    one that was not measured ``missing``.
+    """
+    if found is None:
+        return missing(card)
+    columns: dict[str, list[float]] = {
+        "calls_real": [1, MOST_CALLS],
+        "accuracy_real": [100 * found.held_out_accuracy] * 2,
+        "frechet_real": [found.held_out_frechet] * 2,
+    }
+    for name in SAMPLERS:
+        points = sorted((point for point in found.points if point.sampler == name), key=lambda point: point.calls)
+        columns[f"calls_{name}"] = [point.calls for point in points]
+        columns[f"accuracy_{name}"] = [100 * point.accuracy for point in points]
+        columns[f"frechet_{name}"] = [point.frechet for point in points]
+    schedule = card.training_schedule()
+    return {
+        "columns": columns,
+        "calls": {name: calls_by_steps(name, schedule) for name in SAMPLERS},
+        "note": f"Each point: {found.images} images of the same seeds and classes in {found.precision}, under the "
+        "schedule of training, in steps even in t, with guidance 1 and each sampler's usual options; other choices "
+        "move the lines. Fréchet distance: of a classifier's features from those of the training images; the dashed "
+        "line is that of as many held-out images.",
+        "command": found.command,
+    }
+
+
+def missing(card: Card) -> dict[str, str]:
+    """Why nothing is shown of a network, {"missing"}, and the command that measures it, {"command"}."""
+    command = f"python -m diffusion evaluate --model {card.name} --data DATA"
+    if card.levels:
+        why = f"A student draws in its own {len(card.levels)} steps; what it draws in them is measured by"
+    elif not card.classes:
+        why = "This is measured of networks of classes alone; of this one, what it draws in 50 steps, by"
+    else:
+        why, command = (
+            "This was not measured of these weights. It takes about half an hour, by",
+            f"{command} --by-steps 500",
+        )
+    return {"missing": why, "command": command}
+
+
+def shown_networks() -> dict[str, dict[str, Any]]:
+    """``shown_quality`` of every shipped network, by name."""
+    shown = {}
+    for name in available():
+        path = MODELS / f"{name}.safetensors"
+        card = read_card(path)
+        shown[name] = shown_quality(card, read_quality(quality_path(path), card.sha256))
+    return shown
+
+
+def build_enough() -> None:
+    """The picture under its title, to be folded away."""
+    titles = {name: sampler.title for name, sampler in SAMPLERS.items()}
+    usual = Controls()
+    with gr.Accordion("How many steps are enough?", open=True, elem_id="lab-enough-fold"):
+        View(
+            "enough", elem_id="lab-enough", networks=shown_networks(), samplers=titles,
+            usual={"network": usual.network, "sampler": usual.sampler, "steps": usual.steps},
+            wide=quality_figure(titles), narrow=quality_figure(titles, across=1), plotly=served(PLOTLY),
+        )  # fmt: skip
+
+
+def follow_controls(control: Mapping[str, Any], opened: Any) -> None:
+    """The mark follows what is chosen; ``opened``: the event after which a link has chosen it."""
+    names = ("network", "sampler", "steps")
+    chosen, told = [control[name] for name in names], call_module("enough", "follow", *names)
+    gr.on([component.change for component in chosen], None, chosen, None, js=told)
+    opened.then(None, chosen, None, js=told)
