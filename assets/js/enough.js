@@ -56,8 +56,24 @@ class Enough {
     });
     /** @type {number | null} */
     this.calls = null;
+    this.near = false;
+    this.watchSight();
     subscribe((changes) => (changes.has("chosen") || changes.has("timed")) && this.draw());
     this.draw();
+  }
+
+  /** The picture is drawn when it is nearly in sight: a tab is opened for what is above it. */
+  watchSight() {
+    const watcher = new IntersectionObserver(
+      (entries) => {
+        if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+        watcher.disconnect();
+        this.near = true;
+        this.draw();
+      },
+      { rootMargin: "200px" },
+    );
+    watcher.observe(this.root);
   }
 
   draw() {
@@ -82,7 +98,7 @@ class Enough {
     const mark = place
       ? { calls_mark: [place.calls], accuracy_mark: [place.accuracy], frechet_mark: [place.frechet] }
       : { calls_mark: [], accuracy_mark: [], frechet_mark: [] };
-    this.chart.update({ ...found.columns, ...mark }, true);
+    if (this.near) this.chart.update({ ...found.columns, ...mark }, true);
     setData(this.root, {
       state: "measured",
       calls: place?.calls ?? "",

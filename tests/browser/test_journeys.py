@@ -690,6 +690,7 @@ def open_schedule_tab(page: Page) -> None:
 def test_the_picture_of_steps_follows_the_controls(page: Page) -> None:
     """The mark moves along the lines that were measured, and time stands below them once a run was made here."""
     open_tab(page, "Reverse")
+    page.locator(".lab-enough").scroll_into_view_if_needed()
     page.wait_for_selector(".lab-enough .lab-plot-frame[data-state=ready]")
     expect(page.locator(".lab-enough")).to_have_attribute("data-calls", "12")
     expect(page.locator(".lab-enough-now")).to_contain_text("UniPC, 12 steps = 12 calls: class found in 98")
