@@ -16,7 +16,7 @@ from ui.theme import BY_SAMPLER
 TITLES = {name: sampler.title for name, sampler in SAMPLERS.items()}
 MARK = {"calls_mark", "accuracy_mark", "frechet_mark"}  # which the browser adds
 POINTS = (QualityPoint("ddim", 8, 8, 0.75, 0.5), QualityPoint("ddim", 2, 2, 0.5, 4.0))
-FOUND = Quality("digits", "", "the command", 500, "float32", 0, 0.995, 0.1, POINTS)
+FOUND = Quality("digits", "", "the command", 500, "float32", 0, 0.995, 0.1, 20, 0.002, 0.01, POINTS)
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,12 @@ def test_a_line_runs_from_few_calls_to_many(card: Card) -> None:
     assert shown["columns"]["accuracy_ddim"] == [50, 75]
     assert shown["columns"]["frechet_ddim"] == [4, 0.5]
     assert shown["columns"]["accuracy_real"] == [99.5, 99.5]
+    assert shown["columns"]["frechet_high"] == pytest.approx([0.11, 0.11])
     assert shown["columns"]["calls_heun"] == []  # of a measurement that was stopped
     assert shown["calls"]["heun"] == calls_by_steps("heun", card.training_schedule())
-    assert shown["command"] == "the command" and "500 images" in shown["note"]
+    assert shown["command"] == "the command" and "500 images" in shown["note"] and "20 sets" in shown["note"]
+    alone = dataclasses.replace(FOUND, held_out_sets=1, accuracy_spread=0.0, frechet_spread=0.0)
+    assert "sets" not in shown_quality(card, alone)["note"]
 
 
 @pytest.mark.parametrize("across", [1, 2])
@@ -40,8 +43,8 @@ def test_every_trace_of_the_figure_names_columns_that_are_sent(card: Card, acros
     columns = shown_quality(card, FOUND)["columns"].keys() | MARK
     traces = quality_figure(TITLES, across=across)["data"]
     assert {trace["meta"][axis] for trace in traces for axis in "xy"} == columns
-    colours = [trace["line"]["color"] for trace in traces[: len(SAMPLERS)]]
-    assert colours == [BY_SAMPLER[name] for name in SAMPLERS]
+    colours = {trace["name"]: trace["line"]["color"] for trace in traces if trace.get("legendgroup") in SAMPLERS}
+    assert colours == {title: BY_SAMPLER[name] for name, title in TITLES.items()}
 
 
 def test_what_was_not_measured_is_said_with_the_command_that_does_it(card: Card) -> None:

@@ -29,7 +29,7 @@ from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.families import make_schedule
 from tests.tiny import save_tiny, save_tiny_of_things
 
-FOUND = Quality("toy", "ab", "python -m diffusion evaluate", 9, "float32", 0, 0.9, 0.25,
+FOUND = Quality("toy", "ab", "python -m diffusion evaluate", 9, "float32", 0, 0.9, 0.25, 3, 0.01, 0.02,
                 (QualityPoint("heun", 3, 5, 0.5, 1.5),))  # fmt: skip
 
 
@@ -77,6 +77,8 @@ def test_what_is_kept_comes_back() -> None:
     [
         {"sha256": None},
         {"images": 2.5},
+        {"held_out_sets": None},
+        {"frechet_spread": float("inf")},
         {"held_out_accuracy": 1.5},
         {"held_out_frechet": "low"},
         {"more": 1},
@@ -107,15 +109,18 @@ def test_a_file_of_other_weights_says_nothing_of_these(tmp_path: Path) -> None:
 
 
 def test_measuring_goes_on_where_it_was_stopped(model: Model, classifier: Classifier) -> None:
-    """And the floor is the distance of as many held-out images, by the formula of all distances."""
+    """And the floor is the mean distance of as many held-out images."""
     train, held_out = half_grey(40, 1), half_grey(12, 2)
-    begun = Quality("tiny", model.card.sha256, "the command", 8, "float32", 3)
+    begun = Quality("tiny", model.card.sha256, "the command", 5, "float32", 3)
     runs = measure_quality(model, classifier, train, held_out, begun)
     first, second, third = (next(runs) for _ in range(3))
     assert [len(found.points) for found in (first, second, third)] == [0, 1, 2]
     reference = make_reference(classifier, train, held_out)
-    floor = frechet_distance(fit_gaussian(reference.features[:8]), reference.training_gaussian)
-    assert first.held_out_frechet == pytest.approx(floor, rel=1e-4)
+    distances = [frechet_distance(fit_gaussian(reference.features[k : k + 5]), reference.training_gaussian)
+                 for k in (0, 5)]  # fmt: skip
+    assert first.held_out_frechet == pytest.approx(np.mean(distances))
+    assert first.held_out_sets == 2
+    assert first.frechet_spread == pytest.approx(np.std(distances, ddof=1))
     assert first.held_out_accuracy == reference.summary()["accuracy"]
     went_on = measure_quality(model, classifier, train, held_out, begun, known=third)
     assert next(went_on).points == third.points

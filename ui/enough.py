@@ -25,10 +25,15 @@ def shown_quality(card: Card, found: Quality | None) -> dict[str, Any]:
     """
     if found is None:
         return missing(card)
+    right, spread = 100 * found.held_out_accuracy, 100 * found.accuracy_spread
     columns: dict[str, list[float]] = {
         "calls_real": [1, MOST_CALLS],
-        "accuracy_real": [100 * found.held_out_accuracy] * 2,
+        "accuracy_real": [right] * 2,
+        "accuracy_low": [right - spread] * 2,
+        "accuracy_high": [min(right + spread, 100)] * 2,
         "frechet_real": [found.held_out_frechet] * 2,
+        "frechet_low": [found.held_out_frechet - found.frechet_spread] * 2,
+        "frechet_high": [found.held_out_frechet + found.frechet_spread] * 2,
     }
     for name in SAMPLERS:
         points = sorted((point for point in found.points if point.sampler == name), key=lambda point: point.calls)
@@ -41,10 +46,17 @@ def shown_quality(card: Card, found: Quality | None) -> dict[str, Any]:
         "calls": {name: calls_by_steps(name, schedule) for name in SAMPLERS},
         "note": f"Each point: {found.images} images of the same seeds and classes in {found.precision}, under the "
         "schedule of training, in steps even in t, with guidance 1 and each sampler's usual options; other choices "
-        "move the lines. Fréchet distance: of a classifier's features from those of the training images; the dashed "
-        "line is that of as many held-out images.",
+        "move the lines. Fréchet distance: of a classifier's features from those of the training images. The dashed "
+        f"line is that of as many held-out images{spread_of(found)}.",
         "command": found.command,
     }
+
+
+def spread_of(found: Quality) -> str:
+    """What the band says, where there is one."""
+    if found.held_out_sets < 2:
+        return ""
+    return f", the mean over {found.held_out_sets} sets of them, the band its standard deviation: so much is chance"
 
 
 def missing(card: Card) -> dict[str, str]:

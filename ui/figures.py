@@ -163,6 +163,10 @@ def quality_figure(samplers: Mapping[str, str], *, across: int = 2) -> dict[str,
     for i, column in enumerate(titles):
         place, first = (i // across + 1, i % across + 1), i == 0
         legend = "legend" if first else None
+        band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+        for edge, fill in (("low", None), ("high", "tonexty")):
+            meta = {"x": "calls_real", "y": f"{column}_{edge}"}
+            figure.add_trace(go.Scatter(**band, fill=fill, fillcolor="rgba(138, 143, 152, 0.25)", meta=meta), *place)
         for (name, title), symbol in zip(samplers.items(), SYMBOLS, strict=True):
             _line(figure, f"{column}_{name}", title, BY_SAMPLER[name], place, legend=legend)
             figure.data[-1].update(

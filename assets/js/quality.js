@@ -64,6 +64,16 @@ const both = (/** @type {{accuracy: number, frechet: number}} */ { accuracy, fre
   `${percent(accuracy)} and ${three(frechet)}`;
 
 /**
+ * The same of held-out images, with how far sets of them spread.
+ * @param {Quality["columns"]} columns
+ */
+function real({ accuracy_real, frechet_real, frechet_high }) {
+  const spread = frechet_high[0] - frechet_real[0];
+  const beside = spread > 0 ? ` ± ${spread.toPrecision(2)}` : "";
+  return both({ accuracy: accuracy_real[0], frechet: frechet_real[0] }) + beside;
+}
+
+/**
  * What the controls' choice gives, in sentences: the first of what is chosen, the others of what more would bring.
  * @param {Quality} quality
  * @param {ChosenRun} chosen
@@ -83,7 +93,7 @@ export function sentences(quality, { sampler, steps }, titles) {
   const said = [
     `${title}, ${many(steps, "step")} = ${many(place.calls, "call")}: class found in ${about}` +
       `${percent(place.accuracy)}, Fréchet distance ${about}${three(place.frechet)}.`,
-    `Real images held out: ${both({ accuracy: columns.accuracy_real[0], frechet: columns.frechet_real[0] })}.`,
+    `Real images held out: ${real(columns)}.`,
   ];
   const end = placeAt(quality, sampler, most);
   const enough = enoughCalls(quality, sampler);

@@ -13,15 +13,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from diffusion.checks import is_number, is_whole, shown
 from diffusion.data.sets import ImageSet
 from diffusion.evaluation.classifier import Classifier
 from diffusion.evaluation.evaluate import (
     Drawing,
     EvaluationError,
+    Reference,
     check_count,
     check_judge,
     draw_labelled,
+    fit_gaussian,
+    frechet_distance,
     judge,
     make_reference,
 )
@@ -64,7 +69,11 @@ class Quality:
         precision: what the network computed in.
         seed: of the first image; the others follow.
         held_out_accuracy: share of the held-out images in which the classifier finds their class.
-        held_out_frechet: the distance of as many held-out images: few images raise it, so that it is no zero.
+        held_out_frechet: the distance of as many held-out images, which few images raise; the mean over all disjoint
+            sets of so many.
+        held_out_sets: how many those are.
+        accuracy_spread, frechet_spread: standard deviation over these sets, 0 of a single one: so much is chance. Of
+            points it is less, as all are of the same seeds.
         points: what was drawn, few calls first.
     """
 
@@ -76,6 +85,9 @@ class Quality:
     seed: int
     held_out_accuracy: float = 0.0
     held_out_frechet: float = 0.0
+    held_out_sets: int = 1
+    accuracy_spread: float = 0.0
+    frechet_spread: float = 0.0
     points: tuple[QualityPoint, ...] = ()
 
     def of_same_run(self, other: Quality) -> bool:
@@ -99,10 +111,11 @@ class Quality:
         except (KeyError, TypeError) as error:
             raise EvaluationError("This is not what evaluate --by-steps writes.") from error
         named = (found.model, found.sha256, found.command, found.precision)
-        if not all(isinstance(value, str) for value in named) or not is_whole(found.images) or not is_whole(found.seed):
+        counts = (found.images, found.seed, found.held_out_sets)
+        if not all(isinstance(value, str) for value in named) or not all(is_whole(count) for count in counts):
             raise EvaluationError("This is not what evaluate --by-steps writes.")
-        shares = [found.held_out_accuracy, *(point.accuracy for point in points)]
-        distances = [found.held_out_frechet, *(point.frechet for point in points)]
+        shares = [found.held_out_accuracy, found.accuracy_spread, *(point.accuracy for point in points)]
+        distances = [found.held_out_frechet, found.frechet_spread, *(point.frechet for point in points)]
         if not all(is_number(x) and 0 <= x <= 1 for x in shares) or not all(is_number(x) for x in distances):
             raise EvaluationError("Shares must lie between 0 and 1, and distances be numbers.")
         for point in points:
@@ -186,12 +199,8 @@ def measure_quality(
             f"{begun.images} images would have no floor to compare with: {len(reference.held_out)} are held out."
         )
     real = reference.held_out[: begun.images]
-    found = replace(
-        begun,
-        held_out_accuracy=reference.summary()["accuracy"],
-        held_out_frechet=judge(reference, real)["frechet"],
-        points=known.points if known is not None and known.of_same_run(begun) else (),
-    )
+    kept = known.points if known is not None and known.of_same_run(begun) else ()
+    found = replace(begun, **_of_held_out(reference, begun.images), points=kept)
     yield found
     there = {(point.sampler, point.steps) for point in found.points}
     for sampler, steps, calls in ways_to_measure(model.card.training_schedule()):
@@ -202,3 +211,17 @@ def measure_quality(
         point = QualityPoint(sampler, steps, calls, figures["accuracy"], figures["frechet"])
         found = replace(found, points=(*found.points, point))
         yield found
+
+
+def _of_held_out(reference: Reference, count: int) -> dict[str, Any]:
+    """The fields of ``Quality`` that are about held-out images, of disjoint sets of ``count`` of them."""
+    sets = len(reference.held_out) // count
+    right = (reference.found == reference.asked(reference.held_out)).double()
+    shares = [float(part.mean()) for part in right.split(count)[:sets]]
+    gaussians = map(fit_gaussian, reference.features.split(count)[:sets])
+    distances = [frechet_distance(gaussian, reference.training_gaussian) for gaussian in gaussians]
+    return {
+        "held_out_accuracy": float(right.mean()), "held_out_frechet": float(np.mean(distances)), "held_out_sets": sets,
+        "accuracy_spread": float(np.std(shares, ddof=1)) if sets > 1 else 0.0,
+        "frechet_spread": float(np.std(distances, ddof=1)) if sets > 1 else 0.0,
+    }  # fmt: skip

@@ -9,6 +9,7 @@ const quality = {
     calls_real: [1, 50],
     accuracy_real: [99.5, 99.5],
     frechet_real: [0.1, 0.1],
+    frechet_high: [0.1, 0.1],
     calls_ddim: [1, 4, 50],
     accuracy_ddim: [20, 80, 98],
     frechet_ddim: [10, 1.6, 0.2],
@@ -65,6 +66,12 @@ test("the choice, real images, and what more calls bring are said in sentences",
     "With 50 calls it would be 98.0 % and 0.200.",
     "Up to 50 calls DDIM still comes nearer.",
   ]);
+});
+
+test("real images are said with the spread of their sets, where there are several", () => {
+  const spread = { ...quality, columns: { ...quality.columns, frechet_high: [0.14, 0.14] } };
+  const [, real] = sentences(spread, { network: "digits", sampler: "unipc", steps: 4 }, TITLES);
+  assert.equal(real, "Real images held out: 99.5 % and 0.100 ± 0.040.");
 });
 
 test("what was not measured is said to be so", () => {
