@@ -4,13 +4,14 @@ import dataclasses
 
 import pytest
 
-from diffusion.evaluation.quality import Quality, QualityPoint, calls_by_steps
+from diffusion.evaluation.quality import Quality, QualityPoint, calls_by_steps, quality_path, read_quality
 from diffusion.networks.card import Card
-from diffusion.networks.model import MODELS, read_card
+from diffusion.networks.model import MODELS, available, read_card
 from diffusion.sampling.updates import SAMPLERS
 from ui.enough import shown_networks, shown_quality
 from ui.figures import quality_figure
 from ui.models import EXACT, sources
+from ui.sampling import Controls
 from ui.theme import BY_SAMPLER
 
 TITLES = {name: sampler.title for name, sampler in SAMPLERS.items()}
@@ -58,3 +59,14 @@ def test_what_was_not_measured_is_said_with_the_command_that_does_it(card: Card)
 
 def test_exact_denoisers_have_no_picture() -> None:
     assert shown_networks().keys() == {name for _, name in sources() if not name.startswith(EXACT)}
+
+
+@pytest.mark.parametrize("name", available())
+def test_what_the_page_opens_with_lies_on_the_picture(name: str) -> None:
+    path = MODELS / f"{name}.safetensors"
+    card = read_card(path)
+    if card.levels or not card.classes:
+        return
+    found, usual = read_quality(quality_path(path), card.sha256), Controls()
+    assert found is not None
+    assert (usual.sampler, usual.steps) in {(point.sampler, point.steps) for point in found.points}

@@ -24,7 +24,7 @@ from diffusion.evaluation.quality import (
     read_quality,
     ways_to_measure,
 )
-from diffusion.networks.model import Model, load_model
+from diffusion.networks.model import MODELS, Model, available, load_model, read_card
 from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.families import make_schedule
 from tests.tiny import save_tiny, save_tiny_of_things
@@ -181,3 +181,17 @@ def test_what_draws_in_its_own_steps_or_is_told_more_is_refused(
         asked = ["--model", str(tmp_path / f"{name}.safetensors"), "--data", "digits", "--by-steps", "9"]
         assert main(["evaluate", *asked]) == 1
         assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", available())
+def test_what_is_shipped_is_of_the_shipped_weights_and_whole(name: str) -> None:
+    path = MODELS / f"{name}.safetensors"
+    card = read_card(path)
+    if card.levels or not card.classes:
+        assert not quality_path(path).exists()
+        return
+    found = read_quality(quality_path(path), card.sha256)
+    assert found is not None, f"measure it: python -m diffusion evaluate --model {name} --data ... --by-steps 500"
+    ways = {(point.sampler, point.steps, point.calls) for point in found.points}
+    assert ways == set(ways_to_measure(card.training_schedule()))
+    assert "/" not in found.command.replace("python -m diffusion", "")
