@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import gradio as gr
 import pytest
 
 from diffusion.evaluation.quality import Quality, QualityPoint, calls_by_steps, quality_path, read_quality
 from diffusion.networks.card import Card
 from diffusion.networks.model import MODELS, available, read_card
 from diffusion.sampling.updates import SAMPLERS
-from ui.enough import shown_networks, shown_quality
+from ui.enough import shown_networks, shown_quality, time_calls
 from ui.figures import quality_figure
 from ui.models import EXACT, sources
 from ui.sampling import Controls
@@ -55,6 +56,12 @@ def test_what_was_not_measured_is_said_with_the_command_that_does_it(card: Card)
     assert "its own 2 steps" in shown_quality(student, None)["missing"]
     of_things = dataclasses.replace(card, classes=[], conditions={"kind": ["a"]})
     assert "networks of classes alone" in shown_quality(of_things, None)["missing"]
+
+
+def test_calls_are_timed_of_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.enough.seconds_a_call", lambda network, images: 0.002 * images)
+    assert time_calls("emoji", 20) == {"network": "emoji", "images": 20, "ms_a_call": 40}
+    assert time_calls(f"{EXACT}digits", 20) == gr.skip()
 
 
 def test_exact_denoisers_have_no_picture() -> None:

@@ -55,19 +55,6 @@ def test_run_keeps_every_step_and_packs_what_it_saw() -> None:
     assert np.array_equal(frames[-1, 0], frames[-1, 1])  # x_0 itself, twice
 
 
-def test_a_run_says_what_a_call_of_the_network_took() -> None:
-    """By the calls that were made: with guidance the network is called twice when it is asked."""
-    source, recipe = find_source("digits"), recipe_of(CONTROLS)
-    *_, done = sampling.run_for_view(source, recipe, StopFlag())
-    assert done["timed"].keys() == {"network", "images", "ms_a_call"}
-    assert (done["timed"]["network"], done["timed"]["images"]) == ("digits", 2)
-    assert 0 < done["timed"]["ms_a_call"] < 60_000
-    assert sampling.timed(source, recipe, 6.0, 3) == {"network": "digits", "images": 2, "ms_a_call": 2000}
-    guided = sampling.timed(source, replace(recipe, guidance=2.0), 6.0, 3)
-    assert guided is not None and guided["ms_a_call"] == 1000
-    assert sampling.timed(find_source(f"{EXACT}digits"), recipe, 6.0, 3) is None
-
-
 def test_frames_hold_x_t_both_predictions_and_the_noise_that_went_in() -> None:
     source, recipe = find_source("digits"), recipe_of(replace(CONTROLS, sampler="ddpm"))
     *_, done = sampling.run_for_view(source, recipe, StopFlag())

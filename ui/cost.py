@@ -40,13 +40,9 @@ def duration(seconds: float) -> str:
 
 def seconds_of(model: Model, recipe: Recipe) -> float:
     """How long the calls of a run will take here."""
-    images = len(recipe.seeds) * (1 + asks_twice(model, recipe))
-    return recipe.calls(recipe.schedule) * seconds_a_call(model.card.name, images)
-
-
-def asks_twice(model: Model, recipe: Recipe) -> bool:
-    """Whether guidance doubles the batch, see ``Guided``: it does where the network is not told it."""
-    return recipe.guidance != 1 and recipe.labels is not None and model.card.network.guidance is None
+    # Guidance that is not told to the network doubles the batch, see ``Guided``.
+    twice = recipe.guidance != 1 and recipe.labels is not None and model.card.network.guidance is None
+    return recipe.calls(recipe.schedule) * seconds_a_call(model.card.name, len(recipe.seeds) * (1 + twice))
 
 
 def seconds_a_call(network: str, images: int) -> float:

@@ -5,16 +5,19 @@ All that was measured is sent with the page, so that the picture follows the con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from diffusion.evaluation.quality import MOST_CALLS, Quality, calls_by_steps, quality_path, read_quality
 from diffusion.networks.card import Card
 from diffusion.networks.model import MODELS, available, read_card
 from diffusion.sampling.updates import SAMPLERS
+from ui.cost import seconds_a_call
 from ui.figures import quality_figure
+from ui.models import AT_NETWORK
 from ui.sampling import Controls
 from ui.view import PLOTLY, View, call_module, served
 
@@ -84,21 +87,38 @@ def shown_networks() -> dict[str, dict[str, Any]]:
     return shown
 
 
-def build_enough() -> None:
+def time_calls(network: str, count: float) -> dict[str, Any]:
+    """What a call takes here for so many images, for the view. The first to ask has the network timed."""
+    if network not in available():
+        return gr.skip()
+    return {"network": network, "images": int(count), "ms_a_call": 1000 * seconds_a_call(network, int(count))}
+
+
+def build_enough() -> View:
     """The picture under its title, to be folded away."""
     titles = {name: sampler.title for name, sampler in SAMPLERS.items()}
     usual = Controls()
     with gr.Accordion("How many steps are enough?", open=True, elem_id="lab-enough-fold"):
-        View(
+        return View(
             "enough", elem_id="lab-enough", networks=shown_networks(), samplers=titles,
             usual={"network": usual.network, "sampler": usual.sampler, "steps": usual.steps},
             wide=quality_figure(titles), narrow=quality_figure(titles, across=1), plotly=served(PLOTLY),
         )  # fmt: skip
 
 
-def follow_controls(control: Mapping[str, Any], opened: Any) -> None:
-    """The mark follows what is chosen; ``opened``: the event after which a link has chosen it."""
+def follow_controls(view: View, control: Mapping[str, Any], opened: Dependency, timed: Iterable[Dependency]) -> None:
+    """The mark follows what is chosen, in the browser, and the time of a call what was timed.
+
+    Args:
+        opened: the event after which a link has chosen.
+        timed: those after which the network is timed, or may be: a page that is only opened asks none.
+    """
     names = ("network", "sampler", "steps")
     chosen, told = [control[name] for name in names], call_module("enough", "follow", *names)
     gr.on([component.change for component in chosen], None, chosen, None, js=told)
     opened.then(None, chosen, None, js=told)
+    for event in timed:
+        event.then(
+            time_calls, [control["network"], control["count"]], view, trigger_mode="always_last",
+            show_progress="hidden", api_visibility="private", **AT_NETWORK,
+        )  # fmt: skip

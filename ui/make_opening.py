@@ -40,7 +40,6 @@ def run_and_branches(source: Source) -> dict[str, Any]:
     recipe, flag = read_recipe(source, default_settings(), Controls()), StopFlag()
     *_, run = run_for_view(source, recipe, flag)
     frames = Path(run.pop("file")["path"]).read_bytes()
-    del run["timed"]
     run |= {"status": f"{len(recipe.seeds)} images in {len(recipe.steps)} steps, drawn beforehand", "key": "opening"}
     *_, answer = run_rows(source, branches(source, recipe, 0, None, flag), flag)
     rows = [row | {"note": row["note"].split(",")[0]} for row in answer["rows"]]

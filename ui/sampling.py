@@ -27,7 +27,7 @@ from diffusion.sampling.wishes import remark_on_student, steps_asked
 from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
-from ui.cost import asks_twice, duration
+from ui.cost import duration
 from ui.files import for_browser, made_path
 from ui.frames import Frame, Recorder, planes, stride
 from ui.models import DEFAULT, Source, StopFlag, data_moments
@@ -165,7 +165,6 @@ def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool 
     pause = max(PREVIEW_SECONDS, frame_bytes / PREVIEW_RATE)
     path, data = made_path(f"{run_name(source.name, recipe)}{FRAMES}"), data_moments(source)
     started, shown = time.monotonic(), 0.0
-    warm, before = started, 0  # when calls began to be like all others, and how many there were before
     step = None
     with path.open("wb") as file:
         recorder = Recorder(file, shape, drawn, every=stride(count, frame_bytes, keep_all))
@@ -175,8 +174,6 @@ def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool 
             if flag.up:
                 break
             now = time.monotonic()
-            if step.index == 0 and count > 1:  # the first call of a network also prepares it
-                warm, before = now, step.calls
             if now - shown > pause:
                 shown = now
                 taken = step.index + 1
@@ -196,8 +193,7 @@ def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool 
         recorder.add(frame_of_end(step, recipe, data), step.x_s, step.x_0, step.eps, None)
     if taken == count:
         archive.save(recipe_path(path), recipe, to_bytes(step.x_s))
-    ended = time.monotonic()
-    seconds = ended - started
+    seconds = time.monotonic() - started
     what = f"{len(recipe.seeds)} image{'s' if len(recipe.seeds) > 1 else ''}, {taken} of {count} steps"
     yield {
         "state": "done",
@@ -210,18 +206,7 @@ def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool 
         "status": f"{'Stopped: ' if taken < count else ''}{what} in {duration(seconds)} "
         f"({1000 * seconds / taken:.0f} ms a step)",
         "note": " ".join(filter(None, (frames_kept(recorder, count), remark_on(source, recipe)))),
-        "timed": timed(source, recipe, ended - warm, step.calls - before),
     }
-
-
-def timed(source: Source, recipe: Recipe, seconds: float, asked: int) -> dict[str, Any] | None:
-    """What a call of the network took, for the images of a run that ``asked`` the denoiser so often in these seconds;
-    None of what is no network. A batch that guidance doubles counts as two calls.
-    """
-    if source.model is None:
-        return None
-    calls = asked * (1 + asks_twice(source.model, recipe))
-    return {"network": source.name, "images": len(recipe.seeds), "ms_a_call": 1000 * seconds / calls}
 
 
 def frames_kept(recorder: Recorder, count: int) -> str:

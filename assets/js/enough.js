@@ -5,11 +5,11 @@ import { el, setData } from "./dom.js";
 import { callsOf, placeAt, sentences, ticks, timeSentence } from "./quality.js";
 import { assign, store, subscribe } from "./store.js";
 
-/** @import { ChosenRun, Quality } from "./quality.js" */
-/** @import { Timed } from "./store.js" */
+/** @import { ChosenRun, Quality, Timed } from "./quality.js" */
 
 /**
  * @typedef {object} EnoughProps
+ * @property {Timed | null} value of the network that was timed last; null before anything was chosen or drawn
  * @property {Record<string, Quality | {missing: string, command: string}>} networks
  * @property {Record<string, string>} samplers their titles
  * @property {ChosenRun} usual what is chosen before anybody chooses
@@ -29,14 +29,6 @@ const THICK = 3;
  * @param {ChosenRun} chosen
  */
 export const follow = (chosen) => assign({ chosen });
-
-/**
- * What a call of a network takes here, and for how many images: of the visitor's last run; null before there is one.
- * @param {string} network
- */
-function timeOf(network) {
-  return store.timed?.network === network ? store.timed : null;
-}
 
 class Enough {
   /**
@@ -58,7 +50,7 @@ class Enough {
     this.calls = null;
     this.near = false;
     this.watchSight();
-    subscribe((changes) => (changes.has("chosen") || changes.has("timed")) && this.draw());
+    subscribe((changes) => changes.has("chosen") && this.draw());
     this.draw();
   }
 
@@ -89,7 +81,7 @@ class Enough {
     const place = placeAt(found, chosen.sampler, this.calls);
     if (!place) this.calls = null;
     const [first, ...others] = sentences(found, chosen, this.props.samplers);
-    const known = timeOf(chosen.network);
+    const known = this.timeOf(chosen.network);
     if (place && known) others.push(timeSentence(place.calls, known));
     this.now.replaceChildren(el("strong", {}, first), ` ${others.join(" ")}`);
     this.note.replaceChildren(`${found.note} Measured with `, el("code", {}, found.command));
@@ -123,6 +115,15 @@ class Enough {
   }
 
   /**
+   * What a call of a network takes here, once that is known.
+   * @param {string} network
+   */
+  timeOf(network) {
+    const { value } = this.props;
+    return value?.network === network ? value : null;
+  }
+
+  /**
    * The second axis, below the calls: what they take here.
    * @param {Timed | null} known
    */
@@ -130,7 +131,7 @@ class Enough {
     const calls = this.narrow ? NARROW_TICKS : WIDE_TICKS;
     const title = known
       ? `calls; below: seconds here, ${known.images === 1 ? "one image" : `${known.images} images`}`
-      : "calls of the network (time: after your first run)";
+      : "calls of the network (time: after your first choice)";
     for (const [key, axis] of Object.entries(this.chart.figure.layout))
       if (/^xaxis\d*$/.test(key))
         Object.assign(/** @type {object} */ (axis), {
@@ -146,6 +147,7 @@ class Enough {
  * @param {HTMLElement} element
  * @param {LabView<EnoughProps>} view
  */
-export function mount(element, { props }) {
-  new Enough(element, props);
+export function mount(element, { props, watch }) {
+  const enough = new Enough(element, props);
+  watch("value", () => enough.draw());
 }

@@ -3,14 +3,13 @@
 import { interpolate } from "./axes.js";
 import { digits, fixed } from "./numbers.js";
 
-/** @import { Timed } from "./store.js" */
-
 /**
  * What was measured of a network, see ui/enough.py: columns "calls_ddim", "accuracy_ddim", "frechet_ddim" and so on, and
  * the calls of each sampler in 1, 2, ... steps.
  * @typedef {{columns: Record<string, number[]>, calls: Record<string, number[]>, note: string, command: string}} Quality
  */
 /** @typedef {{network: string, sampler: string, steps: number | null}} ChosenRun what the controls say */
+/** @typedef {{network: string, images: number, ms_a_call: number}} Timed what a call takes here, for so many images */
 /** @typedef {{calls: number, accuracy: number, frechet: number, measured: boolean}} Place */
 
 const REFERENCE = "ddim"; // that other samplers are compared with
@@ -118,7 +117,7 @@ const seconds = (/** @type {number} */ ms) => digits(ms / 1000, 2);
  * @param {Timed} timed
  */
 export const timeSentence = (calls, { images, ms_a_call }) =>
-  `Here that is about ${seconds(calls * ms_a_call)} s for ${many(images, "image")}, as in your last run.`;
+  `Here that is about ${seconds(calls * ms_a_call)} s for ${many(images, "image")}.`;
 
 /**
  * The ticks of the axis of calls, with the seconds that so many calls take below, once that is known.

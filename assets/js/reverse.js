@@ -7,13 +7,13 @@ import { decode, open } from "./frames.js";
 import { fixed } from "./numbers.js";
 import { Player } from "./player.js";
 import { oneAtATime } from "./scheduling.js";
-import { assign, setT, store, subscribe } from "./store.js";
+import { setT, store, subscribe } from "./store.js";
 import { TakeAway } from "./takeaway.js";
 import { fill, tex } from "./tex.js";
 
 /** @import { Frames, Shape } from "./frames.js" */
 /** @import { Settings } from "./schedules.js" */
-/** @import { Changes, Timed } from "./store.js" */
+/** @import { Changes } from "./store.js" */
 /** @import { TakeAwayServer } from "./takeaway.js" */
 
 const NARROW = 760; // pixels of a page below which panels lie one under another
@@ -50,7 +50,6 @@ const TERMS = {
  * @property {number} T
  * @property {number} count steps in all
  * @property {RunFrame[]} frames
- * @property {Timed | null} [timed] of a run of a network that was made here
  * @property {{url: string, path: string}} file
  */
 /** @typedef {LiveRun | DoneRun | {state: "failed", status: string}} Run */
@@ -379,7 +378,6 @@ class Reverse {
     this.live = null;
     this.value = run;
     this.away.ready(run.note);
-    if (run.timed) assign({ timed: run.timed });
     this.used = used(run.frames);
     tex(this.formula, formulaOf(this.used));
     this.curves.update(columnsOf(run.frames));

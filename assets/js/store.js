@@ -39,8 +39,6 @@ import { oncePerFrame } from "./scheduling.js";
  * }} Loss
  */
 
-/** @typedef {{network: string, images: number, ms_a_call: number}} Timed what a call took in a run of this visitor */
-
 /**
  * @typedef {object} Store
  * @property {Schedule | null} schedule
@@ -52,7 +50,6 @@ import { oncePerFrame } from "./scheduling.js";
  *   holds the first, and the player of t
  * @property {string | null} network the name of the one that was chosen last
  * @property {ChosenRun | null} chosen what the controls of the reverse tab say
- * @property {Timed | null} timed
  * @property {Loss | null} loss
  * @property {Sight | null} sight what a network sees in one image at any step
  * @property {ScheduleServer | null} server
@@ -70,7 +67,6 @@ export const store = {
   stage: null,
   network: null,
   chosen: null,
-  timed: null,
   loss: null,
   sight: null,
   server: null,

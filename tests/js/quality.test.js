@@ -90,5 +90,5 @@ test("what calls take here is said once it is known", () => {
     ["1  0.04 ", "50  2 "],
   );
   const timed = { network: "digits", images: 20, ms_a_call: 40 };
-  assert.equal(timeSentence(12, timed), "Here that is about 0.48 s for 20 images, as in your last run.");
+  assert.equal(timeSentence(12, timed), "Here that is about 0.48 s for 20 images.");
 });
