@@ -24,7 +24,7 @@ ROWS = (
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.state training.preview training.stop training.train",
-    "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions",
+    "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions evaluation.quality",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.
@@ -49,7 +49,7 @@ MAY_TAKE_A_TAB = {
 UI_ROWS = (
     "theme figures files asked view page picture sidebar",
     "models subjects card cost background job frames sampling opening seen weighing whatif make_opening link wire",
-    "schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
+    "enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

@@ -28,6 +28,7 @@ from diffusion.schedules.review import compare
 from ui import cost
 from ui.asked import REFUSALS
 from ui.card import card_table, describe_model
+from ui.enough import build_enough, follow_controls
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
 from ui.frames import StoredFrames, export_animation, export_png, read_frames
@@ -399,9 +400,10 @@ def reverse_tab(page: Page) -> None:
                 control = choices | build_more()
         with gr.Column(scale=3, min_width=320):
             run_view = build_view()
+    enough = build_enough()
     suited = wire_choices(control, about_sampler, run_view)
     asked = [page.sidebar, *(control[name] for name in control_names())]
-    press.start.click(
+    pressed = press.start.click(
         press_generate,
         [page.sidebar, flag, *asked[1:]],
         [run_view.view, press.at_steps, press.at_seed, last, press.start, press.halt],
@@ -415,8 +417,8 @@ def reverse_tab(page: Page) -> None:
         "fn": foresee, "inputs": asked, "outputs": press.waiting, "trigger_mode": "always_last", **AT_NETWORK, **QUIET
     }  # fmt: skip
     # What the visitor chooses, not what a link has chosen: the network is timed for it.
-    gr.on([control[name].input for name in ("count", "sampler", "steps", "spacing", "guidance")], **cost_of)
-    suited.then(**cost_of)
+    foreseen = gr.on([control[name].input for name in ("count", "sampler", "steps", "spacing", "guidance")], **cost_of)
+    foreseen_of_network = suited.then(**cost_of)
     linked = [control[name] for name in controls_in_link().values()]
     opened = page.blocks.load(
         open_reverse_tab, run_view.view,
@@ -424,4 +426,5 @@ def reverse_tab(page: Page) -> None:
         js=FROM_LINK, **AT_OPENING, **QUIET,
     )  # fmt: skip
     opened.then(count_calls, asked, press.waiting, **AT_OPENING, **QUIET)
+    follow_controls(enough, control, opened, (foreseen, foreseen_of_network, pressed))
     whatif_tabs(opened, Asking(page, last, control))
