@@ -131,7 +131,7 @@ class Enough {
     const calls = this.narrow ? NARROW_TICKS : WIDE_TICKS;
     const title = known
       ? `calls; below: seconds here, ${known.images === 1 ? "one image" : `${known.images} images`}`
-      : "calls of the network (time: after your first choice)";
+      : "calls; seconds here: after a choice";
     for (const [key, axis] of Object.entries(this.chart.figure.layout))
       if (/^xaxis\d*$/.test(key))
         Object.assign(/** @type {object} */ (axis), {
