@@ -15,7 +15,7 @@ ROWS = (
     "checks device files images animation",
     "schedules.schedule schedules.families schedules.given schedules.spec schedules.exchange schedules.review",
     "process chain denoiser mixture",
-    "data.sets data.folders data.draws data.points",
+    "data.sets data.points data.folders data.draws",
     "networks.embeddings networks.network networks.unet networks.fast networks.points networks.kinds",
     "networks.denoiser networks.checkpoint networks.card networks.model",
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.terms sampling.plan",

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 from torch import Tensor
 
 from diffusion import process
+from diffusion.cli.main import main
 from diffusion.data.points import Pattern, patterns
 from diffusion.data.sets import ImageSet
 from diffusion.evaluation.distances import kernel_distance
@@ -29,6 +31,7 @@ from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training.config import TrainConfig
 from diffusion.training.train import train
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
 SCHEDULE = make_schedule("cosine", 1000)
 
 
@@ -113,3 +116,44 @@ def test_it_is_kept_on_disk_as_any_network(tmp_path: Path) -> None:
 def test_what_no_network_can_be_built_of_is_refused(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         replace(PointsConfig(), **changed)
+
+
+def run_train(folder: Path, *more: str) -> int:
+    return main(["train", "--run", str(folder), "--name", "p", "--images", "512", "--batch", "64", "--device", "cpu",
+                 "--preview-every", "512", *more])  # fmt: skip
+
+
+def test_the_command_trains_points_and_goes_on(tmp_path: Path) -> None:
+    assert run_train(tmp_path, "--data", "plane:clusters", "--width", "16", "--depth", "1", "--no-sinusoids") == 0
+    card = load_model(str(tmp_path / "p.safetensors")).card
+    assert card.network == PointsConfig(conditions=(3,), width=16, depth=1, sinusoids=False)
+    assert (card.kind, card.classes, card.images_seen) == ("points", ["60 %", "30 %", "10 %"], 512)
+    with Image.open(tmp_path / "samples" / "step-00000008.png") as picture:
+        assert picture.size == (480, 480)
+    arguments = "--data", "plane:clusters", "--width", "16", "--depth", "1", "--no-sinusoids"
+    assert run_train(tmp_path, *arguments, "--images", "1024") == 0
+    assert load_model(str(tmp_path / "p.safetensors")).card.images_seen == 1024
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "plane:moon"], "There is no pattern plane:moon; there are plane:moons, "),
+        (["--data", "plane:moons", "--config", "emoji"], "--config emoji is for images, and plane:moons has points."),
+        (["--data", "digits", "--config", "points"], "--config points is for points, and digits has images."),
+        (["--data", "plane:moons", "--widths", "12"], "is of another kind; leave --widths out."),
+        (["--data", "digits", "--depth", "2"], "is of another kind; leave --depth out."),
+        (["--data", "plane:moons", "--width", "0"], "width must be a whole number from 1 to 1024, not 0."),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_train(tmp_path / "run", *arguments) == 1
+    assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_says_what_it_was_begun_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_train(tmp_path, "--data", "plane:ring", "--width", "16") == 0
+    assert run_train(tmp_path, "--data", "plane:ring", "--width", "24") == 1
+    assert "began with network" in capsys.readouterr().err

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from PIL import Image
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from diffusion.data.sets import ImageSet
 from diffusion.images import to_unit
 from diffusion.losses.weightings import min_snr_weight
 from diffusion.networks.card import Card
+from diffusion.networks.kinds import find_kind
 from diffusion.networks.model import load_model
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.sampling.loop import sample
@@ -41,18 +41,11 @@ from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
 from tests.tiny import unet_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
 
 ROOT = Path(__file__).parent.parent
 NETWORK = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=(), dropout=0.1)
 CONFIG = TrainConfig(images=12 * 8, batch=8, lr=2e-3, warmup=3, save_every=1e9)
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    """Accelerate keeps its first device and precision for the life of a process."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def card(network: UNetConfig = NETWORK) -> Card:
@@ -524,7 +517,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 def test_the_papers_cifar10_network_has_its_35_7_million_parameters() -> None:
     recipe = PRESETS["cifar10"]
     with torch.device("meta"):
-        network = UNet(recipe.network)
+        network = find_kind(recipe.kind).build(recipe.network)
     assert sum(parameter.numel() for parameter in network.parameters()) == 35_746_307
     assert recipe.train.steps == 800_000
     schedule = recipe.schedule.make()

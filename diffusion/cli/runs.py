@@ -40,11 +40,11 @@ def check_names(args: argparse.Namespace) -> None:
 
 
 def unet_of(name: str, model: Model) -> UNet:
-    """The network of a model, which is called ``name``; refuses one that is not trained here."""
+    """The network of a model, which is called ``name``; refuses one that others cannot begin with or learn from."""
     from diffusion.networks.unet import UNet
 
     if not isinstance(model.denoiser.network, UNet):
-        raise CommandError(f"{name} is no U-Net, and only those are trained here.")
+        raise CommandError(f"{name} is no U-Net, and only with those can others begin, or learn from them.")
     return model.denoiser.network
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from diffusion.cli.options import (
@@ -19,6 +19,7 @@ from diffusion.cli.runs import accelerator_of, add_run_options, check_names, giv
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     from diffusion.data.sets import ImageSet
     from diffusion.networks.model import Model
+    from diffusion.networks.points import PointsConfig
     from diffusion.networks.unet import UNet, UNetConfig
 
 
@@ -37,41 +38,61 @@ class Told:
 def run_train(args: argparse.Namespace) -> None:
     import torch
 
+    from diffusion.data.folders import PLANE
     from diffusion.networks.card import Card
     from diffusion.networks.model import load_model
+    from diffusion.networks.unet import UNetConfig
     from diffusion.training.presets import PRESETS
     from diffusion.training.train import train
 
-    name = (args.data if args.data in PRESETS else "emoji") if args.config is None else args.config
+    usually = args.data if args.data in PRESETS else "points" if args.data.startswith(PLANE) else "emoji"
+    name = usually if args.config is None else args.config
     if name not in PRESETS:
         raise CommandError(f"There is no configuration {name!r}; choose one of {', '.join(PRESETS)}.")
     preset = PRESETS[name]
     config = settings_of(args, preset.train)
     schedule = schedule_spec_of(args, preset.schedule.family if args.schedule is None else args.schedule)
     schedule.make()  # refuses what cannot be, before the data are read
-    if not preset.network.conditions:
-        check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
     check_names(args)
     start = None if args.init is None else load_model(args.init)
     usual = preset.network if start is None or args.config is not None else unet_of(args.init, start).config
+    _check_fields(args, name, usual)
     network = replace(usual, **given(args, type(usual)))  # refuses what cannot be
-    data = training_data(args, network.image_size)
-    told = _told(data, start, conditional=bool(preset.network.conditions))
-    network = replace(network, channels=data.images.shape[1], conditions=told.counts)
+    points = not isinstance(network, UNetConfig)
+    if points != args.data.startswith(PLANE):
+        raise CommandError(f"--config {name} is for {'points' if points else 'images'}, and {args.data} "
+                           f"has {'images' if points else 'points'}.")  # fmt: skip
+    data = training_data(args, network.image_shape[1])
+    told = _told(data, start, conditional=bool(data.classes if points else preset.network.conditions))
+    if not told.counts:
+        check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
+    changed: dict[str, Any] = {} if points else {"channels": data.images.shape[1]}
+    network = replace(network, conditions=told.counts, **changed)
     commands = [start.card.command, command_of(args)] if start else [command_of(args)]
     card = Card(
         name=args.name, title=args.title or args.name, classes=told.classes, network=network, schedule=schedule,
         data=args.about_data, licence=args.licence, command=" && ".join(commands),
         images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
-        conditions=told.conditions,
+        conditions=told.conditions, kind=preset.kind if start is None else start.card.kind,
     )  # fmt: skip
     torch.manual_seed(config.seed)
-    begin, labels = _beginning(args, start, network, told, data)
+    begin, labels = _beginning(args, start, network, told, data) if isinstance(network, UNetConfig) else (None, None)
     accelerator = accelerator_of(args)
     weights = train(data, config, args.run, card, accelerator, begin, labels)
     if accelerator.is_main_process:
         print(weights)
     accelerator.end_training()
+
+
+def _check_fields(args: argparse.Namespace, name: str, usual: UNetConfig | PointsConfig) -> None:
+    """Refuses what only networks of another kind have."""
+    from diffusion.networks.points import PointsConfig
+    from diffusion.networks.unet import UNetConfig
+
+    own = {field.name for field in fields(usual)}
+    all_names = {field.name: None for config in (UNetConfig, PointsConfig) for field in fields(config)}
+    others = [each for each in all_names if each not in own]
+    check_unused(args, f"The network of --config {name} is of another kind; leave {{}} out.", *others)
 
 
 def _told(data: ImageSet, start: Model | None, *, conditional: bool) -> Told:
@@ -121,7 +142,7 @@ def add_train(commands: Commands) -> None:
     command = commands.add_parser("train", help="train a network; run again to go on with a stopped run")
     add_run_options(command)
     add = command.add_argument
-    add("--config", help="digits, emoji, emoji-sets, or cifar10, the paper's: sets all that follows "
+    add("--config", help="digits, emoji, emoji-sets, points, or cifar10, the paper's: sets all that follows "
         "(default: that of --data if there is one, else emoji)")  # fmt: skip
     add("--init", metavar="MODEL", help="begin with the weights of a network, by name or path; "
         "it may have fewer --blocks, no --modulate and other classes, and "
@@ -131,6 +152,9 @@ def add_train(commands: Commands) -> None:
     add("--image-size", type=int)
     add("--widths", type=int, nargs="+", metavar="N", help="channels at each level")
     add("--blocks", type=int, help="residual blocks a level")
+    add("--width", type=int, help="of points: of each layer")
+    add("--depth", type=int, help="of points: residual blocks")
+    add("--sinusoids", action=argparse.BooleanOptionalAction, help="of points: whether sines of x are seen too")
     add("--modulate", action=argparse.BooleanOptionalAction, help="noise level and class scale the features too")
     add("--prediction", choices=("eps", "v", "x0"), help="what the network predicts")
     add("--dropout", type=float)

@@ -23,12 +23,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from diffusion.data.points import patterns
 from diffusion.data.sets import MOST_CLASSES, DataError, ImageSet, load_npz
 from diffusion.files import ASSETS, UNREADABLE
 from diffusion.images import MOST_BYTES, SUFFIXES, middle_square, read_picture
 
 BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
 SPLITS = ("train", "test")
+PLANE, PATTERN_POINTS = "plane:", 5000
 LABELS = "dataset.json"
 ASIDE = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # what systems put beside pictures
 WORDS = {".txt", ".md", ".json", ".jsonl", ".csv", ".xml", ".html"}  # about pictures, and not expected to be read
@@ -44,7 +46,8 @@ def load_data(source: str | Path, split: str, image_size: int, channels: int | N
     """Images from any of the places they may be in.
 
     Args:
-        source: "digits" or "emoji", which come with the project; an .npz (see ``load_npz``); or a folder or .zip of
+        source: "digits" or "emoji", which come with the project; "plane:NAME", points of a pattern, (N, 2, 1, 1)
+            float32, of no other size; an .npz (see ``load_npz``); or a folder or .zip of
             images. There the labels are those in ``dataset.json`` ({"labels": [[path, label], ...]}, or null) if there
             is one; else the folders at the top are the classes, by name; else there are none. If there is a folder
             ``train`` or ``test`` at the top, the split chooses between these two first, and nothing else at the top
@@ -62,6 +65,8 @@ def load_data(source: str | Path, split: str, image_size: int, channels: int | N
     """
     if not str(source):  # which would be the folder one is in
         raise DataError("Data are named by a file or folder, and not by nothing.")
+    if str(source).startswith(PLANE):
+        return _pattern(str(source).removeprefix(PLANE), split)
     path = BUNDLED.get(str(source), Path(source))
     if path.suffix.lower() == ".npz":
         data = load_npz(path, split, image_size)
@@ -83,6 +88,16 @@ def load_data(source: str | Path, split: str, image_size: int, channels: int | N
         entries = _entries(archive)
         sizes = {name: entry.file_size for name, entry in entries.items()}
         return _load_files(path, sizes, lambda name: archive.read(entries[name]), split, image_size, channels)
+
+
+def _pattern(name: str, split: str) -> ImageSet:
+    """Points of a pattern; others for each split."""
+    there = patterns()
+    if name not in there:
+        raise DataError(f"There is no pattern {PLANE}{name}; there are {', '.join(PLANE + each for each in there)}.")
+    points, labels = there[name].draw(PATTERN_POINTS, SPLITS.index(split) if split in SPLITS else len(SPLITS))
+    labels = torch.zeros(len(points), dtype=torch.int64) if labels is None else labels
+    return ImageSet(points, labels, classes=there[name].names)
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diffusion.networks.kinds import DEFAULT_KIND
+from diffusion.networks.points import PointsConfig
 from diffusion.networks.unet import UNetConfig
 from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training.config import TrainConfig
@@ -11,11 +13,16 @@ from diffusion.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Preset:
-    """A network, a schedule and a way to train it; channels and number of classes are then those of the data."""
+    """A network, a schedule and a way to train it; channels and number of classes are then those of the data.
 
-    network: UNetConfig
+    Args:
+        kind: of the network, in ``KINDS``.
+    """
+
+    network: UNetConfig | PointsConfig
     schedule: ScheduleSpec
     train: TrainConfig
+    kind: str = DEFAULT_KIND
 
 
 PRESETS = {
@@ -36,6 +43,14 @@ PRESETS = {
         ScheduleSpec("cosine", 1000),
         TrainConfig(images=6_400_000, lr=4e-4, decay="constant", drop_label=(0.25, 0.3, 0.1), drop_all=0.08,
                     table_lr=5.0, ema=0.9995, preview_every=60_000),
+    ),
+    # Points of the plane: seconds a thousand steps.
+    "points": Preset(
+        PointsConfig(width=96),
+        ScheduleSpec("cosine", 1000),
+        TrainConfig(images=1_536_000, batch=512, lr=2e-3, warmup=50, weight_decay=0.0, ema=0.995,
+                    preview_every=512_000),
+        kind="points",
     ),
     # Ho et al. 2020, appendix B: 35.7 M parameters, 800,000 steps, unconditional.
     "cifar10": Preset(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +25,7 @@ from diffusion.training.history import history_csv, history_plot
 from diffusion.training.state import TrainingState
 
 PREVIEW, PREVIEW_BATCH = 64, 16  # samples, and how many at a time: between two steps of them a run can stop
+PREVIEW_POINTS = 1000
 
 
 def preview_due(config: TrainConfig, step: int) -> bool:
@@ -41,33 +42,50 @@ def preview(
     run: TrainingState, schedule: Schedule, card: Card, folder: Path, device: torch.device, asked: list[int],
     labels: Tensor | None = None,
 ) -> None:  # fmt: skip
-    """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t.
+    """A grid of 64 samples of the averaged weights, from the same seeds each time, and the loss by t; of points 1,000
+    in the plane.
 
     Of given labels in half of the steps and with a guidance of 2: the same number of calls. Of a student in its own
-    steps. It takes longer than
-    anybody waits for a run to stop: nothing comes of it once ``asked`` to.
+    steps. It takes longer than anybody waits for a run to stop: nothing comes of it once ``asked`` to.
     """
-    config, made, guided = run.network.config, [], labels is not None
-    shape, steps = config.image_shape, 25 if guided else 50
+    made, guided, shape = [], labels is not None, run.network.config.image_shape
+    steps, points = 25 if guided else 50, shape[1:] == (1, 1)
+    many, at_a_time = (PREVIEW_POINTS, PREVIEW_POINTS) if points else (PREVIEW, PREVIEW_BATCH)
     if labels is None and card.classes:
-        labels = card.labels(PREVIEW)
+        labels = card.labels(many)
     precision = torch.bfloat16 if best_precision(device) == "bf16" else torch.float32
     prepare = find_kind(card.kind).fast if device.type == "cpu" else None
     fast = None if prepare is None else prepare(run.average, precision)
     network = cast(Network, run.average)
-    denoiser, count = NetworkDenoiser(network, fast=fast), PREVIEW if labels is None else len(labels)
+    denoiser, count = NetworkDenoiser(network, fast=fast), many if labels is None else len(labels)
     plan = SamplingPlan(
         timesteps(schedule, len(card.levels) or min(schedule.T, steps)), range(count), "ddim",
         labels=None if labels is None else labels.tolist(), guidance=2.0 if guided else 1.0,
+        clip="none" if points else "static",
     )  # fmt: skip
-    for first in range(0, count, PREVIEW_BATCH):
-        for step in sample(denoiser, schedule, plan.part(slice(first, first + PREVIEW_BATCH)), shape, device):
+    for first in range(0, count, at_a_time):
+        for step in sample(denoiser, schedule, plan.part(slice(first, first + at_a_time)), shape, device):
             if asked:
                 return
             x = step.x_s
-        made.append(to_bytes(x))
+        made.append(x.cpu())
     path = preview_path(folder, run.step)
     path.parent.mkdir(exist_ok=True)
     write_atomically(folder / "loss_by_t.png", history_plot(run.history))
     write_atomically(folder / "loss_by_t.csv", history_csv(run.history).encode())
-    write_atomically(path, encode(to_pil(grid(np.concatenate(made), gap=2)), "PNG"))
+    drawn = torch.cat(made)
+    write_atomically(path, points_plot(drawn) if points else encode(to_pil(grid(to_bytes(drawn), gap=2)), "PNG"))
+
+
+def points_plot(points: Tensor) -> bytes:
+    """PNG of points (N, 2, 1, 1) in the plane."""
+    from matplotlib.figure import Figure  # takes long to import, and most runs are of images
+
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.subplots()
+    x, y = points.flatten(1).T.numpy()
+    axes.scatter(x, y, s=2, color="#8E5BB5")
+    axes.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
