@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion.data.folders import BUNDLED, load_data
+from diffusion.data.folders import BUNDLED, load_data, split_of_examples
 from diffusion.device import best_device, best_precision
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
 from diffusion.networks.model import MODELS, Model, available, load_model, read_card
@@ -62,8 +62,9 @@ class Source:
     examples: Tensor | None = None
 
     @property
-    def classes(self) -> list[str]:
-        return self.model.card.classes if self.model else []
+    def is_told(self) -> bool:
+        """Whether it can be told a class, or several things, of the images."""
+        return self.model is not None and bool(self.model.card.network.conditions)
 
     @property
     def levels(self) -> list[float]:
@@ -116,8 +117,8 @@ def find_source(name: str, own: Sequence[str] = ()) -> Source:
 @cache
 def bundled_source(name: str) -> Source:
     """The exact denoiser of the images that come with the project."""
-    split = "train" if name == "emoji" else "test"  # of the digits only held-out images are bundled
-    return Source(EXACT + name, f"The bundled {name}", best_device(), examples=load_data(name, split, SIDE).images)
+    examples = load_data(name, split_of_examples(name), SIDE).images
+    return Source(EXACT + name, f"The bundled {name}", best_device(), examples=examples)
 
 
 def own_images(paths: Sequence[str]) -> Tensor:

@@ -220,6 +220,6 @@ def add_precision(command: argparse.ArgumentParser, about: str) -> None:
     command.add_argument("--precision", choices=("float32", "bfloat16"), help=f"{about} (default: float32)")
 
 
-DATA_HELP = "digits, emoji, an .npz with x_train, y_train (or images, labels), or a folder or zip of images"
+DATA_HELP = "digits, emoji, emoji-sets, an .npz with x_train, y_train (or images, labels), or a folder or zip of images"
 
 Commands = Any  # what argparse's add_subparsers gives; it has no public name

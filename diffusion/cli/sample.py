@@ -199,12 +199,11 @@ def _check_pictures(args: argparse.Namespace) -> None:
 
 def _of_examples(args: argparse.Namespace) -> tuple[tuple[int, int, int], dict[str, Any]]:
     """The shape of the images, and what a recipe says of images that are asked for eps."""
-    from diffusion.data.folders import load_data
+    from diffusion.data.folders import load_data, split_of_examples
 
     if args.label is not None or args.guidance != 1:
         raise CommandError("Examples know no classes: leave --label and --guidance out.")
-    split = "test" if args.examples == "digits" else "train"  # those that come with the project are held-out ones
-    examples = load_data(args.examples, split, args.size).images
+    examples = load_data(args.examples, split_of_examples(args.examples), args.size).images
     return (examples.shape[1], examples.shape[2], examples.shape[3]), {"examples": examples}
 
 
