@@ -70,7 +70,7 @@ def measure_all(
         draws: of eps for each image.
     """
     alpha_bars = measuring_levels(model.card.training_schedule(), levels, seed)
-    labels = subject.images.labels if subject.classes else None
+    labels = subject.images.labels if subject.told else None
     started, shown, curve = time.monotonic(), 0.0, None
     for curve in measure_errors(
         model.denoiser, to_unit(subject.images.images).to(model.device), alpha_bars, labels=labels, noises=draws,
@@ -89,7 +89,7 @@ def measure_all(
     asked = 1 / (1 + np.exp(-curve.log_snr))
     references: dict[str, ErrorCurve] = {}
     for name, reference in measure_references(
-        subject.images, subject.others, asked, classes=subject.classes, noises=draws, seed=seed
+        subject.images, subject.others, asked, classes=subject.told, noises=draws, seed=seed
     ):
         references[name] = reference
         if time.monotonic() - shown > YIELD_SECONDS:
