@@ -45,7 +45,6 @@ from ui.models import (
 from ui.opening import opening_of
 from ui.page import Page
 from ui.sampling import (
-    ALL_CLASSES,
     FRAMES,
     MOST_GUIDANCE,
     MOST_IMAGES,
@@ -59,6 +58,7 @@ from ui.sampling import (
     values_of,
 )
 from ui.sidebar import AskedSchedule, Settings, default_settings, read_schedule, trained_for
+from ui.told import ToldView, told_value
 from ui.view import FROM_LINK, PLOTLY, View, call_module, served
 from ui.whatif_tab import Asking, LastRun, whatif_tabs
 
@@ -165,7 +165,7 @@ def open_reverse_tab(link: dict[str, str]) -> tuple[Any, ...]:
     label, guidance, *about_network = choose_network(controls.network)
     *options, about_sampler = show_options(controls.sampler)
     shown = {"label": label, "guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
-    values = values_of(controls)
+    values = values_of(controls) | {"label": told_value(controls.network, controls.label)}
     updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in controls_in_link().values()]
     return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
 
@@ -178,15 +178,18 @@ def compare_schedule(asked: AskedSchedule) -> str:
 
 def choose_network(name: str) -> tuple[Any, ...]:
     """Another network: (class, guidance, one's own images, line about it, all about it)."""
-    classes = [] if name.startswith(EXACT) else shared_model(name).card.classes
-    taught = None if name.startswith(EXACT) else shared_model(name).card.network.guidance
+    card = None if name.startswith(EXACT) else shared_model(name).card
+    taught, is_told = card and card.network.guidance, card is not None and bool(card.network.conditions)
     low, high = taught or (0, MOST_GUIDANCE)
-    guidance: dict[str, Any] = {"minimum": low, "maximum": high, "info": TOLD if taught else ASKED_TWICE}
-    if taught or not classes:  # for which what was chosen may be none
-        guidance["value"] = 1.0
     return (
-        gr.update(choices=[ALL_CLASSES, *classes], value=ALL_CLASSES, visible=bool(classes)),
-        gr.update(visible=bool(classes), **guidance),
+        gr.update(value=told_value(name), visible=is_told),
+        gr.update(
+            minimum=low,
+            maximum=high,
+            info=TOLD if taught else ASKED_TWICE,
+            visible=is_told,
+            value=card.usual_guidance() if card else 1.0,
+        ),
         gr.update(visible=name == OWN),
         EXACT_LINE if name.startswith(EXACT) else describe_model(shared_model(name)),
         EXACT_CARD if name.startswith(EXACT) else card_table(shared_model(name)),
@@ -251,9 +254,7 @@ def build_choices() -> tuple[dict[str, Any], gr.Markdown]:
             file_count="multiple", file_types=["image", *sorted(SUFFIXES)], label="your images", visible=False,
             height=120, elem_id="lab-own",
         ),
-        "label": gr.Dropdown(
-            [ALL_CLASSES, *shared_model().card.classes], value=start_with.label, label="class"
-        ),
+        "label": ToldView(start_with.network),
         "count": gr.Slider(1, MOST_IMAGES, start_with.count, step=1, label="images"),
         "sampler": gr.Dropdown(
             [(about.title, name) for name, about in SAMPLERS.items()], value=start_with.sampler, label="sampler",
@@ -350,21 +351,25 @@ def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_vie
     )  # fmt: skip
     network.change(None, network, None, js=call_module("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
-    linked = [control[name] for name in controls_in_link().values()]
-    gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(*controls_in_link()))
+    # What the samples shall show is kept by its own view.
+    linked = {name: control[of] for name, of in controls_in_link().items() if of != "label"}
+    kept = [*linked.values()]
+    gr.on([component.change for component in kept], None, kept, None, js=keep_in_link(*linked))
 
 
 def reverse_tab(page: Page) -> None:
     """Build the tab."""
     flag, last = gr.State(StopFlag()), gr.State()
     with gr.Row(elem_id="lab-reverse-row"):
-        with gr.Column(scale=1, min_width=250):
-            choices, about_sampler = build_choices()
-        # A column of its own: on a phone it stays in sight, above the pictures, while the controls lie below them.
-        with gr.Column(min_width=250, elem_id="lab-reverse-press"):
-            press = build_press()
-        with gr.Column(min_width=250), gr.Accordion("More", open=False):
-            control = choices | build_more()
+        with gr.Column(scale=1, min_width=250, elem_id="lab-reverse-controls"):
+            with gr.Column(min_width=250):
+                choices, about_sampler = build_choices()
+            # A column of its own: it stays in sight at the bottom; on a phone at the top, above the pictures, while the
+            # controls lie below them.
+            with gr.Column(min_width=250, elem_id="lab-reverse-press"):
+                press = build_press()
+            with gr.Column(min_width=250), gr.Accordion("More", open=False):
+                control = choices | build_more()
         with gr.Column(scale=3, min_width=320):
             run_view = build_view()
     wire_choices(control, about_sampler, run_view)
