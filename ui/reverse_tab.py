@@ -25,6 +25,7 @@ from diffusion.sampling.steps import SPACINGS, Spacing
 from diffusion.sampling.updates import SAMPLERS, option_parameters, samplers_with
 from diffusion.schedules.review import compare
 from ui.card import card_table, describe_model
+from ui.composing import composing_section
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
 from ui.frames import StoredFrames, export_animation, export_png, read_frames
@@ -389,4 +390,5 @@ def reverse_tab(page: Page) -> None:
         [run_view.view, last, control["own"], run_view.line, run_view.card, about_sampler, *linked],
         js=FROM_LINK, **AT_OPENING, **QUIET,
     )  # fmt: skip
+    composing_section(control["network"], control["seed"])
     whatif_tabs(opened, Asking(page, last, control))
