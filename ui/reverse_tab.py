@@ -163,9 +163,9 @@ def open_reverse_tab(link: dict[str, str]) -> tuple[Any, ...]:
     path.write_bytes(frames)
     archive.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
     controls = controls_from_link(link)
-    label, guidance, *about_network = choose_network(controls.network)
+    _, guidance, *about_network = choose_network(controls.network)
     *options, about_sampler = show_options(controls.sampler)
-    shown = {"label": label, "guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
+    shown = {"guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
     values = values_of(controls) | {"label": told_value(controls.network, controls.label)}
     updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in controls_in_link().values()]
     return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
@@ -178,12 +178,12 @@ def compare_schedule(asked: AskedSchedule) -> str:
 
 
 def choose_network(name: str) -> tuple[Any, ...]:
-    """Another network: (class, guidance, one's own images, line about it, all about it)."""
+    """Another network: (what it can be told, guidance, one's own images, line about it, all about it)."""
     card = None if name.startswith(EXACT) else shared_model(name).card
     taught, is_told = card and card.network.guidance, card is not None and bool(card.network.conditions)
     low, high = taught or (0, MOST_GUIDANCE)
     return (
-        gr.update(value=told_value(name), visible=is_told),
+        told_value(name),
         gr.update(
             minimum=low,
             maximum=high,

@@ -86,8 +86,9 @@ class Composing {
   sync() {
     const value = this.props.value;
     if (!value) return;
-    if ("pairs" in value) this.offer(value);
-    else if ("data" in value && value.network === this.offered?.network && value.pair === this.pair) this.show(value);
+    if ("pairs" in value) {
+      if (value.network !== this.offered?.network) this.offer(value);
+    } else if ("data" in value && value.network === this.offered?.network && value.pair === this.pair) this.show(value);
   }
 
   /** @param {Offered} value */

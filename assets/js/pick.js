@@ -88,10 +88,10 @@ export class Pick {
    * @param {string} text
    */
   draw(more, text) {
-    const { choices, name, about } = this.offer;
+    const { name, about } = this.offer;
     const items = this.listed.map((value, i) => {
       const attributes = { role: "option", id: `lab-pick-${name}-${i}`, "data-value": value };
-      const word = choices.includes(value) ? "" : about(value);
+      const word = about(value);
       return el("li", attributes, el("span", {}, spaced(value)), word ? el("small", {}, spaced(word)) : null);
     });
     const none = `No ${name} has “${text}” in its name.`;

@@ -30,14 +30,21 @@ class Lists {
     this.words = { turn: "", any: "" };
     /** @type {(() => void)[]} */
     this.updates = [];
+    this.came = "";
     this.root = el("section", { class: "lab-told", "aria-label": "what the images shall show" });
     element.replaceChildren(this.root);
   }
 
-  /** A value that has lists comes from Python; the others were made here. */
+  /**
+   * A value that has lists comes from Python; the others were made here. Gradio says a choice of a network more than
+   * once, and what was chosen between two answers that are the same stays.
+   */
   sync() {
     const value = this.props.value;
     if (!value || !("lists" in value)) return;
+    const came = `${value.network} ${value.label}`;
+    if (came === this.came) return;
+    this.came = came;
     this.lists = value.lists;
     this.follows = value.follows;
     this.chosen = value.chosen;
@@ -46,7 +53,7 @@ class Lists {
     this.root.replaceChildren(...this.lists.map((list) => this.build(list)));
     this.update();
     setData(this.root, { network: value.network, label: value.label, state: "ready" });
-    if (this.lists.length) putInLink({ class: value.label });
+    putInLink({ class: value.label });
   }
 
   /**
@@ -87,19 +94,24 @@ class Lists {
 
   /** @param {List} list */
   buildPick({ name, values, choices }) {
+    const { turn, any } = this.words;
+    /** @type {Chosen} */
+    const meant = { [turn]: "one after another", [any]: "not said" };
     const about = (/** @type {string} */ value) => {
+      if (choices.includes(value)) return meant[value] ?? "";
       const [more] = Object.values(implied(this.lists, this.follows, { [name]: value }));
       return name === this.lists[0].name ? (more ?? "") : "";
     };
     const pick = new Pick({ name, values, choices, about, change: (value) => this.choose(name, value) });
-    const why = el("small", {});
+    const why = el("small", { id: `lab-told-${name}-why` });
     this.updates.push(() => {
       const follows = implied(this.lists, this.follows, this.chosen)[name];
       pick.show(this.chosen[name]);
       pick.lock(follows ?? null);
       why.textContent = follows ? `that of the ${this.lists[0].name}` : "";
     });
-    const head = el("label", { for: `lab-pick-${name}` }, name, why);
+    pick.input.setAttribute("aria-describedby", why.id);
+    const head = el("div", {}, el("label", { for: `lab-pick-${name}` }, name), why);
     return el("div", { class: "lab-told-list" }, head, pick.node);
   }
 
