@@ -201,8 +201,9 @@ def figures_of_pairs(card: Card) -> dict[str, Any]:
         for name in pairs["asked"]
     ]
     about = (
-        f"Of {pairs['images']} unseen pairs and as many seen ones of the same things, by classifiers that had no part "
-        "in training. Sets of one maker are sometimes all but the same drawing: such a pair is easy."
+        f"Of {pairs['images']} unseen pairs, as many seen ones of the same things, and the real pictures of the unseen; "
+        "by classifiers that had no part in training. Sets of one maker are sometimes all but the same drawing: such "
+        "a pair is easy."
     )
     return {"rows": rows, "about": about}
 

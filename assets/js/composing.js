@@ -120,7 +120,7 @@ class Composing {
 
   /** @param {Offered["figures"]} figures */
   table({ rows, about }) {
-    const head = ["found in", "unseen pairs", "seen pairs", "real pictures of unseen pairs"];
+    const head = ["found in", "unseen pairs", "seen pairs", "real pictures"];
     const line = (/** @type {string[]} */ cells, /** @type {"td" | "th"} */ tag) =>
       el("tr", {}, ...cells.map((cell, i) => el(i ? tag : "th", { scope: i ? null : "row" }, cell)));
     const body = rows.map((row) => line(row, "td"));
