@@ -201,7 +201,7 @@ def figures_of_pairs(card: Card) -> dict[str, Any]:
         for name in pairs["asked"]
     ]
     about = (
-        f"Of {pairs['images']} unseen pairs, as many seen ones of the same things, and the real pictures of the unseen; "
+        f"Of {pairs['images']} unseen pairs, as many seen ones of the same things, and real pictures of the unseen, "
         "by classifiers that had no part in training. Sets of one maker are sometimes all but the same drawing: such "
         "a pair is easy."
     )
