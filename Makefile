@@ -63,6 +63,7 @@ test: dev node_modules/.installed
 	$(PY) -m pytest -m browser
 
 bench: dev
+	$(PY) -m benchmarks.opening
 	$(PY) -m benchmarks.scrub
 	$(PY) -m benchmarks.schedule_drag
 	$(PY) -m benchmarks.loss

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.load import print_result
-from benchmarks.sampling import ours, recipe_for, theirs
+from benchmarks.loops import ours, recipe_for, theirs
 from diffusion.device import describe_device
 from diffusion.images import difference, to_bytes
 from diffusion.networks.model import Model, load_model

@@ -7,9 +7,10 @@ Both loops draw the same images: the same network and weights, the same steps of
 
 They take turns, and medians count. The loop's own time is that of a run with a denoiser that does nothing; that of
 previews (and of their frames, which the page keeps) comes from the page's own runs with and without. A call of the
-network is also timed beside one busy process and beside another sampling, and a step of the loop for 1 to 512 images
-and in long runs, with the memory that it takes. Whatever this machine lacks is left out, and said. JSON on the last
-line: times in milliseconds, differences of images in grey levels 0 ... 255, overheads as shares of the time without.
+network is also timed beside one busy process and beside another sampling; a step of the loop for 1 to 512 images and in
+long runs, with the memory that it takes; and the way to images as good as those of 50 steps of DDIM, beside diffusers'
+best (see equal.py). Whatever this machine lacks is left out, and said. JSON on the last line: times in milliseconds,
+differences of images in grey levels 0 ... 255, overheads as shares of the time without.
 """
 
 from __future__ import annotations
@@ -28,57 +29,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers import DDIMScheduler
-from torch import Tensor, nn
 
 import ui.sampling
+from benchmarks.equal import equal_quality
 from benchmarks.load import beside_a_neighbour, print_result, two_at_once
+from benchmarks.loops import in_layout, ours, recipe_for, theirs
 from diffusion.device import best_device, best_precision, describe_device
 from diffusion.images import difference, to_bytes
-from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.model import Model, load_model
 from diffusion.networks.network import Network
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.noise import first_noise
-from diffusion.sampling.recipe import Precision, Recipe
-from diffusion.sampling.steps import timesteps
+from diffusion.sampling.recipe import Recipe
 from ui.models import StopFlag, find_source
 
 NO_BFLOAT16 = "This processor does not compute in bfloat16; what imitates it takes many times longer, and is left out."
 IMAGES, STEPS = (1, 4, 16, 64, 256, 512), (10, 50, 250)  # how many of each are looked at
-PREDICTION = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
-
-
-def theirs(model: Model, recipe: Recipe) -> Tensor:
-    """diffusers' loop: the final x_0."""
-    schedule, device = recipe.schedule, model.device
-    network = model.denoiser.network
-    scheduler = DDIMScheduler(
-        schedule.T, trained_betas=schedule.beta[1:], prediction_type=PREDICTION[network.config.prediction],
-        timestep_spacing="trailing",
-    )  # fmt: skip
-    scheduler.set_timesteps(len(recipe.steps), device=device)
-    labels = torch.tensor(recipe.labels, device=device)
-    levels = torch.tensor(schedule.log_snr[1:], dtype=torch.float32, device=device).clamp(-20, 20)
-    x = first_noise(recipe.seeds, model.image_shape).to(device)
-    with torch.no_grad():
-        for t in scheduler.timesteps:
-            out = network(x, levels[t].expand(len(x)), labels)
-            x = scheduler.step(out, t, x, use_clipped_model_output=True).prev_sample
-    return x
-
-
-def ours(model: Model, recipe: Recipe) -> Tensor:
-    """Our loop: the final x_0."""
-    *_, step = recipes.run(recipe, *recipes.denoiser_of(recipe, model), model.device)
-    return step.x_s
-
-
-def in_layout(model: Model, layout: torch.memory_format) -> Network:
-    """Its network, from now on with its weights laid out in this way."""
-    network = cast(nn.Module, model.denoiser.network)
-    return cast(Network, network.to(memory_format=layout))  # type: ignore[call-overload]
 
 
 def seconds(run: Callable[[], Any]) -> float:
@@ -173,15 +140,6 @@ def beside_others(model: Model, count: int, repeats: int) -> dict[str, dict[str,
     return {"busy_neighbour": beside_a_neighbour(call, repeats), "two_samplings": two_at_once(call, repeats)}
 
 
-def recipe_for(name: str, card: Card, count: int, steps: int, precision: Precision) -> Recipe:
-    """DDIM over ``steps`` steps of the training schedule, all images at once."""
-    schedule = card.training_schedule()
-    return Recipe(
-        timesteps(schedule, steps), range(count), "ddim", labels=card.labels(count).tolist(), schedule=schedule,
-        model=name, precision=precision, batch=count,
-    )  # fmt: skip
-
-
 def growth(name: str, images: Sequence[int], steps: Sequence[int]) -> dict[str, Any]:
     """Time of a step and memory at the highest, by the number of images and of steps; for a process of its own."""
     source = find_source(name)
@@ -257,6 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
         "max_abs_difference": difference(exact, expected).largest,
         "precision_difference": vars(difference(fast, exact)),
         "autocast_difference": NO_BFLOAT16 if autocast is None else vars(autocast),
+        "equal_quality": equal_quality(users, prepared, recipe, args.repeats),
         **beside_others(prepared, args.count, args.repeats),
         **{f"by_{name}": rows for name, rows in grown(args.model, counts, STEPS).items()},
     }  # fmt: skip

@@ -26,7 +26,7 @@ class Denoiser(Protocol):
         Args:
             x_t: (B, C, H, W) float32.
             alpha_bar: noise level in [0, 1), one float for all, or a (B,) float64 tensor on the CPU.
-            label: (B,) int64 class of each image, or (B, conditions), see ``unet.Labels``; None says nothing.
+            label: (B,) int64 class of each image, or (B, conditions), see ``embeddings.Labels``; None says nothing.
         """
         ...
 

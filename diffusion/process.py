@@ -98,3 +98,25 @@ def x0_from_v(x_t: X, v: X, alpha_bar_t: Level) -> X:
 def eps_from_v(x_t: X, v: X, alpha_bar_t: Level) -> X:
     """eps = sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v."""
     return (1 - alpha_bar_t) ** 0.5 * x_t + alpha_bar_t**0.5 * v
+
+
+def eps_of(prediction: Prediction, x_t: X, out: X, alpha_bar_t: Level) -> X:
+    """The eps in what a network says of x_t: eps, x_0 or v."""
+    match prediction:
+        case "eps":
+            return out
+        case "v":
+            return eps_from_v(x_t, out, alpha_bar_t)
+        case "x0":
+            return eps_from_x0(x_t, out, alpha_bar_t)
+
+
+def x0_of(prediction: Prediction, x_t: X, out: X, alpha_bar_t: Level) -> X:
+    """The x_0 in what a network says of x_t: eps, x_0 or v."""
+    match prediction:
+        case "eps":
+            return x0_from_eps(x_t, out, alpha_bar_t)
+        case "v":
+            return x0_from_v(x_t, out, alpha_bar_t)
+        case "x0":
+            return out

@@ -1,14 +1,23 @@
 """Benchmarks: that they run, and that both sides do the same work. What they measure is for an idle machine."""
 
 import json
+import math
+import time
 
 import pytest
 import torch
+from torch import Tensor
 
-from benchmarks import gpu, sampling
+from benchmarks import equal, gpu, sampling
 from benchmarks.load import neighbour
+from benchmarks.loops import recipe_for
+from diffusion.networks.model import load_model
+from diffusion.sampling.recipe import Recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers"),  # of NumPy, in its schedulers
+]
 
 TINY = ["--model", "digits", "--count", "2", "--steps", "3", "--repeats", "1", "--most", "4"]
 
@@ -16,6 +25,9 @@ TINY = ["--model", "digits", "--count", "2", "--steps", "3", "--repeats", "1", "
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "STEPS", (2, 4))
+    monkeypatch.setattr(equal, "TRIED", (2, 3, 8))
+    monkeypatch.setattr(equal, "REFERENCE", 20)
+    monkeypatch.setattr(equal, "QUALITY_OF", 8)
 
 
 def test_both_loops_draw_the_same_images(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +37,29 @@ def test_both_loops_draw_the_same_images(capsys: pytest.CaptureFixture[str]) -> 
     assert result["precision_difference"]["rms"] < 2
     assert {"ratio_to_diffusers", "loop_overhead", "preview_overhead"} <= result.keys()
     assert all(result[name]["ratio"] > 0 for name in ("busy_neighbour", "two_samplings"))
+    both = result["equal_quality"]
+    assert both["ours"]["steps"] <= 8 and both["theirs"]["steps"] <= 8 and both["ratio"] > 0
     assert list(result["by_images"]) == ["1", "4"] and list(result["by_steps"]) == ["2", "4"]
+
+
+def test_the_best_way_is_the_quickest_that_is_near_enough() -> None:
+    model = load_model("digits")
+    recipe = recipe_for("digits", model.card, 2, 3, "float32")
+    asked: dict[str, list[int]] = {"near": [], "far": [], "never": []}
+
+    def way(name: str, off_by_steps: dict[int, float]) -> equal.Way:
+        def draw(recipe: Recipe, steps: int) -> Tensor:
+            asked[name].append(steps)
+            time.sleep(0.001 * steps)
+            return torch.full((2, 1, 4, 4), off_by_steps[steps] / 127.5)
+
+        return equal.Way(name, draw, torch.zeros(2, 1, 4, 4))
+
+    ways = [way("far", {2: 9, 3: 7, 8: 5}), way("never", {2: 9, 3: 9, 8: 9}), way("near", {2: 9, 3: 4, 8: 1})]
+    best = equal.quickest(ways, recipe, recipe, 5.0001, 1)
+    assert (best["name"], best["steps"]) == ("near", 3)
+    assert asked == {"far": [2, 3, 8, 8], "never": [2, 3, 8], "near": [2, 3, 3]}  # once more for the time
+    assert equal.quickest(ways[1:2], recipe, recipe, 5.0, 1) == {"name": "none", "steps": None, "ms": math.inf}
 
 
 def test_what_a_processor_lacks_is_left_out_with_a_sentence(

@@ -14,17 +14,17 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     "checks device files images animation",
     "schedules.schedule schedules.families schedules.given schedules.spec schedules.exchange schedules.review",
-    "process chain denoiser",
-    "data.sets data.folders data.draws",
-    "networks.network networks.unet networks.fast networks.kinds networks.denoiser networks.checkpoint networks.card",
-    "networks.model",
+    "process chain denoiser mixture",
+    "data.sets data.folders data.draws data.points",
+    "networks.embeddings networks.network networks.unet networks.fast networks.points networks.kinds",
+    "networks.denoiser networks.checkpoint networks.card networks.model",
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.terms sampling.plan",
     "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",
     "sampling.snippet sampling.wishes",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.state training.preview training.stop training.train",
-    "evaluation.classifier evaluation.evaluate evaluation.conditions",
+    "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions evaluation.quality",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.
@@ -48,9 +48,9 @@ MAY_TAKE_A_TAB = {
 }
 UI_ROWS = (
     "theme figures files asked view page picture sidebar",
-    "models subjects card background job frames sampling opening seen told weighing whatif composing make_opening",
+    "models subjects card cost background job frames sampling opening seen told weighing whatif composing make_opening",
     "link wire",
-    "schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
+    "enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

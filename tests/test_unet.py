@@ -6,8 +6,9 @@ from typing import Any, cast
 import pytest
 import torch
 
+from diffusion.networks.embeddings import Labels
 from diffusion.networks.fast import FastUNet
-from diffusion.networks.unet import Labels, ResidualBlock, UNet, UNetConfig, fields_of_today, grow
+from diffusion.networks.unet import ResidualBlock, UNet, UNetConfig, fields_of_today, grow
 from tests.tiny import inputs, trained
 
 CONFIG = UNetConfig(16, 1, (3,), widths=(12, 24, 32), blocks=2, attention=(1, 2))

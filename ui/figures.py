@@ -6,12 +6,13 @@ put another measure of time in its place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ui.theme import EPS, GREY, PREDICTED, SCHEDULE, SCHEDULE_LIGHT, X0, XT
+from ui.theme import BY_SAMPLER, EPS, GREY, PREDICTED, SCHEDULE, SCHEDULE_LIGHT, X0, XT
 
 Columns = dict[str, list[float | None]]
 
@@ -142,6 +143,49 @@ def trajectory_figure(*, across: int = 3) -> dict[str, Any]:
     figure.update_yaxes(nticks=4)
     content = _finish(figure, height=176 if across == 3 else 460, legends={}, below=36)
     content["layout"]["margin"] |= {"t": 26, "l": 40, "r": 8}
+    return content
+
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")  # for eyes that do not tell the hues apart
+
+
+def quality_figure(samplers: Mapping[str, str], *, across: int = 2) -> dict[str, Any]:
+    """Class found and Fréchet distance over calls of the network, a line for each sampler; the browser marks the choice
+    on its line, the last trace of each panel, and says at the ticks what so many calls take.
+
+    samplers: their titles by name. ``across``: panels side by side, 2 on a wide screen and 1 on a phone.
+    """
+    titles = {"accuracy": "class found, % of images", "frechet": "Fréchet distance, less is better"}
+    rows = len(titles) // across
+    figure = make_subplots(
+        rows, across, subplot_titles=list(titles.values()), horizontal_spacing=0.09, vertical_spacing=0.2
+    )
+    for i, column in enumerate(titles):
+        place, first = (i // across + 1, i % across + 1), i == 0
+        legend = "legend" if first else None
+        band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+        for edge, fill in (("low", None), ("high", "tonexty")):
+            meta = {"x": "calls_real", "y": f"{column}_{edge}"}
+            figure.add_trace(go.Scatter(**band, fill=fill, fillcolor="rgba(138, 143, 152, 0.25)", meta=meta), *place)
+        for (name, title), symbol in zip(samplers.items(), SYMBOLS, strict=True):
+            _line(figure, f"{column}_{name}", title, BY_SAMPLER[name], place, legend=legend)
+            figure.data[-1].update(
+                mode="lines+markers", marker={"color": BY_SAMPLER[name], "symbol": symbol, "size": 6},
+                meta={"x": f"calls_{name}", "y": f"{column}_{name}"}, legendgroup=name,
+            )  # fmt: skip
+        _line(figure, f"{column}_real", "real images held out", GREY, place, legend=legend, dash="5px,4px")
+        figure.data[-1].update(meta={"x": "calls_real", "y": f"{column}_real"}, legendgroup="real")
+        _line(figure, f"{column}_mark", "chosen", GREY, place, legend=None)
+        ring = {"color": GREY, "symbol": "circle-open", "size": 17, "line": {"width": 3}}
+        figure.data[-1].update(
+            mode="markers", marker=ring, hoverinfo="skip", meta={"x": "calls_mark", "y": f"{column}_mark"}
+        )
+    figure.update_xaxes(type="log", range=[-0.06, 1.76], tickmode="array", tickangle=0)
+    figure.update_yaxes(nticks=6, row=1, col=1)
+    figure.update_yaxes(type="log", dtick="D2", row=rows, col=across)
+    content = _finish(figure, height=340 if across == 2 else 650, legends={}, below=66)
+    content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}
+    content["layout"]["margin"] |= {"t": 64 if across == 2 else 110, "l": 40, "r": 10}
     return content
 
 

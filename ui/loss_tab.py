@@ -22,6 +22,7 @@ from diffusion.losses.reference import measure_references
 from diffusion.losses.weightings import WEIGHTINGS
 from diffusion.networks.model import Model
 from diffusion.sampling.choices import SamplingError
+from ui.cost import duration, seconds_a_call
 from ui.figures import loss_figure, rate_figure
 from ui.job import Values, ended, run_job
 from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
@@ -33,6 +34,7 @@ from ui.weighing import export_loss, measured_before, shown_value, weigh
 
 THEIRS, OWN = "bundled", "my picture"
 YIELD_SECONDS = 0.2
+BATCH = 32  # images of a call
 MAX_SEED = 2**31 - 1
 
 
@@ -74,7 +76,7 @@ def measure_all(
     started, shown, curve = time.monotonic(), 0.0, None
     for curve in measure_errors(
         model.denoiser, to_unit(subject.images.images).to(model.device), alpha_bars, labels=labels, noises=draws,
-        seed=seed, batch=32,
+        seed=seed, batch=BATCH,
     ):  # fmt: skip
         now, done = time.monotonic(), len(curve.mean)
         if flag.up:
@@ -82,7 +84,7 @@ def measure_all(
         if now - shown > YIELD_SECONDS:
             shown = now
             left = (now - started) / done * (len(alpha_bars) - done)
-            status = f"{done} of {len(alpha_bars)} noise levels, about {left:.0f} s left"
+            status = f"{done} of {len(alpha_bars)} noise levels, about {duration(left)} left"
             yield shown_value(curve, {}, subject.facts, status, 0.99 * done / len(alpha_bars))
     assert curve is not None  # there are at least two levels
     done, seconds = len(curve.mean), time.monotonic() - started
@@ -97,8 +99,18 @@ def measure_all(
             yield shown_value(curve, references, subject.facts, "The exact denoisers on the same draws", 0.99)
     stopped = "Stopped: " if done < len(alpha_bars) else ""
     noise = f", {draws} draws of ε" + (" each" if len(subject.images) > 1 else "") if draws > 1 else ""
-    status = f"{stopped}{subject.facts.about}{noise}, at {done} noise levels, {seconds:.1f} s"
+    status = f"{stopped}{subject.facts.about}{noise}, at {done} noise levels, {duration(seconds)}"
     yield shown_value(curve, references, subject.facts, status)
+
+
+def foresee_measuring(network: str, source: str, count: float, noises: float, levels: float) -> str:
+    """What a measurement costs that the controls ask for. The first to ask has the network timed."""
+    # Of a picture of one's own each draw of eps stands for an image.
+    each = int(count) * int(noises)
+    what = "draws of ε" if source == OWN else "images" if noises == 1 else f"draws of ε for {int(count)} images"
+    batches = [BATCH] * (each // BATCH) + [each % BATCH] * (each % BATCH > 0)
+    seconds = levels * sum(seconds_a_call(network, images) for images in batches)
+    return f"{int(levels)} noise levels, {each} {what} at each, about {duration(seconds)} here"
 
 
 def show_images(network: str, source: str, path: str) -> tuple[dict[str, Any], str]:
@@ -141,6 +153,7 @@ def loss_tab(page: Page) -> None:
                 noises = gr.Slider(1, 8, 1, step=1, label="draws of ε for each image", buttons=[])
                 levels = gr.Slider(10, 100, 40, step=1, label="noise levels", buttons=[])
                 seed = gr.Number(0, label="seed", precision=0)
+                costs = gr.Markdown(elem_classes="lab-note", elem_id="lab-measure-cost")
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-measure-waiting")
     message = gr.Markdown(elem_classes="lab-message", elem_id="lab-loss-message")
     seen = View(
@@ -174,6 +187,17 @@ def loss_tab(page: Page) -> None:
         **AT_NETWORK,
     )
     halt.click(stop, flag, None, queue=False, **quiet)
+    asked: list[Any] = [network, source, count, noises, levels]
+    # What the visitor chooses, not what a link has chosen: the network is timed for it.
+    gr.on(
+        [chosen.input for chosen in asked],
+        foresee_measuring,
+        asked,
+        costs,
+        trigger_mode="always_last",
+        **AT_NETWORK,
+        **quiet,
+    )
     network.change(show_measured, network, view, **quiet)
     network.change(None, network, None, js=call_module("store", "assign", "network"))
     gr.on(

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Literal
 
 import gradio as gr
+from gradio.events import Dependency
 from typing_extensions import TypedDict
 
 from diffusion.device import best_device
@@ -24,8 +25,11 @@ from diffusion.sampling.recipe import denoiser_of
 from diffusion.sampling.steps import SPACINGS, Spacing
 from diffusion.sampling.updates import SAMPLERS, option_parameters, samplers_with
 from diffusion.schedules.review import compare
+from ui import cost
+from ui.asked import REFUSALS
 from ui.card import card_table, describe_model
 from ui.composing import composing_section
+from ui.enough import build_enough, follow_controls
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
 from ui.frames import StoredFrames, export_animation, export_png, read_frames
@@ -111,6 +115,30 @@ def press_generate(settings: Settings, flag: StopFlag, *controls: Any) -> Iterat
         return ended(shown, state="failed", status=""), *messages, gr.skip()
 
     yield from run_job(flag, work(), refuse)
+
+
+def foresee(settings: Settings, *controls: Any) -> str:
+    """What the run costs that the controls ask for, ``controls`` as of ``press_generate``; "" if it would be refused.
+
+    The first to ask has the network timed.
+    """
+    return _cost(settings, controls, timed=True)
+
+
+def count_calls(settings: Settings, *controls: Any) -> str:
+    """The same without how long it takes: for a page that was only opened, which asks no network."""
+    return _cost(settings, controls, timed=False)
+
+
+def _cost(settings: Settings, controls: tuple[Any, ...], *, timed: bool) -> str:
+    try:
+        chosen = controls_of(controls)
+        source = find_source(chosen.network, chosen.own or ())
+        recipe = read_recipe(source, settings, chosen)
+    except REFUSALS:
+        return ""  # Generate says why
+    model = source.model if timed else None
+    return cost.words(source, recipe, None if model is None else cost.seconds_of(model, recipe))
 
 
 class AskedRun(TypedDict):
@@ -246,8 +274,8 @@ def explained(
     return chooser
 
 
-def build_choices() -> tuple[dict[str, Any], gr.Markdown]:
-    """What is always in sight: controls by name, and the words about the sampler."""
+def build_choices() -> dict[str, Any]:
+    """Controls by name, of what is always in sight."""
     start_with = Controls()
     control: dict[str, Any] = {
         "network": gr.Dropdown(sources(), value=start_with.network, label="network", elem_id="lab-network"),
@@ -262,13 +290,10 @@ def build_choices() -> tuple[dict[str, Any], gr.Markdown]:
             elem_id="lab-sampler",
         ),
     }  # fmt: skip
-    about_sampler = gr.Markdown(
-        about_choice(SAMPLERS[start_with.sampler]), latex_delimiters=LATEX, elem_classes="lab-note lab-about"
-    )
     with gr.Row():
         control["steps"] = gr.Number(start_with.steps, label="steps", elem_id="lab-steps", min_width=90)
         control["seed"] = gr.Textbox(start_with.seed, label="seed", max_lines=1, elem_id="lab-seed", min_width=90)
-    return control, about_sampler
+    return control
 
 
 def build_more() -> dict[str, Any]:
@@ -291,8 +316,8 @@ def build_more() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Press:
-    """The two buttons of a run, and what is said beside them; at ``waiting`` Gradio says which place in the queue it
-    has.
+    """The two buttons of a run, and what is said beside them; at ``waiting`` what it costs, and in its place Gradio
+    says which place in the queue it has.
     """
 
     start: gr.Button
@@ -305,10 +330,10 @@ class Press:
 def build_press() -> Press:
     at_steps = gr.Markdown(elem_classes="lab-message", elem_id="lab-steps-message")
     at_seed = gr.Markdown(elem_classes="lab-message", elem_id="lab-seed-message")
+    waiting = gr.Markdown("&nbsp;", elem_classes="lab-note lab-waiting", elem_id="lab-generate-waiting")
     with gr.Row():
         start = gr.Button("Generate", variant="primary", elem_id="lab-generate", min_width=90)
         halt = gr.Button("Stop", interactive=False, elem_id="lab-stop", min_width=70)
-    waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-generate-waiting")
     return Press(start, halt, at_steps, at_seed, waiting)
 
 
@@ -336,8 +361,12 @@ def build_view() -> RunView:
     return RunView(view, line, unfolded, card, rounding)
 
 
-def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_view: RunView) -> None:
-    """What follows from the choice of a network or a sampler, and that the link keeps all of them."""
+def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_view: RunView) -> Dependency:
+    """What follows from the choice of a network or a sampler, and that the link keeps all of them.
+
+    Returns:
+        the event after which sampler and steps suit another network.
+    """
     network, sampler = control["network"], control["sampler"]
     run_view.unfolded.expand(rounding_of, network, run_view.rounding, **AT_NETWORK, **QUIET)
     network.change(lambda: "", None, run_view.rounding, **QUIET)
@@ -346,16 +375,16 @@ def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_vie
         choose_network, network, [control["label"], control["guidance"], control["own"], run_view.line, run_view.card],
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
-    network.input(
-        suit_network, [network, sampler, control["steps"]], [sampler, control["steps"]],
-        trigger_mode="always_last", **QUIET,
-    )  # fmt: skip
     network.change(None, network, None, js=call_module("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
     # What the samples shall show is kept by its own view.
     linked = {name: control[of] for name, of in controls_in_link().items() if of != "label"}
     kept = [*linked.values()]
     gr.on([component.change for component in kept], None, kept, None, js=keep_in_link(*linked))
+    return network.input(
+        suit_network, [network, sampler, control["steps"]], [sampler, control["steps"]],
+        trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
 
 
 def reverse_tab(page: Page) -> None:
@@ -364,19 +393,27 @@ def reverse_tab(page: Page) -> None:
     with gr.Row(elem_id="lab-reverse-row"):
         with gr.Column(scale=1, min_width=250, elem_id="lab-reverse-controls"):
             with gr.Column(min_width=250):
-                choices, about_sampler = build_choices()
+                choices = build_choices()
             # A column of its own: it stays in sight at the bottom; on a phone at the top, above the pictures, while the
             # controls lie below them.
             with gr.Column(min_width=250, elem_id="lab-reverse-press"):
                 press = build_press()
-            with gr.Column(min_width=250), gr.Accordion("More", open=False):
-                control = choices | build_more()
+            with gr.Column(min_width=250):
+                about_sampler = gr.Markdown(
+                    about_choice(SAMPLERS[Controls().sampler]),
+                    latex_delimiters=LATEX,
+                    elem_classes="lab-note lab-about",
+                )
+                with gr.Accordion("More", open=False):
+                    control = choices | build_more()
         with gr.Column(scale=3, min_width=320):
             run_view = build_view()
-    wire_choices(control, about_sampler, run_view)
-    press.start.click(
+    enough = build_enough()
+    suited = wire_choices(control, about_sampler, run_view)
+    asked = [page.sidebar, *(control[name] for name in control_names())]
+    pressed = press.start.click(
         press_generate,
-        [page.sidebar, flag, *(control[name] for name in control_names())],
+        [page.sidebar, flag, *asked[1:]],
         [run_view.view, press.at_steps, press.at_seed, last, press.start, press.halt],
         show_progress="minimal",
         show_progress_on=press.waiting,
@@ -384,11 +421,19 @@ def reverse_tab(page: Page) -> None:
         **AT_NETWORK,
     )
     press.halt.click(stop, flag, None, queue=False, **QUIET)
+    cost_of = {
+        "fn": foresee, "inputs": asked, "outputs": press.waiting, "trigger_mode": "always_last", **AT_NETWORK, **QUIET
+    }  # fmt: skip
+    # What the visitor chooses, not what a link has chosen: the network is timed for it.
+    foreseen = gr.on([control[name].input for name in ("count", "sampler", "steps", "spacing", "guidance")], **cost_of)
+    foreseen_of_network = suited.then(**cost_of)
     linked = [control[name] for name in controls_in_link().values()]
     opened = page.blocks.load(
         open_reverse_tab, run_view.view,
         [run_view.view, last, control["own"], run_view.line, run_view.card, about_sampler, *linked],
         js=FROM_LINK, **AT_OPENING, **QUIET,
     )  # fmt: skip
+    opened.then(count_calls, asked, press.waiting, **AT_OPENING, **QUIET)
+    follow_controls(enough, control, opened, (foreseen, foreseen_of_network, pressed))
     composing_section(control["network"], control["seed"])
     whatif_tabs(opened, Asking(page, last, control))

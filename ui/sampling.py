@@ -27,6 +27,7 @@ from diffusion.sampling.wishes import IN_TURN, labels_asked, remark_on_student, 
 from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
+from ui.cost import duration
 from ui.files import for_browser, made_path
 from ui.frames import Frame, Recorder, planes, stride
 from ui.models import DEFAULT, Source, StopFlag, data_moments
@@ -196,7 +197,8 @@ def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool 
                     "shape": shape,
                     "planes": drawn,
                     "preview": base64.b64encode(planes(step.x_s, step.x_0, step.eps, step.z, drawn).tobytes()).decode(),
-                    "status": f"step {taken} of {count}, about {left:.1f} s left",
+                    "status": f"step {taken} of {count}, {1000 * (now - started) / taken:.0f} ms each, "
+                    f"{duration(left)} left",
                 }
         assert step is not None  # timesteps() never gives an empty list
         taken = step.index + 1
@@ -213,7 +215,7 @@ def run_for_view(source: Source, recipe: Recipe, flag: StopFlag, keep_all: bool 
         "count": count,
         "T": recipe.schedule.T,
         "key": f"{recipe.seeds[0]}-{time.time_ns()}",
-        "status": f"{'Stopped: ' if taken < count else ''}{what} in {seconds:.1f} s "
+        "status": f"{'Stopped: ' if taken < count else ''}{what} in {duration(seconds)} "
         f"({1000 * seconds / taken:.0f} ms a step)",
         "note": " ".join(filter(None, (frames_kept(recorder, count), remark_on(source, recipe)))),
     }

@@ -19,6 +19,7 @@ from diffusion.sampling.whatif import ACROSS, Row, branch, branch_points, one_sa
 from diffusion.sampling.wishes import IN_TURN, in_words
 from ui.asked import read_whole
 from ui.background import in_background
+from ui.cost import duration
 from ui.models import Source, StopFlag
 from ui.sampling import labels_of
 
@@ -46,12 +47,12 @@ def run_rows(source: Source, rows: list[Row], flag: StopFlag) -> Iterator[dict[s
                 yield {"state": "live", "rows": shown, "status": f"Row {k + 1} of {len(rows)} …"}
         assert step is not None
         calls = step.calls
-        note = f"{calls} call{'' if calls == 1 else 's'}, {time.monotonic() - begun:.1f} s"
+        note = f"{calls} call{'' if calls == 1 else 's'}, {duration(time.monotonic() - begun)}"
         shown[k] = _row(row, step.x_0 if flag.up else step.x_s, f"stopped: {note}" if flag.up else note)
         if flag.up:
             break
     seconds = time.monotonic() - started
-    yield {"state": "done", "rows": shown, "status": f"{'Stopped after' if flag.up else 'Took'} {seconds:.1f} s."}
+    yield {"state": "done", "rows": shown, "status": f"{'Stopped after' if flag.up else 'Took'} {duration(seconds)}."}
 
 
 def _row(row: Row, samples: Tensor, note: str) -> dict[str, Any]:

@@ -18,11 +18,12 @@ const SETTLE = 180; // ms without news after which lines that were only moved ar
 const DASHES = ["6px,3px", "2px,2px", "9px,3px,2px,3px", "12px,4px", "4px,2px", "10px,2px,2px,2px,2px,2px"];
 
 /**
- * What curves can be drawn over: a title, where step t lies, and which step lies there.
+ * What curves can be drawn over: a title, where step t lies, and which step lies there; without that neither pointer nor
+ * keys move t.
  * @typedef {object} Over
  * @property {string} [title]
  * @property {(t: number, schedule: Schedule) => number} of
- * @property {(x: number, schedule: Schedule) => number} step
+ * @property {(x: number, schedule: Schedule) => number} [step]
  */
 
 /** @type {Record<import("./store.js").Axis, Over>} */
@@ -80,9 +81,10 @@ export class Chart {
     const style = `height:${figure.layout.height}px`;
     this.plot = /** @type {PlotlyElement} */ (/** @type {HTMLElement} */ (el("div", { class: "lab-plot", style })));
     this.cursors = el("div", { class: "lab-cursors", "aria-hidden": "true" });
-    const label = "curves; arrow keys move the step t";
-    const attributes = { class: "lab-plot-frame", tabindex: 0, role: "group", "aria-label": label };
-    this.frame = el("div", attributes, this.plot, this.cursors);
+    const attributes = this.axis().step
+      ? { tabindex: 0, "aria-label": "curves; arrow keys move the step t" }
+      : { "aria-label": "curves" };
+    this.frame = el("div", { class: "lab-plot-frame", role: "group", ...attributes }, this.plot, this.cursors);
     node.append(this.frame);
     this.plot.addEventListener("pointermove", (event) => this.point(event));
     this.frame.addEventListener("keydown", (event) => this.key(event));
@@ -335,14 +337,16 @@ export class Chart {
    */
   point(event) {
     const { schedule } = store;
-    if (!this.made || !schedule) return;
+    const { step } = this.axis();
+    if (!this.made || !schedule || !step) return;
     const here = this.allPanels().find((panel) => this.under(panel, event));
-    if (here) setT(this.axis().step(here.x.p2d(this.within(here, event)[0]), schedule));
+    if (here) setT(step(here.x.p2d(this.within(here, event)[0]), schedule));
   }
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.target !== this.frame || (event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
+    if (!this.axis().step || event.target !== this.frame || (event.key !== "ArrowLeft" && event.key !== "ArrowRight"))
+      return;
     setT(store.t + (event.key === "ArrowLeft" ? -1 : 1) * (event.shiftKey ? 10 : 1));
     event.preventDefault();
   }

@@ -5,6 +5,7 @@ import { oncePerFrame } from "./scheduling.js";
 
 /** @import { Noising } from "./noising.js" */
 /** @import { Player } from "./player.js" */
+/** @import { ChosenRun } from "./quality.js" */
 /** @import { Pin, Schedule, SchedulePayload, Settings } from "./schedules.js" */
 /** @import { Sight } from "./sight.js" */
 /** @import { Weighed } from "./weighed.js" */
@@ -48,6 +49,7 @@ import { oncePerFrame } from "./scheduling.js";
  * @property {{views: ForwardViews, pictured: HTMLElement, player: Player} | null} stage the forward tab's canvases, what
  *   holds the first, and the player of t
  * @property {string | null} network the name of the one that was chosen last
+ * @property {ChosenRun | null} chosen what the controls of the reverse tab say
  * @property {Loss | null} loss
  * @property {Sight | null} sight what a network sees in one image at any step
  * @property {ScheduleServer | null} server
@@ -64,6 +66,7 @@ export const store = {
   picture: null,
   stage: null,
   network: null,
+  chosen: null,
   loss: null,
   sight: null,
   server: null,

@@ -27,6 +27,7 @@ from diffusion.cli.options import (
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
     from diffusion.data.sets import ImageSet
+    from diffusion.evaluation.classifier import Classifier, ClassifierCard
     from diffusion.evaluation.evaluate import Drawing
     from diffusion.networks.card import Card
     from diffusion.networks.model import Model
@@ -48,6 +49,9 @@ DRAWINGS = [
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
+    if args.by_steps is not None:
+        _run_by_steps(args)
+        return
     runs = None if args.runs is None else [_drawing(text) for text in args.runs]
     check_seed(args.seed, max([count for _, _, count, *_ in runs or ()], default=MANY))
     if runs == []:
@@ -95,6 +99,35 @@ def run_evaluate(args: argparse.Namespace) -> None:
     print(json.dumps(result))
 
 
+def _run_by_steps(args: argparse.Namespace) -> None:
+    """Class found and Fréchet distance by sampler and calls, written after each of them, so that it can be stopped."""
+    others = ("runs", "draws", "pairs", "card")
+    check_unused(args, "--by-steps draws in all ways and measures no bits/dim; leave {} out.", *others)
+    check_seed(args.seed, args.by_steps)
+    check_places(args.out)
+
+    from diffusion.evaluation.quality import Quality, measure_quality, quality_path, read_quality
+    from diffusion.files import write_atomically
+    from diffusion.networks.model import find_model, load_model
+    from diffusion.sampling.recipe import PRECISIONS
+
+    precision: Precision = args.precision or "float32"
+    model = load_model(args.model, device_of(args.device), PRECISIONS[precision])
+    card = model.card
+    if card.levels or not card.classes:
+        why = f"a student, which takes its own {len(card.levels)} steps" if card.levels else "not told one class"
+        raise CommandError(f"{card.name} is {why}: --by-steps is for networks of classes that draw in any steps.")
+    splits, (classifier, _) = _splits(args, model), _judge_of(args, card)
+    path = quality_path(find_model(args.model)) if args.out is None else args.out
+    check_places(path)
+    begun = Quality(card.name, card.sha256, command_of(args), args.by_steps, precision, args.seed)
+    for found in measure_quality(
+        model, classifier, splits["train"], splits["test"], begun, known=read_quality(path, card.sha256), batch=BATCH
+    ):
+        write_atomically(path, (json.dumps(found.to_json(), indent=1) + "\n").encode())
+    print(json.dumps(found.to_json()))
+
+
 def _splits(args: argparse.Namespace, model: Model) -> dict[str, ImageSet]:
     """The images to compare with by their split: train, test and, where there are any, pairs."""
     from diffusion.data.folders import load_data
@@ -135,16 +168,22 @@ def _of_classes(
     args: argparse.Namespace, model: Model, splits: dict[str, ImageSet], runs: list[Drawing]
 ) -> dict[str, Any]:
     """The figures of a network of classes, and of what judged it."""
-    from diffusion.evaluation.classifier import load_classifier
     from diffusion.evaluation.evaluate import evaluate_samples
 
-    if args.classifier is not None and len(args.classifier) > 1:
-        raise CommandError(f"{model.card.name} is told a class at most: one classifier judges it.")
-    (name,) = args.classifier or (model.card.teacher or model.card.name,)
-    classifier, judge = load_classifier(name)
+    classifier, judge = _judge_of(args, model.card)
     figures = evaluate_samples(model, classifier, splits["train"], splits["test"], runs, seed=args.seed, batch=BATCH)
     about = {"name": judge.name, "sha256": judge.sha256, "accuracy": judge.test_accuracy}
     return figures | {"classifier": about}
+
+
+def _judge_of(args: argparse.Namespace, card: Card) -> tuple[Classifier, ClassifierCard]:
+    """The classifier of a network of classes, and its card."""
+    from diffusion.evaluation.classifier import load_classifier
+
+    if args.classifier is not None and len(args.classifier) > 1:
+        raise CommandError(f"{card.name} is told a class at most: one classifier judges it.")
+    (name,) = args.classifier or (card.teacher or card.name,)
+    return load_classifier(name)
 
 
 def _of_conditions(
@@ -211,6 +250,9 @@ def add_evaluate(commands: Commands) -> None:
                           "ddim:guidance=2:50:1000; none for bits/dim alone (default: all of 10 ... 1000 steps; of a "
                           "student, or a network of several conditions, its own steps or 50, with guidance 1 and 2)"
                           )  # fmt: skip
+    add("--by-steps", type=int, metavar="COUNT", help="instead, draw COUNT images by every sampler in 1 to 50 calls of "
+        "the network, and keep class found and Fréchet distance beside it, in NAME.steps.json; run again to go on "
+        "with a stopped run")  # fmt: skip
     add("--pairs", type=int, metavar="N", help="of a network of several conditions: how many pairs that training has "
         "not seen each run draws, beside as many seen ones (default: all)")  # fmt: skip
     add_precision(command, "what the network draws in; bits/dim are float32's")

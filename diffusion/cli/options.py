@@ -37,6 +37,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "repeats": (1, 1000), "levels": (2, 100_000), "noises": (1, 10_000), "draws": (1, 100_000), "image_size": (1, 1024),
     "terminal_snr": (-1000, 1000), "images": (1, 10**12), "calls": (1, 100), "substeps": (1, 1000),
     "pairs": (0, 1_000_000), "degrees": (0, 180), "stretch": (0, 0.9), "shift": (0, 1024), "noise": (0, 255),
+    "by_steps": (2, 1_000_000),
 }  # fmt: skip
 
 

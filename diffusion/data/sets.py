@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffusion.files import UNREADABLE, read_arrays
+from diffusion.images import to_unit
 
 MOST_CLASSES = 100_000
 
@@ -29,7 +30,8 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """images (N, C, H, W) uint8, labels (N,) int64, or (N, conditions) where each image has several.
+    """images (N, C, H, W) uint8, or float32 as a network sees them; labels (N,) int64, or (N, conditions) where each
+    image has several.
 
     ``groups`` (N,) int64, where there are any, says which images are variations of one thing (an emoji in several skin
     tones): training draws every group equally often, so that one with many variations does not crowd out the others.
@@ -45,6 +47,10 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def unit(self) -> Tensor:
+        """The images as a network sees them, float32, pixels in [-1, 1]."""
+        return self.images if self.images.is_floating_point() else to_unit(self.images)
 
     def __getitem__(self, index: Tensor | slice) -> ImageSet:
         groups = None if self.groups is None else self.groups[index]

@@ -233,6 +233,17 @@ def check_count(count: int) -> None:
         raise EvaluationError(f"At least two images are needed to measure a spread, not {count}.")
 
 
+def check_judge(model: Model, classifier: Classifier) -> None:
+    """Raises EvaluationError: a classifier for other images or classes than the network's."""
+    config = classifier.config
+    channels, classes = model.image_shape[0], len(model.card.classes)
+    if (config.channels, config.num_classes) != (channels, classes):
+        raise EvaluationError(
+            f"The classifier knows {config.num_classes} classes of images of {config.channels} channels, but "
+            f"{model.card.name} has {classes} classes and {channels} channels."
+        )
+
+
 @dataclass(frozen=True)
 class Drawing:
     """One way to draw, as in ``make_update`` and ``timesteps``, and how many images to draw that way."""
@@ -290,13 +301,7 @@ def evaluate_samples(
     Raises:
         EvaluationError: fewer than two images, or a classifier for other images or classes than the network's.
     """
-    config = classifier.config
-    channels, classes = model.image_shape[0], len(model.card.classes)
-    if (config.channels, config.num_classes) != (channels, classes):
-        raise EvaluationError(
-            f"The classifier knows {config.num_classes} classes of images of {config.channels} channels, but "
-            f"{model.card.name} has {classes} classes and {channels} channels."
-        )
+    check_judge(model, classifier)
     for run in runs:
         check_count(run.count)
     reference = make_reference(classifier, train, held_out)

@@ -73,10 +73,4 @@ class NetworkDenoiser:
                 out = self.network(x_t, log_snr, label, *said)
             # A copy in any case: a network compiled into CUDA graphs writes into the same memory at its next call.
             out = out.to(torch.float32, copy=True)
-        match self.network.config.prediction:
-            case "eps":
-                return out
-            case "v":
-                return process.eps_from_v(x_t, out, per_image(alpha_bar, x_t))
-            case "x0":
-                return process.eps_from_x0(x_t, out, per_image(alpha_bar, x_t))
+        return process.eps_of(self.network.config.prediction, x_t, out, per_image(alpha_bar, x_t))

@@ -12,7 +12,6 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from diffusion.checks import shown
 from diffusion.files import ASSETS, write_atomically
 from diffusion.networks.card import Card
 from diffusion.networks.checkpoint import (
@@ -24,8 +23,8 @@ from diffusion.networks.checkpoint import (
     write_weights,
 )
 from diffusion.networks.denoiser import NetworkDenoiser
-from diffusion.networks.kinds import DEFAULT_KIND, KINDS
-from diffusion.networks.network import Kind, Network
+from diffusion.networks.kinds import DEFAULT_KIND, find_kind
+from diffusion.networks.network import Network
 from diffusion.schedules.spec import ScheduleSpec
 
 MODELS = ASSETS / "models"
@@ -69,17 +68,10 @@ def read_card(path: Path) -> Card:
     """
 
     def from_json(content: dict[str, Any]) -> Card:
-        network = _kind(content.get("kind", DEFAULT_KIND)).read_config(content["network"])
+        network = find_kind(content.get("kind", DEFAULT_KIND)).read_config(content["network"])
         return Card(**(content | {"network": network, "schedule": ScheduleSpec.from_json(content["schedule"])}))
 
     return read_card_as(path, from_json)
-
-
-def _kind(name: Any) -> Kind:
-    """Raises ValueError: none of that name."""
-    if not isinstance(name, str) or name not in KINDS:
-        raise ValueError(f"there is no kind of network {shown(name)}, only {', '.join(KINDS)}")
-    return KINDS[name]
 
 
 def find_model(name: str) -> Path:
@@ -109,7 +101,7 @@ def load_model(
     """
     path = find_model(name)
     card = read_card(path)
-    kind = _kind(card.kind)
+    kind = find_kind(card.kind)
     network = kind.build(card.network)
     read_weights(path, card.sha256, network)
     device = torch.device(device)

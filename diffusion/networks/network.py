@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from diffusion.networks.embeddings import Labels
 from diffusion.process import Prediction
 
 if TYPE_CHECKING:
@@ -71,13 +72,24 @@ class Network(Protocol):
         ...
 
 
+class TrainableNetwork(nn.Module):
+    """A network that the trainer can teach: a ``Network`` that is a module.
+
+    Args:
+        label: what it knows of each value of its conditions; None if it is told nothing.
+    """
+
+    config: NetworkConfig
+    label: Labels | None
+
+
 @dataclass(frozen=True)
 class Kind:
-    """A kind of network, a ``torch.nn.Module`` whose weights are in a .safetensors.
+    """A kind of network, whose weights are in a .safetensors.
 
     Args:
         read_config: the configuration from the "network" of a card; raises ValueError, KeyError or TypeError.
-        build: the network of a configuration, with any weights.
+        build: the network of a configuration, with any weights; a ``TrainableNetwork`` if it can be taught here.
         fast: the same network prepared for a processor, and a precision (float32 or bfloat16), where there is such a
             thing.
     """

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffusion.checks import is_number, is_whole, shown
-from diffusion.networks.network import config_from
+from diffusion.networks.embeddings import GuidanceEmbedding, Labels, NoiseLevelEmbedding, zeroed
+from diffusion.networks.network import TrainableNetwork, config_from
 from diffusion.process import Prediction
 
 Modulation = bool | Literal["scale"]
@@ -120,45 +121,6 @@ def fields_of_today(values: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k != "num_classes"} | {"conditions": (count,) if count else ()}
 
 
-class NoiseLevelEmbedding(nn.Module):
-    """Sinusoids of log-SNR, then two linear layers, (B,) -> (B, width)."""
-
-    frequencies: Tensor
-
-    def __init__(self, dim: int, width: int) -> None:
-        super().__init__()
-        # Periods from 0.5 to 100 over a log-SNR that runs from about -20 to 10: fine steps and the whole range.
-        periods = torch.logspace(math.log10(0.5), math.log10(100.0), dim // 2)
-        self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
-        self.mlp = nn.Sequential(nn.Linear(dim, width), nn.SiLU(), nn.Linear(width, width))
-
-    def forward(self, log_snr: Tensor) -> Tensor:
-        angle = log_snr[:, None] * self.frequencies
-        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
-
-
-class Labels(nn.Embedding):
-    """The sum of what is known of each condition, (B, conditions) -> (B, width).
-
-    The rows of all conditions are in one table, one condition's after the other's. The last row of each stands for
-    "not said": any of them can be left out, and what guidance compares with is all of them left out.
-    """
-
-    first: Tensor
-    empty: Tensor
-
-    def __init__(self, sizes: tuple[int, ...], width: int) -> None:
-        super().__init__(sum(sizes) + len(sizes), width)
-        rows = torch.tensor([0, *(size + 1 for size in sizes)]).cumsum(0)
-        self.register_buffer("first", rows[:-1], persistent=False)
-        self.register_buffer("empty", torch.tensor(sizes), persistent=False)
-
-    def forward(self, label: Tensor | None) -> Tensor:
-        """label (B, conditions) int64, or (B,) of a single one; the size of a condition, or None, says nothing."""
-        label = self.empty[None] if label is None else label.reshape(-1, len(self.empty))
-        return super().forward(label + self.first).sum(1)
-
-
 class Norm(nn.GroupNorm):
     """Group normalisation, in float32 under autocast too, as on a GPU: in bfloat16 a processor is slower at it."""
 
@@ -175,37 +137,15 @@ def _norm(channels: int) -> Norm:
     return Norm(groups if groups < channels else max(1, channels // 4), channels)
 
 
-M = TypeVar("M", nn.Conv2d, nn.Linear)
-
-
-def _zeroed(module: M) -> M:
-    """A last layer that starts at zero lets every block begin as the identity."""
-    nn.init.zeros_(module.weight)
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-    return module
-
-
-class GuidanceEmbedding(nn.Module):
-    """The scale of classifier-free guidance, (B,) -> (B, width); zero at first, so that any network can be given it."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(1, width), nn.SiLU(), _zeroed(nn.Linear(width, width)))
-
-    def forward(self, scale: Tensor) -> Tensor:
-        return self.mlp(scale[:, None] - 1)
-
-
 class ResidualBlock(nn.Module):
     def __init__(self, c_in: int, c_out: int, embedding: int, dropout: float, modulate: Modulation) -> None:
         super().__init__()
         self.norm1, self.conv1 = _norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
         self.condition = nn.Linear(embedding, c_out)
         parts = 1 if modulate == "scale" else 2
-        self.modulation = _zeroed(nn.Linear(embedding, parts * c_out)) if modulate else None
+        self.modulation = zeroed(nn.Linear(embedding, parts * c_out)) if modulate else None
         self.norm2, self.dropout = _norm(c_out), nn.Dropout(dropout)
-        self.conv2 = _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.conv2 = zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -235,7 +175,7 @@ class Attention(nn.Module):
         self.heads = next(heads for heads in range(max(1, channels // 64), 0, -1) if channels % heads == 0)
         self.norm = _norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = _zeroed(nn.Conv2d(channels, channels, 1))
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
@@ -259,8 +199,10 @@ class Level(nn.Module):
         return self.attention(self.block(x, embedding))
 
 
-class UNet(nn.Module):
+class UNet(TrainableNetwork):
     """(B, C, H, W) in, (B, C, H, W) out; what the output means is ``config.prediction``."""
+
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -297,7 +239,7 @@ class UNet(nn.Module):
             if i > 0:
                 self.upsample.append(nn.Conv2d(c, c, 3, padding=1))
         self.exit_norm = _norm(c)
-        self.exit = _zeroed(nn.Conv2d(c, folded, 3, padding=1))
+        self.exit = zeroed(nn.Conv2d(c, folded, 3, padding=1))
 
     def embed(self, log_snr: Tensor, label: Tensor | None, guidance: Tensor | None) -> Tensor:
         """What every block is told, (B, width): noise level, conditions and scale of guidance."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from diffusion.checks import is_number, shown
@@ -88,6 +89,11 @@ class SamplingPlan:
     def update(self) -> Update:
         """The sampler, with its options."""
         return make_update(self.sampler, **self.options)
+
+    def calls(self, schedule: Schedule) -> int:
+        """How often the denoiser will be asked for a batch: ``Step.calls`` of the last step."""
+        update, levels = self.update, schedule.alpha_bar.tolist()
+        return sum(update.calls(levels[t], levels[s]) for t, s in pairwise([*self.steps, 0]) if s < t)
 
     def check(self, schedule: Schedule, shape: Shape) -> None:
         """Raises SamplingError: steps that the schedule does not have, or something given that does not fit images of

@@ -66,6 +66,10 @@ class Update(Protocol):
         """x_t in the light of the x_0 that was predicted from it; most samplers leave it as it is."""
         return x_t
 
+    def calls(self, alpha_bar_t: float, alpha_bar_s: float) -> int:
+        """How often the step asks the denoiser; most samplers do once."""
+        return 1
+
 
 @dataclass(frozen=True)
 class DDPM(Update):
@@ -208,12 +212,19 @@ class Heun(Update):
         past: Sequence[Past] = (), ask: Ask | None = None,
     ) -> Tensor:  # fmt: skip
         x_s = DDIM().mean(x_t, x_0, eps, alpha_bar_t, alpha_bar_s)
-        length = math.sqrt(1 - alpha_bar_s) - math.sqrt(alpha_bar_s * (1 - alpha_bar_t) / alpha_bar_t)
-        if alpha_bar_s == 1 or -length > LONGEST:
+        if self.calls(alpha_bar_t, alpha_bar_s) == 1:
             return x_s
         assert ask is not None, "Heun's method asks twice a step"
         _, eps_s = ask(x_s, alpha_bar_s)
-        return x_s + length / 2 * (eps_s - eps)
+        return x_s + _length(alpha_bar_t, alpha_bar_s) / 2 * (eps_s - eps)
+
+    def calls(self, alpha_bar_t: float, alpha_bar_s: float) -> int:
+        return 1 if alpha_bar_s == 1 or -_length(alpha_bar_t, alpha_bar_s) > LONGEST else 2
+
+
+def _length(alpha_bar_t: float, alpha_bar_s: float) -> float:
+    """sqrt(alpha_bar_s) (sigma_s - sigma_t) of ``Heun``, without a difference of large numbers."""
+    return math.sqrt(1 - alpha_bar_s) - math.sqrt(alpha_bar_s * (1 - alpha_bar_t) / alpha_bar_t)
 
 
 def _unipc_b(h: float) -> tuple[float, float]:

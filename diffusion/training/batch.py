@@ -14,9 +14,8 @@ from torch import Tensor
 
 from diffusion.data.draws import images_of_step
 from diffusion.data.sets import ImageSet
-from diffusion.images import to_unit
 from diffusion.losses.weightings import min_snr_weight
-from diffusion.networks.unet import UNetConfig
+from diffusion.networks.network import NetworkConfig
 from diffusion.sampling.steps import timesteps
 from diffusion.schedules.schedule import Array, Schedule
 from diffusion.training.conditions import drop_labels
@@ -58,7 +57,7 @@ class Batch:
 
 
 def draw_batch(
-    data: ImageSet, network: UNetConfig, config: TrainConfig, schedule: Schedule, history: LossHistory, step: int
+    data: ImageSet, network: NetworkConfig, config: TrainConfig, schedule: Schedule, history: LossHistory, step: int
 ) -> Batch:
     """The whole batch of step ``step``, over all processes."""
     generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
@@ -71,7 +70,7 @@ def draw_batch(
     fair = torch.ones_like(weight)
     if config.weighting == "min-snr":
         fair = min_snr_weight(alpha_bar, network.prediction)
-    x_0 = to_unit(chosen.images)
+    x_0 = chosen.unit()
     eps = torch.randn(x_0.shape, generator=generator)
     label = chosen.labels
     if network.conditions:

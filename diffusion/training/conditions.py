@@ -16,7 +16,7 @@ from torch import Tensor
 from diffusion.data.sets import ImageSet
 from diffusion.files import write_atomically
 from diffusion.images import encode, grid, to_pil, to_unit
-from diffusion.networks.unet import UNet
+from diffusion.networks.network import TrainableNetwork
 from diffusion.training.config import TrainConfig
 
 
@@ -35,7 +35,7 @@ def drop_labels(labels: Tensor, empty: Tensor, config: TrainConfig, generator: t
 
 
 @torch.no_grad()
-def begin_labels(network: UNet, data: ImageSet) -> None:
+def begin_labels(network: TrainableNetwork, data: ImageSet) -> None:
     """Let what the network is told of each value of a condition begin with what the value's images are on average.
 
     A value that few images have would else stay noise for long. With the mean images of a condition's values, less
@@ -82,7 +82,7 @@ def preview_labels(data: ImageSet, unseen: ImageSet, folder: Path) -> Tensor:
     return labels
 
 
-def parameter_groups(network: UNet, config: TrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(network: TrainableNetwork, config: TrainConfig) -> list[dict[str, Any]]:
     """What AdamW gets: the network, and the table of its conditions if that learns faster.
 
     What decays a step is the product of rate and decay: it is the same in both.

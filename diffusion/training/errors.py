@@ -12,7 +12,7 @@ from diffusion.data.sets import ImageSet
 from diffusion.denoiser import ExactDenoiser
 from diffusion.images import to_unit
 from diffusion.networks.denoiser import log_snr_of
-from diffusion.networks.unet import UNetConfig
+from diffusion.networks.network import NetworkConfig
 from diffusion.training.batch import Batch
 from diffusion.training.config import TrainError
 
@@ -62,7 +62,7 @@ def expected_of(data: ImageSet, device: torch.device) -> Aim:
     return lambda batch, x_t: expected_x_0(examples, batch.x_0, x_t, batch.label, batch.alpha_bar)
 
 
-def errors_of_batch(network: nn.Module, config: UNetConfig, batch: Batch, aim: Aim | None = None) -> Tensor:
+def errors_of_batch(network: nn.Module, config: NetworkConfig, batch: Batch, aim: Aim | None = None) -> Tensor:
     """Mean squared error of the network's prediction for each image, (B,).
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from diffusion.files import write_atomically
 from diffusion.images import encode, grid, to_bytes, to_pil
 from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
-from diffusion.networks.fast import FastUNet
+from diffusion.networks.kinds import find_kind
+from diffusion.networks.network import Network
 from diffusion.sampling.loop import sample
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import timesteps
@@ -46,12 +48,14 @@ def preview(
     anybody waits for a run to stop: nothing comes of it once ``asked`` to.
     """
     config, made, guided = run.network.config, [], labels is not None
-    shape, steps = (config.channels, config.image_size, config.image_size), 25 if guided else 50
+    shape, steps = config.image_shape, 25 if guided else 50
     if labels is None and card.classes:
         labels = card.labels(PREVIEW)
     precision = torch.bfloat16 if best_precision(device) == "bf16" else torch.float32
-    fast = FastUNet(run.average, precision) if device.type == "cpu" else None
-    denoiser, count = NetworkDenoiser(run.average, fast=fast), PREVIEW if labels is None else len(labels)
+    prepare = find_kind(card.kind).fast if device.type == "cpu" else None
+    fast = None if prepare is None else prepare(run.average, precision)
+    network = cast(Network, run.average)
+    denoiser, count = NetworkDenoiser(network, fast=fast), PREVIEW if labels is None else len(labels)
     plan = SamplingPlan(
         timesteps(schedule, len(card.levels) or min(schedule.T, steps)), range(count), "ddim",
         labels=None if labels is None else labels.tolist(), guidance=2.0 if guided else 1.0,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from diffusion.networks.unet import UNet, UNetConfig, fields_of_today
+from diffusion.networks.kinds import find_kind
+from diffusion.networks.network import TrainableNetwork
 from diffusion.training.config import MAY_CHANGE, TrainConfig, TrainError
 from diffusion.training.history import LossHistory
 
@@ -18,8 +19,8 @@ from diffusion.training.history import LossHistory
 class TrainingState:
     """A run as it stands between two steps: all that is needed to go on exactly."""
 
-    network: UNet
-    average: UNet
+    network: TrainableNetwork
+    average: TrainableNetwork
     optimizer: Any
     scaler: Any
     history: LossHistory
@@ -36,10 +37,11 @@ class TrainingState:
                     "optimizer": self.optimizer.state_dict(), "scaler": self.scaler and self.scaler.state_dict(),
                     "history": [torch.from_numpy(self.history.losses), torch.from_numpy(self.history.count)],
                     "step": self.step, "seconds": self.seconds, "losses": self.losses,
-                    "config": asdict(config), "architecture": asdict(self.network.config)}, buffer)  # fmt: skip
+                    "config": asdict(config),
+                    "architecture": asdict(cast(Any, self.network.config))}, buffer)  # fmt: skip
         return buffer.getvalue()
 
-    def load(self, path: Path, config: TrainConfig) -> None:
+    def load(self, path: Path, config: TrainConfig, kind: str) -> None:
         """Take everything from a checkpoint.
 
         Raises:
@@ -47,11 +49,13 @@ class TrainingState:
         """
         # Loading copies to where each parameter is, which may be another device than in the run that was stopped.
         state = torch.load(path, map_location="cpu", weights_only=True)
+        today: Any = self.network.config
+        usual = {each.name: each.default for each in fields(today) if each.default is not MISSING}
+        began = find_kind(kind).read_config(usual | state["architecture"])
         before, now = (
-            {"network": asdict(network)} | {k: v for k, v in train.items() if k not in MAY_CHANGE}
-            for network, train in ((UNetConfig(**fields_of_today(state["architecture"])), state["config"]),
-                                   (self.network.config, asdict(config)))
-        )  # fmt: skip
+            {"network": network} | {k: v for k, v in train.items() if k not in MAY_CHANGE}
+            for network, train in ((began, state["config"]), (today, asdict(config)))
+        )
         for name, value in now.items():
             # What the run does not say was not yet to be chosen when it began.
             if before.get(name, asdict(TrainConfig())[name] if name != "network" else None) != value:

@@ -67,14 +67,7 @@ class Teacher:
             out = without + batch.guidance[:, None, None, None] * (out - without)
         else:
             out = self.model(x, log_snr, batch.label).float()
-        match self.config.prediction:
-            case "eps":
-                x_0 = process.x0_from_eps(x, out, level)
-            case "v":
-                x_0 = process.x0_from_v(x, out, level)
-            case "x0":
-                x_0 = out
-        return x_0.clamp(-1, 1)
+        return process.x0_of(self.config.prediction, x, out, level).clamp(-1, 1)
 
 
 def make_teacher(network: UNet, schedule: Schedule, config: TrainConfig, accelerator: Accelerator) -> Teacher:

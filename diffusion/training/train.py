@@ -27,8 +27,10 @@ from tqdm import tqdm
 from diffusion.data.sets import ImageSet
 from diffusion.files import write_atomically
 from diffusion.networks.card import Card
+from diffusion.networks.kinds import find_kind
 from diffusion.networks.model import save_model
-from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.networks.network import TrainableNetwork
+from diffusion.networks.unet import UNet
 from diffusion.schedules.schedule import Schedule
 from diffusion.training.batch import Batch, draw_batch
 from diffusion.training.conditions import parameter_groups
@@ -79,7 +81,7 @@ class Training:
 
 
 def train(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
-          accelerator: Accelerator, start: UNet | None = None, labels: Tensor | None = None,
+          accelerator: Accelerator, start: TrainableNetwork | None = None, labels: Tensor | None = None,
           teacher: UNet | None = None) -> Path:  # fmt: skip
     """Train the network of ``card``, or go on with the run in ``folder``; returns the path of the averaged weights.
 
@@ -130,10 +132,9 @@ def train(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
 
 
 def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
-          accelerator: Accelerator, start: UNet | None, teacher: UNet | None) -> Training:  # fmt: skip
+          accelerator: Accelerator, start: TrainableNetwork | None, teacher: UNet | None) -> Training:  # fmt: skip
     """A run that begins, or the one in ``folder`` as it was left."""
     network_config = card.network
-    assert isinstance(network_config, UNetConfig), "only U-Nets are trained here"
     if config.batch % accelerator.num_processes:
         raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {accelerator.num_processes} processes.")
     shares = config.drop_label if isinstance(config.drop_label, tuple) else ()
@@ -146,7 +147,9 @@ def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
     folder.mkdir(parents=True, exist_ok=True)
 
     torch.manual_seed(config.seed)
-    network = UNet(network_config)
+    network = find_kind(card.kind).build(network_config)
+    if not isinstance(network, TrainableNetwork):
+        raise TrainError(f"Networks of the kind {card.kind} cannot be trained here.")
     network = network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         network.load_state_dict(start.state_dict())
@@ -156,7 +159,7 @@ def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
     ))  # fmt: skip
     state = TrainingState(network, average, optimizer, accelerator.scaler, LossHistory.empty(schedule.T))
     if (folder / "state.pt").is_file():
-        state.load(folder / "state.pt", config)
+        state.load(folder / "state.pt", config, card.kind)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         begin_log(folder / "log.csv", state.step)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,34 +11,15 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.chromium import chromium
+from tests.serving import free_port, wait_until_served
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 120
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Until the app answers."""
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except urllib.error.URLError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail("the app did not start")
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")

@@ -687,6 +687,28 @@ def open_schedule_tab(page: Page) -> None:
     page.wait_for_selector(".lab-schedule [data-state=ready]")
 
 
+def test_the_picture_of_steps_follows_the_controls(page: Page) -> None:
+    """The mark moves along the lines that were measured; what calls take here stands below once something is chosen."""
+    open_tab(page, "Reverse")
+    page.locator(".lab-enough").scroll_into_view_if_needed()
+    page.wait_for_selector(".lab-enough .lab-plot-frame[data-state=ready]")
+    expect(page.locator(".lab-enough")).to_have_attribute("data-calls", "12")
+    expect(page.locator(".lab-enough-now")).to_contain_text("UniPC, 12 steps = 12 calls: class found in 98")
+    assert page.get_attribute(".lab-enough", "data-timed") == ""
+    page.locator("#lab-sampler input").click()
+    page.get_by_role("option", name="Heun").click()
+    page.fill("#lab-steps input", "3")
+    expect(page.locator(".lab-enough")).to_have_attribute("data-calls", "4")
+    page.wait_for_function(
+        "Array.from(document.querySelector('.lab-enough .lab-plot').data)"
+        ".filter(d => d.meta.x === 'calls_mark' && d.x[0] === 4).length === 2"
+    )
+    expect(page.locator(".lab-enough-now")).to_contain_text("s for 20 images", timeout=30_000)
+    page.locator("#lab-network input").click()
+    page.get_by_role("option", name="Exact: bundled digits").click()
+    expect(page.locator("#lab-enough-fold")).to_be_hidden()
+
+
 def choose_family(page: Page, name: str) -> None:
     line = page.get_attribute(".lab-curve .curve", "d")
     page.select_option("#lab-family", name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import free_port, wait_until_served
+from tests.serving import free_port, wait_until_served
 
 # The app with networks that cannot be asked.
 SERVE = """
@@ -52,10 +52,10 @@ def test_opening_every_tab_asks_no_network(unasked: tuple[str, Path], browser: B
     page.wait_for_selector("#lab-branch-view .lab-whatif[data-state=done]")
     page.get_by_role("tab", name="Loss").click()
     page.wait_for_selector(".lab-seen[data-state=ready]")
-    # Nor does a choice ask one.
-    page.get_by_role("tab", name="Reverse").click()
-    page.locator("#lab-network input").click()
-    page.get_by_role("option", name="Emoji in nine hands", exact=True).click()
+    page.close()
+    # Nor does a link, and a choice of what is to be drawn.
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{url}#tab=reverse&network=emoji-sets")
     page.wait_for_selector(".lab-composing[data-state=done]")
     page.get_by_role("combobox", name="concept").fill("fox")
     page.keyboard.press("Enter")
