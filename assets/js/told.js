@@ -96,7 +96,7 @@ class Lists {
   buildPick({ name, values, choices }) {
     const { turn, any } = this.words;
     /** @type {Chosen} */
-    const meant = { [turn]: "one after another", [any]: "not said" };
+    const meant = { [turn]: "one by one", [any]: "not said" };
     const about = (/** @type {string} */ value) => {
       if (choices.includes(value)) return meant[value] ?? "";
       const [more] = Object.values(implied(this.lists, this.follows, { [name]: value }));
