@@ -238,8 +238,8 @@ def add_sample(commands: Commands) -> None:
     add("--python", action="store_true", help="print Python that draws the same images")
     add("--label", action="append", help="what to draw: a class, by name or index (default: all in turn); of a "
         "network of several conditions values by name, 'fox, openmoji', said as concept=fox where another condition "
-        "has that name too, '' for none (default: values of the first, evenly spread); may be given several times, for "
-        "samples that take them in turn")  # fmt: skip
+        "has that name too, 'fox, style=all in turn' for all of one, '' for none (default: values of the first, "
+        "evenly spread); may be given several times, for samples that take them in turn")  # fmt: skip
     choose("--count", "number of images", type=int)
     choose("--sampler", _either(SAMPLERS))
     add("--steps", type=int, help="steps to take, at most T (default: 50, or those that a student was taught)")
