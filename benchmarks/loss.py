@@ -53,7 +53,7 @@ def main() -> None:
     levels = measuring_levels(model.card.training_schedule(), args.levels)
     *_, _ = measure_errors(model.denoiser, x_0[:2], levels[:1])  # what only the first call does
     timed = Timed(model.denoiser)
-    labels = subject.images.labels if subject.classes else None
+    labels = subject.images.labels if subject.told else None
     started = time.perf_counter()
     passing = measure_errors(timed, x_0, levels, labels=labels, batch=32)
     next(passing)
@@ -62,7 +62,7 @@ def main() -> None:
     seconds = time.perf_counter() - started
 
     started = time.perf_counter()
-    references = dict(measure_references(subject.images, subject.others, levels, classes=subject.classes))
+    references = dict(measure_references(subject.images, subject.others, levels, classes=subject.told))
     exact = time.perf_counter() - started
     asked: Any = {
         "curve": curve.to_json(), "settings": default_settings(),
@@ -72,7 +72,7 @@ def main() -> None:
     weigh(asked)
     weighing = time.perf_counter() - started
     started = time.perf_counter()
-    predictions_by_level(model, subject.images.images[0], int(subject.images.labels[0]))
+    predictions_by_level(model, subject.images.images[0], subject.images.labels[0])
     looking = time.perf_counter() - started
     result = {
         "model": args.model, "images": len(x_0), "levels": args.levels, "threads": torch.get_num_threads(),

@@ -186,6 +186,17 @@ def test_a_classifier_of_one_of_several_conditions_learns_from_its_labels() -> N
         two_classes(4, 0).of_condition("tone")
 
 
+def test_what_follows_from_the_first_condition_is_found() -> None:
+    data = replace(of_things(6, 0), conditions=THREE | {"kind": ("flat", "round")})
+    kinds = torch.tensor([1, 0] * 3)  # of the tones, which come in turn
+    data = data.labelled(torch.cat([data.labels, kinds[:, None]], 1))
+    assert data.follows() == {"kind": [1, 0]}
+    gap = data[data.labels[:, 0] == 1]
+    assert gap.follows() == {}  # nothing is known of the first tone
+    assert two_classes(4, 0).follows() == {}
+    assert data.labelled(None) is data
+
+
 def test_splits_are_joined_in_order_and_with_their_groups() -> None:
     first, second = of_things(6, 0), of_things(9, 1)
     both = joined([first, second])

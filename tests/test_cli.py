@@ -788,6 +788,7 @@ def test_train_learns_several_conditions_and_can_begin_with_a_network_of_classes
     card = json.loads((run / "new.json").read_text())
     assert card["network"]["conditions"] == [3, 2, 2] and card["network"]["modulate"] == "scale"
     assert card["conditions"] == {"concept": ["fox", "axe", "sun"], "kind": ["a", "b"], "style": ["x", "y"]}
+    assert card["follows"] == {"kind": [0, 0, 1]}
     assert card["classes"] == [] and (run / "samples" / "asked.png").is_file()
     made = sample(str(run / "new.safetensors"), tmp_path / "a.npz", "--count", "2")  # of which nothing is said
     assert made["images"].shape == (2, 8, 8, 1)

@@ -203,6 +203,20 @@ def test_without_anything_in_common_there_is_nothing_to_judge(
         evaluate_conditions(model, {"concept": loaded["concept"]}, splits["train"], splits["test"], None, [])
 
 
+def test_bits_per_dim_need_no_training_images(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, copy = tmp_path / "things.safetensors", tmp_path / "copy.npz"
+    save_tiny_of_things(path, T=30)
+    with np.load(data) as arrays:
+        np.savez(
+            copy, **{name: arrays[name] for name in arrays.files} | {"splits": np.array(["shown", "test", "pairs"])}
+        )
+    arguments = ["evaluate", "--model", str(path), "--data", str(copy), "--device", "cpu", "--draws", "1"]
+    assert main([*arguments, "--runs"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["images"] == 18
+    assert main([*arguments, "--runs", "ddim:2:6"]) != 0
+    assert "no images for 'train'" in capsys.readouterr().err
+
+
 def test_evaluate_fills_the_card_with_figures_that_the_page_can_show(
     data: Path, judges: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

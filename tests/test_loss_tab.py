@@ -108,7 +108,7 @@ def test_one_s_own_picture_becomes_the_square_in_its_middle(tmp_path: Path) -> N
     assert subject.images.images.shape == (1, 3, 32, 32)
     inner = subject.images.images[0, :, :, 3:-3].movedim(0, -1)  # at the sides the colours run into each other
     assert (inner == torch.tensor([0, 255, 0])).all()
-    assert not subject.classes and len(subject.others) > 3000
+    assert not subject.told and len(subject.others) > 3000
     grey = subjects.own_subject(str(tmp_path / "wide.png"), shared_model("digits"))
     assert grey.images.images.shape == (1, 1, 32, 32) and len(grey.others) == 128
 
@@ -150,7 +150,9 @@ def test_the_browser_gets_what_the_network_sees(name: str) -> None:
         a, b = math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
         x_t = a * x_0 + b * eps
         network = torch.tensor(x_t.reshape(1, *shape)).movedim(-1, 1).float()
-        found = model.denoiser(network, alpha_bar, chosen.labels[3:4]).movedim(1, -1).flatten().numpy()
+        found = (
+            model.denoiser(network, alpha_bar, model.card.known(chosen.labels[3:4])).movedim(1, -1).flatten().numpy()
+        )
         assert np.abs(b * x_t + a * v[k] - found).mean() < 0.01  # of noise whose standard deviation is 1
 
 

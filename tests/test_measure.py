@@ -201,7 +201,7 @@ def test_noise_is_found_as_if_each_level_were_asked_alone() -> None:
     images = torch.rand((6, 1, 4, 4), generator=torch.Generator().manual_seed(0)) * 2 - 1
     exact, eps = ExactDenoiser(images, torch.tensor([0, 0, 0, 1, 1, 1])), torch.randn((1, 4, 4))
     levels = np.array([0.999, 0.5, 0.01, 1e-5])
-    found = find_noise(exact, images[4], eps, levels, label=1, batch=3)
+    found = find_noise(exact, images[4], eps, levels, label=torch.tensor(1), batch=3)
     for level, one in zip(levels, found, strict=True):
         alone = exact(process.q_sample(images[4:5], level, eps[None]).float(), float(level), torch.tensor([1]))
         torch.testing.assert_close(one[None], alone, rtol=1e-4, atol=1e-4)

@@ -30,6 +30,7 @@ from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.statistics import Moments, distance
 from diffusion.sampling.updates import SAMPLERS, option_parameters
 from diffusion.sampling.whatif import ACROSS, Row, comparison
+from diffusion.sampling.wishes import IN_TURN
 from tests.tiny import save_tiny, trained
 from ui import frames as frame_files
 from ui import reverse_tab, sampling, sidebar, whatif, whatif_tab
@@ -208,13 +209,15 @@ def test_python_that_is_taken_away_draws_the_same() -> None:
 def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> None:
     model = shared_model(name)
     assert (model.card.title, name) in sources()
-    update, _, own, line, card = reverse_tab.choose_network(name)
+    value, guidance, own, line, card = reverse_tab.choose_network(name)
     assert not own["visible"]
-    assert update["choices"] == [sampling.ALL_CLASSES, *model.card.classes]
+    lists = {each["name"]: each["values"] for each in value["lists"]}
+    assert lists == (model.card.conditions or {"class": model.card.classes})
+    assert guidance["value"] == (2 if model.card.conditions else 1)
     assert model.card.title in line
     for fact in (model.card.sha256, model.card.licence, model.card.command, f"{model.card.images_seen:,}"):
         assert fact in card
-    controls = sampling.Controls(network=name, label=model.card.classes[-1], count=2, steps=2)
+    controls = sampling.Controls(network=name, label=next(iter(lists.values()))[-1], count=2, steps=2)
     *_, done = sampling.run_for_view(find_source(name), recipe_of(controls), StopFlag())
     frames = frame_files.read_frames(Path(done["file"]["path"]))
     assert frames.shape[-1] == model.image_shape[0]
@@ -263,7 +266,7 @@ def test_what_suits_a_student_does_not_stay_for_other_networks(student: str) -> 
 
 def test_a_class_of_another_network_is_refused() -> None:
     controls = replace(CONTROLS, label="Flags")
-    with pytest.raises(SamplingError, match="no class Flags"):
+    with pytest.raises(SamplingError, match="no class 'Flags'"):
         recipe_of(controls)
 
 
@@ -354,7 +357,7 @@ def test_a_sample_branches_from_the_frame_that_is_shown() -> None:
 
 @pytest.mark.parametrize(
     ("label", "plain", "guided"),
-    [(sampling.ALL_CLASSES, None, list(range(ACROSS))), ("3", [3] * ACROSS, [3] * ACROSS)],
+    [(IN_TURN, None, list(range(ACROSS))), ("3", [3] * ACROSS, [3] * ACROSS)],
 )
 @pytest.mark.parametrize("ask", ["denoised", "filled"])
 def test_rows_that_begin_with_a_picture_are_guided_whatever_class_is_chosen(
@@ -449,7 +452,7 @@ def test_damaged_one_of_several_images_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for _, name in sources() if name.startswith(EXACT)])
 def test_an_exact_denoiser_has_no_classes_and_says_what_it_is(name: str) -> None:
-    label, guidance, own, line, _ = reverse_tab.choose_network(name)
-    assert not label["visible"] and not guidance["visible"]
+    value, guidance, own, line, _ = reverse_tab.choose_network(name)
+    assert value["lists"] == [] and not guidance["visible"]
     assert own["visible"] == (name == OWN)
     assert "memorise" in line

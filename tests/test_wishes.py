@@ -11,7 +11,7 @@ from diffusion.networks.card import Card
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import steps_at, timesteps
-from diffusion.sampling.wishes import labels_asked, remark_on_student, steps_asked
+from diffusion.sampling.wishes import in_words, labels_asked, remark_on_student, steps_asked, values_asked
 from diffusion.schedules.families import FAMILIES, make_schedule
 from diffusion.schedules.schedule import to_zero_terminal_snr
 from tests.tiny import save_tiny, save_tiny_of_things
@@ -61,6 +61,58 @@ def test_without_wishes_values_of_the_first_condition_are_spread_evenly(things: 
     assert labels_asked(things, (), 2) == [[0, 2, 3], [2, 2, 3]]
     assert labels_asked(things, (), 6) == [[i, 2, 3] for i in (0, 1, 2, 3, 0, 1)]
     assert labels_asked(classes, (), 5) == [0, 1, 2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("wish", "rows"),
+    [
+        ("all in turn", [[i, 2, 3] for i in (0, 1, 2, 3, 0, 1)]),
+        ("concept=all in turn, style=top", [[i, 2, 1] for i in (0, 1, 2, 3, 0, 1)]),
+        ("fox, style=all in turn", [[0, 2, i] for i in (0, 1, 2, 0, 1, 2)]),
+        ("concept=any, style=top", [[4, 2, 1]] * 6),
+        ("concept=any", [[4, 2, 3]] * 6),
+        ("kind=animal, concept=all in turn", [[i, 0, 3] for i in (0, 2, 0, 2, 0, 2)]),
+        ("fox, animal", [[0, 0, 3]] * 6),
+        ("concept=any, kind=all in turn", [[4, i, 3] for i in (0, 1, 0, 1, 0, 1)]),
+    ],
+)
+def test_values_are_taken_in_turn_where_that_is_asked_for(things: Card, wish: str, rows: list[list[int]]) -> None:
+    known = replace(things, follows={"kind": [0, 1, 0, 1]})
+    assert labels_asked(known, [wish], 6) == rows
+    several = labels_asked(known, [wish, "fox"], 12)
+    assert several is not None and several[::2] == rows and several[1::2] == [[0, 2, 3]] * 6
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ("fox, kind=family", "fox is animal, not family: leave the kind out."),
+        ("fox, kind=all in turn", "The kind follows from the concept: leave one of the two out."),
+        ("concept=all in turn, kind=all in turn", "The kind follows from the concept"),
+    ],
+)
+def test_what_cannot_be_together_is_refused(things: Card, wish: str, message: str) -> None:
+    known = replace(things, follows={"kind": [0, 1, 0, 1]})
+    with pytest.raises(SamplingError) as refused:
+        labels_asked(known, [wish], 4)
+    assert message in str(refused.value)
+    assert labels_asked(things, [wish], 4) is not None  # nothing is known of what goes with what
+
+
+def test_a_label_is_no_text_without_end(things: Card, classes: Card) -> None:
+    for card in (things, classes):
+        with pytest.raises(SamplingError, match="at most 200 letters"):
+            labels_asked(card, ["fox, " * 1000], 1)
+
+
+def test_a_wish_and_a_label_can_be_said_in_words(things: Card, classes: Card) -> None:
+    said = values_asked(things, "Fox, style=all in turn")
+    assert said == {"concept": "fox", "kind": "any", "style": "all in turn"}
+    assert values_asked(things, "all in turn") == {"concept": "all in turn", "kind": "any", "style": "any"}
+    assert values_asked(classes, "0") == {"class": "circle"}
+    assert values_asked(classes, "all in turn") == {"class": "all in turn"}
+    assert in_words(things, [0, 2, 1]) == "fox, top" and in_words(things, [4, 2, 3]) == "concept=any"
+    assert in_words(classes, 1) == "square"
 
 
 def test_a_class_is_left_out_by_an_empty_name(classes: Card) -> None:

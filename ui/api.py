@@ -24,13 +24,14 @@ from diffusion.sampling.clips import CLIPS, Clip
 from diffusion.sampling.recipe import denoiser_of
 from diffusion.sampling.steps import SPACINGS, Spacing
 from diffusion.sampling.updates import SAMPLERS, all_options, option_parameters, samplers_with
+from diffusion.sampling.wishes import IN_TURN
 from diffusion.schedules.schedule import EXPONENTS
 from ui.asked import AskedError
 from ui.background import in_background
 from ui.files import for_browser, made_file, made_path
 from ui.job import is_abandoned
 from ui.models import DEFAULT, FOR_PROGRAMS, OWN, find_source, sources
-from ui.sampling import ALL_CLASSES, MOST_IMAGES, Controls, read_recipe, read_seed, run_name
+from ui.sampling import MOST_IMAGES, Controls, read_recipe, read_seed, run_name
 from ui.sidebar import Settings, default_settings, numbers_for_json, read_schedule
 from ui.subjects import measurable
 from ui.weighing import measured_before, read_curves
@@ -43,7 +44,7 @@ class AskedImages:
     """What ``/generate`` is asked: its parameters, as ``GENERATE_ABOUT`` says; ``options`` are those of the sampler."""
 
     network: str = DEFAULT
-    label: str = ALL_CLASSES
+    label: str = IN_TURN
     count: int = 16
     sampler: str = "dpmpp"
     steps: int = 20
@@ -61,13 +62,14 @@ class AskedImages:
 GENERATE_ABOUT = """Sample images from noise.
 
 Args:
-    network: "digits" or "emoji"; or "exact-digits" or "exact-emoji", which know their images by heart.
-    label: a class of the network by name, or "all in turn".
+    network: {networks}; those that begin with exact know their images by heart.
+    label: a class of the network by name, or values of its several conditions, as "fox, openmoji", "style=all in turn"
+        or "concept=any"; "all in turn" is classes, or concepts, in turn.
     count: how many images, 1 to 64.
     sampler: {samplers}.
     steps: at most schedule_steps; each calls the network once, of "heun" twice.
     seed: image k uses seed + k.
-    guidance: scale of classifier-free guidance; 1 is none.
+    guidance: scale of classifier-free guidance; 1 is none, and for "emoji-sets" 2 is usual on the page.
     {options}
     spacing: {spacings}.
     clip: of the predicted x_0: {clips}.
@@ -152,8 +154,13 @@ def generate_about() -> str:
         f"{parameter.maximum:g}, and {parameter.default:g} if it is not given."
         for name, parameter in option_parameters().items()
     ]
+    networks = [name for _, name in sources() if name != OWN]
     return GENERATE_ABOUT.format(
-        samplers=_either(SAMPLERS), options="\n    ".join(options), spacings=_either(SPACINGS), clips=_either(CLIPS)
+        networks=_either(networks),
+        samplers=_either(SAMPLERS),
+        options="\n    ".join(options),
+        spacings=_either(SPACINGS),
+        clips=_either(CLIPS),
     )
 
 
@@ -230,7 +237,7 @@ def loss(
     From errors that were measured on bundled images when the network was shipped; it is not asked again.
 
     Args:
-        network: "digits" or "emoji".
+        network: "digits", "emoji" or "emoji-sets".
         variance: sigma_t^2 of the reverse process: "beta", "posterior" (beta-tilde), or "between", their geometric
             mean.
         family, schedule_steps, parameters: the schedule, as in ``schedule``.

@@ -31,7 +31,7 @@ def card_table(model: Model) -> str:
     rows = {
         "network": network.describe(parameters),
         "images": f"{width} x {height}, {COLOURS.get(channels, f'{channels} channels')}",
-        "classes": ", ".join(card.classes) or card.told(),
+        "is told" if card.conditions else "classes": ", ".join(card.classes) or card.told(),
         "schedule in training": f"{card.schedule.family}, T = {card.schedule.T}",
         "data": card.data,
         "licence": card.licence,

@@ -18,6 +18,7 @@ from diffusion.losses.weightings import WEIGHTINGS
 from diffusion.sampling.clips import CLIPS
 from diffusion.sampling.steps import SPACINGS
 from diffusion.sampling.updates import SAMPLERS, option_parameters
+from diffusion.sampling.wishes import MOST_LETTERS
 from diffusion.schedules.families import FAMILIES, T_MAX
 from diffusion.schedules.given import POINTS_MAX
 from diffusion.schedules.schedule import EXPONENTS
@@ -26,7 +27,7 @@ from ui.asked import MAX_SEED
 from ui.files import sample_pictures
 from ui.models import OWN, find_source, sources
 from ui.picture import SIDE
-from ui.sampling import MOST_GUIDANCE, MOST_IMAGES, Controls, values_of
+from ui.sampling import MOST_GUIDANCE, MOST_IMAGES, Controls, can_be_told, values_of
 from ui.sidebar import MOST_PINS
 from ui.view import call_module
 
@@ -171,7 +172,7 @@ def _control_fields() -> dict[str, LinkField]:
     """The controls of the Reverse tab, beside the options of samplers."""
     fields: dict[str, dict[str, Any]] = {
         "network": {"kind": "choice", "choices": tuple(name for _, name in sources())},
-        "class": {"kind": "text", "most": 100},
+        "class": {"kind": "text", "most": MOST_LETTERS},
         "images": {"kind": "whole", "low": 1, "high": MOST_IMAGES},
         "sampler": {"kind": "choice", "choices": tuple(SAMPLERS)},
         "steps": {"kind": "whole", "low": 1, "high": T_MAX},
@@ -206,13 +207,13 @@ def read_link(link: Mapping[str, str]) -> dict[str, Any]:
 def controls_from_link(link: Mapping[str, str]) -> Controls:
     """What a link says of the controls; what cannot be, also with the network that it names, stays as it is."""
     said, usual = read_link(link), Controls()
-    classes = [] if said["network"] == OWN else find_source(said["network"]).classes
     chosen = {field: said[name] for name, field in controls_in_link().items()}
     options = {name: chosen.pop(name) for name in option_parameters()}
-    if chosen["label"] not in classes:
+    source = None if said["network"] == OWN else find_source(said["network"])
+    if source is None or not source.is_told:
+        chosen |= {"label": usual.label, "guidance": usual.guidance}  # there is nothing to guide to
+    elif not can_be_told(source, chosen["label"]):
         chosen["label"] = usual.label
-    if not classes:  # to guide to
-        chosen["guidance"] = usual.guidance
     chosen["seed"] = str(chosen["seed"])
     changed = {name: options[name] for name, known in option_parameters().items() if options[name] != known.default}
     return Controls(**chosen, options=changed)

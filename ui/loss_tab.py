@@ -25,7 +25,7 @@ from diffusion.sampling.choices import SamplingError
 from ui.cost import duration, seconds_a_call
 from ui.figures import loss_figure, rate_figure
 from ui.job import Values, ended, run_job
-from ui.models import AT_NETWORK, DEFAULT, StopFlag, shared_model, stop
+from ui.models import AT_NETWORK, AT_TIMING, DEFAULT, StopFlag, shared_model, stop
 from ui.page import Page
 from ui.seen import image_button, image_buttons, predictions_by_level, predictions_of
 from ui.subjects import Subject, bundled_subject, measurable, own_subject
@@ -72,7 +72,7 @@ def measure_all(
         draws: of eps for each image.
     """
     alpha_bars = measuring_levels(model.card.training_schedule(), levels, seed)
-    labels = subject.images.labels if subject.classes else None
+    labels = subject.images.labels if subject.told else None
     started, shown, curve = time.monotonic(), 0.0, None
     for curve in measure_errors(
         model.denoiser, to_unit(subject.images.images).to(model.device), alpha_bars, labels=labels, noises=draws,
@@ -91,7 +91,7 @@ def measure_all(
     asked = 1 / (1 + np.exp(-curve.log_snr))
     references: dict[str, ErrorCurve] = {}
     for name, reference in measure_references(
-        subject.images, subject.others, asked, classes=subject.classes, noises=draws, seed=seed
+        subject.images, subject.others, asked, classes=subject.told, noises=draws, seed=seed
     ):
         references[name] = reference
         if time.monotonic() - shown > YIELD_SECONDS:
@@ -195,7 +195,7 @@ def loss_tab(page: Page) -> None:
         asked,
         costs,
         trigger_mode="always_last",
-        **AT_NETWORK,
+        **AT_TIMING,
         **quiet,
     )
     network.change(show_measured, network, view, **quiet)

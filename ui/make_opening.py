@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
+from diffusion.networks.card import Card
 from diffusion.networks.model import load_model
+from ui.composing import composes, composing_value, draw_pair
 from ui.models import DEFAULT, Source, StopFlag
 from ui.opening import Opening, opening_path, save_opening
 from ui.sampling import Controls, read_recipe, run_for_view
@@ -25,12 +27,20 @@ from ui.whatif import branches, run_rows
 def make_opening(network: str) -> Opening:
     """What is to be kept of a network."""
     model = load_model(network, "cpu", torch.float32)
+    source = Source(network, model.card.title, model.device, model)
     opening = Opening(model.card.sha256, predictions_in(model, FIRST))
-    return (
-        replace(opening, **run_and_branches(Source(network, model.card.title, model.device, model)))
-        if (network == DEFAULT)
-        else opening
-    )
+    if network == DEFAULT:
+        opening = replace(opening, **run_and_branches(source))
+    if composes(network):
+        opening = replace(opening, composed=first_composed(source, model.card))
+    return opening
+
+
+def first_composed(source: Source, card: Card) -> dict[str, Any]:
+    """What is drawn of the pair that the section begins with, without the time that it took here."""
+    pair = composing_value(source.name)["pair"]
+    *_, drawn = draw_pair(source, card, pair, 0, StopFlag())
+    return drawn | {"status": f"Drawn beforehand:{drawn['status'].partition(':')[2]}"}
 
 
 def run_and_branches(source: Source) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion.data.folders import BUNDLED, load_data
+from diffusion.data.folders import BUNDLED, load_data, split_of_examples
 from diffusion.device import best_device, best_precision
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
 from diffusion.networks.model import MODELS, Model, available, load_model, read_card
@@ -27,6 +27,8 @@ AT_ONCE = 2
 # the runs of other visitors, nor the page for other programs.
 AT_NETWORK: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": AT_ONCE}
 AT_OPENING: dict[str, Any] = {"concurrency_id": "opening", "concurrency_limit": AT_ONCE}
+# Timing a network takes a moment, and is no run that others wait for.
+AT_TIMING: dict[str, Any] = {"concurrency_id": "timing", "concurrency_limit": 1}
 FOR_PROGRAMS: dict[str, Any] = {"concurrency_id": "programs", "concurrency_limit": 1}
 MOST_WAITING = 100  # events in all queues together
 EXACT, OWN = "exact-", "exact-own"  # names of sources that are no networks
@@ -62,8 +64,9 @@ class Source:
     examples: Tensor | None = None
 
     @property
-    def classes(self) -> list[str]:
-        return self.model.card.classes if self.model else []
+    def is_told(self) -> bool:
+        """Whether it can be told a class, or several things, of the images."""
+        return self.model is not None and bool(self.model.card.network.conditions)
 
     @property
     def levels(self) -> list[float]:
@@ -116,8 +119,8 @@ def find_source(name: str, own: Sequence[str] = ()) -> Source:
 @cache
 def bundled_source(name: str) -> Source:
     """The exact denoiser of the images that come with the project."""
-    split = "train" if name == "emoji" else "test"  # of the digits only held-out images are bundled
-    return Source(EXACT + name, f"The bundled {name}", best_device(), examples=load_data(name, split, SIDE).images)
+    examples = load_data(name, split_of_examples(name), SIDE).images
+    return Source(EXACT + name, f"The bundled {name}", best_device(), examples=examples)
 
 
 def own_images(paths: Sequence[str]) -> Tensor:

@@ -32,6 +32,7 @@ class Opening:
         run: the value of the reverse view, but for its file; None of a network that the page does not open with.
         frames: that file; empty where there is no run.
         branches: the value of the view of what branches from the run.
+        composed: what it draws of the first pair that it has not seen, see ``draw_pair``; None of one that knows none.
     """
 
     sha256: str
@@ -39,6 +40,7 @@ class Opening:
     run: dict[str, Any] | None = None
     frames: bytes = b""
     branches: dict[str, Any] | None = None
+    composed: dict[str, Any] | None = None
 
 
 def opening_path(network: str) -> Path:

@@ -28,6 +28,7 @@ from diffusion.schedules.review import compare
 from ui import cost
 from ui.asked import REFUSALS
 from ui.card import card_table, describe_model
+from ui.composing import composing_section
 from ui.enough import build_enough, follow_controls
 from ui.figures import trajectory_figure
 from ui.files import find_made, for_browser, made_path
@@ -37,6 +38,7 @@ from ui.link import controls_from_link, controls_in_link, keep_in_link
 from ui.models import (
     AT_NETWORK,
     AT_OPENING,
+    AT_TIMING,
     EXACT,
     OWN,
     StopFlag,
@@ -49,7 +51,6 @@ from ui.models import (
 from ui.opening import opening_of
 from ui.page import Page
 from ui.sampling import (
-    ALL_CLASSES,
     FRAMES,
     MOST_GUIDANCE,
     MOST_IMAGES,
@@ -63,6 +64,7 @@ from ui.sampling import (
     values_of,
 )
 from ui.sidebar import AskedSchedule, Settings, default_settings, read_schedule, trained_for
+from ui.told import ToldView, told_value
 from ui.view import FROM_LINK, PLOTLY, View, call_module, served
 from ui.whatif_tab import Asking, LastRun, whatif_tabs
 
@@ -190,10 +192,10 @@ def open_reverse_tab(link: dict[str, str]) -> tuple[Any, ...]:
     path.write_bytes(frames)
     archive.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
     controls = controls_from_link(link)
-    label, guidance, *about_network = choose_network(controls.network)
+    _, guidance, *about_network = choose_network(controls.network)
     *options, about_sampler = show_options(controls.sampler)
-    shown = {"label": label, "guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
-    values = values_of(controls)
+    shown = {"guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
+    values = values_of(controls) | {"label": told_value(controls.network, controls.label)}
     updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in controls_in_link().values()]
     return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
 
@@ -205,16 +207,19 @@ def compare_schedule(asked: AskedSchedule) -> str:
 
 
 def choose_network(name: str) -> tuple[Any, ...]:
-    """Another network: (class, guidance, one's own images, line about it, all about it)."""
-    classes = [] if name.startswith(EXACT) else shared_model(name).card.classes
-    taught = None if name.startswith(EXACT) else shared_model(name).card.network.guidance
+    """Another network: (what it can be told, guidance, one's own images, line about it, all about it)."""
+    card = None if name.startswith(EXACT) else shared_model(name).card
+    taught, is_told = card and card.network.guidance, card is not None and bool(card.network.conditions)
     low, high = taught or (0, MOST_GUIDANCE)
-    guidance: dict[str, Any] = {"minimum": low, "maximum": high, "info": TOLD if taught else ASKED_TWICE}
-    if taught or not classes:  # for which what was chosen may be none
-        guidance["value"] = 1.0
     return (
-        gr.update(choices=[ALL_CLASSES, *classes], value=ALL_CLASSES, visible=bool(classes)),
-        gr.update(visible=bool(classes), **guidance),
+        told_value(name),
+        gr.update(
+            minimum=low,
+            maximum=high,
+            info=TOLD if taught else ASKED_TWICE,
+            visible=is_told,
+            value=card.usual_guidance() if card else 1.0,
+        ),
         gr.update(visible=name == OWN),
         EXACT_LINE if name.startswith(EXACT) else describe_model(shared_model(name)),
         EXACT_CARD if name.startswith(EXACT) else card_table(shared_model(name)),
@@ -279,9 +284,7 @@ def build_choices() -> dict[str, Any]:
             file_count="multiple", file_types=["image", *sorted(SUFFIXES)], label="your images", visible=False,
             height=120, elem_id="lab-own",
         ),
-        "label": gr.Dropdown(
-            [ALL_CLASSES, *shared_model().card.classes], value=start_with.label, label="class"
-        ),
+        "label": ToldView(start_with.network),
         "count": gr.Slider(1, MOST_IMAGES, start_with.count, step=1, label="images"),
         "sampler": gr.Dropdown(
             [(about.title, name) for name, about in SAMPLERS.items()], value=start_with.sampler, label="sampler",
@@ -375,8 +378,10 @@ def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_vie
     )  # fmt: skip
     network.change(None, network, None, js=call_module("store", "assign", "network"))
     sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
-    linked = [control[name] for name in controls_in_link().values()]
-    gr.on([component.change for component in linked], None, linked, None, js=keep_in_link(*controls_in_link()))
+    # What the samples shall show is kept by its own view.
+    linked = {name: control[of] for name, of in controls_in_link().items() if of != "label"}
+    kept = [*linked.values()]
+    gr.on([component.change for component in kept], None, kept, None, js=keep_in_link(*linked))
     return network.input(
         suit_network, [network, sampler, control["steps"]], [sampler, control["steps"]],
         trigger_mode="always_last", **QUIET,
@@ -387,17 +392,21 @@ def reverse_tab(page: Page) -> None:
     """Build the tab."""
     flag, last = gr.State(StopFlag()), gr.State()
     with gr.Row(elem_id="lab-reverse-row"):
-        with gr.Column(scale=1, min_width=250):
-            choices = build_choices()
-        # A column of its own: on a phone it stays in sight, above the pictures, while the controls lie below them.
-        with gr.Column(min_width=250, elem_id="lab-reverse-press"):
-            press = build_press()
-        with gr.Column(min_width=250):
-            about_sampler = gr.Markdown(
-                about_choice(SAMPLERS[Controls().sampler]), latex_delimiters=LATEX, elem_classes="lab-note lab-about"
-            )
-            with gr.Accordion("More", open=False):
-                control = choices | build_more()
+        with gr.Column(scale=1, min_width=250, elem_id="lab-reverse-controls"):
+            with gr.Column(min_width=250):
+                choices = build_choices()
+            # A column of its own: it stays in sight at the bottom; on a phone at the top, above the pictures, while the
+            # controls lie below them.
+            with gr.Column(min_width=250, elem_id="lab-reverse-press"):
+                press = build_press()
+            with gr.Column(min_width=250):
+                about_sampler = gr.Markdown(
+                    about_choice(SAMPLERS[Controls().sampler]),
+                    latex_delimiters=LATEX,
+                    elem_classes="lab-note lab-about",
+                )
+                with gr.Accordion("More", open=False):
+                    control = choices | build_more()
         with gr.Column(scale=3, min_width=320):
             run_view = build_view()
     enough = build_enough()
@@ -414,7 +423,7 @@ def reverse_tab(page: Page) -> None:
     )
     press.halt.click(stop, flag, None, queue=False, **QUIET)
     cost_of = {
-        "fn": foresee, "inputs": asked, "outputs": press.waiting, "trigger_mode": "always_last", **AT_NETWORK, **QUIET
+        "fn": foresee, "inputs": asked, "outputs": press.waiting, "trigger_mode": "always_last", **AT_TIMING, **QUIET
     }  # fmt: skip
     # What the visitor chooses, not what a link has chosen: the network is timed for it.
     foreseen = gr.on([control[name].input for name in ("count", "sampler", "steps", "spacing", "guidance")], **cost_of)
@@ -427,4 +436,5 @@ def reverse_tab(page: Page) -> None:
     )  # fmt: skip
     opened.then(count_calls, asked, press.waiting, **AT_OPENING, **QUIET)
     follow_controls(enough, control, opened, (foreseen, foreseen_of_network, pressed))
+    composing_section(control["network"], control["seed"])
     whatif_tabs(opened, Asking(page, last, control))

@@ -23,7 +23,7 @@ from diffusion.sampling.statistics import Moments, distance, expected, moments
 from diffusion.sampling.steps import Spacing
 from diffusion.sampling.terms import terms
 from diffusion.sampling.updates import all_options, make_update, option_parameters
-from diffusion.sampling.wishes import remark_on_student, steps_asked
+from diffusion.sampling.wishes import IN_TURN, labels_asked, remark_on_student, steps_asked
 from diffusion.schedules.schedule import ScheduleError
 from ui.asked import MAX_SEED, read_arguments, read_whole
 from ui.background import in_background
@@ -35,7 +35,6 @@ from ui.sidebar import Settings, read_schedule
 
 PREVIEW_SECONDS = 0.1
 PREVIEW_RATE = 2e6  # bytes a second at most: what is sent faster than it can be received only piles up
-ALL_CLASSES = "all in turn"
 FRAMES = ".frames"  # of a file with the frames of a run
 MOST_IMAGES, MOST_GUIDANCE = 64, 8
 
@@ -45,11 +44,12 @@ class Controls:
     """What the controls of the tab say, as they came from the page; the defaults are what it opens with.
 
     Args:
+        label: what the samples shall show, as ``labels_asked`` takes it.
         options: of samplers, also of those that are not chosen; one that is left out has its default.
     """
 
     network: str = DEFAULT
-    label: str = ALL_CLASSES
+    label: str = IN_TURN
     count: float = 20
     sampler: str = "unipc"
     steps: float | None = 12
@@ -101,8 +101,6 @@ def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recip
     if controls.steps is None or controls.steps != int(controls.steps):
         raise SamplingError("steps", "The number of steps must be a whole number.")
     seed, count = read_seed(controls.seed), int(controls.count)
-    if controls.label not in (ALL_CLASSES, *source.classes):
-        raise SamplingError("label", f"{source.title} has no class {controls.label}; choose another.")
     options = options_of(controls, controls.sampler)
     make_update(controls.sampler, **options)  # refuses what is out of range
     # A student takes the steps that it was taught, unless it is asked for others.
@@ -137,12 +135,26 @@ def read_seed(text: str) -> int:
         raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.") from error
 
 
-def labels_of(source: Source, label: str, count: int) -> list[int] | None:
-    """The class of each sample: all in turn, or the one that is chosen; None where there are none."""
-    classes = source.classes
-    if not classes:
-        return None
-    return [i % len(classes) if label == ALL_CLASSES else classes.index(label) for i in range(count)]
+def labels_of(source: Source, label: str, count: int) -> list[Any] | None:
+    """What each sample shall show, as ``labels_asked`` says; None where there is nothing to be told.
+
+    Raises:
+        SamplingError: something that it does not know.
+    """
+    if source.model is not None:
+        return labels_asked(source.model.card, [label], count)
+    if label != IN_TURN:
+        raise SamplingError("label", f"{source.title} can be told nothing; leave the label out.")
+    return None
+
+
+def can_be_told(source: Source, label: str) -> bool:
+    """Whether a label says something that it knows."""
+    try:
+        labels_of(source, label, 1)
+    except SamplingError:
+        return False
+    return True
 
 
 def options_of(controls: Controls, sampler: str) -> dict[str, float]:

@@ -6,6 +6,7 @@ It is asked once, at about a hundred levels, and sight.js draws any step from it
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from diffusion.images import encode, to_bytes, to_pil, to_unit
 from diffusion.losses.measure import find_noise, measuring_levels
 from diffusion.networks.model import Model
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
+from diffusion.sampling.wishes import in_words
 from ui.asked import AskedError
 from ui.models import shared_model
 from ui.opening import opening_of
@@ -30,8 +32,8 @@ FIRST = 0  # which of them is looked at first
 LEVELS = 96  # at which the network is asked; between them its answer is interpolated
 
 
-def predictions_by_level(model: Model, image: Tensor, label: int | None, seed: int = 0) -> dict[str, Any]:
-    """What a network sees in one image (uint8, (C, H, W)) with one noise, at every level.
+def predictions_by_level(model: Model, image: Tensor, label: Tensor | None, seed: int = 0) -> dict[str, Any]:
+    """What a network sees in one image (uint8, (C, H, W)) with one noise, at every level, told ``label`` of it.
 
     The browser draws any step from it. Data: x_0 as uint8, eps as int16, then for each level what the network predicts
     as v, int16, from which both eps_theta and the predicted x_0 follow with all digits that can be seen:
@@ -62,8 +64,8 @@ def _int16(x: Tensor) -> bytes:
 def predictions_in(model: Model, index: int) -> dict[str, Any]:
     """What a shipped network sees in one of its bundled images."""
     offered = bundled(model.card.name).evenly(OFFERED)
-    label = int(offered.labels[index]) if model.card.classes else None
-    return predictions_by_level(model, offered.images[index], label)
+    known = model.card.known(offered.labels)
+    return predictions_by_level(model, offered.images[index], None if known is None else known[index])
 
 
 @lru_cache(maxsize=16)
@@ -99,8 +101,10 @@ def image_button(image: Tensor, name: str) -> dict[str, str]:
 @cache
 def image_buttons(network: str) -> list[dict[str, str]]:
     """The bundled images to choose from."""
-    chosen, classes = bundled(network).evenly(OFFERED), shared_model(network).card.classes
+    chosen, card = bundled(network).evenly(OFFERED), shared_model(network).card
+    # Held-out images may show what the network knows no name of; the data do.
+    names = replace(card, conditions={name: [*values] for name, values in chosen.conditions.items()})
     return [
-        image_button(image, classes[label] if classes else f"image {i}")
+        image_button(image, in_words(names, label) if card.network.conditions else f"image {i}")
         for i, (image, label) in enumerate(zip(chosen.images, chosen.labels.tolist(), strict=True), 1)
     ]

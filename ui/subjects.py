@@ -48,12 +48,12 @@ class Subject:
     Args:
         images: those measured.
         others: that a perfect memory of other images knows.
-        classes: whether the network is told the class of each.
+        told: whether the network, and a perfect memory, are told the labels of each.
     """
 
     images: ImageSet
     others: ImageSet
-    classes: bool
+    told: bool
     facts: SubjectFacts
 
 
@@ -61,13 +61,14 @@ def held_out(model: Model) -> bool:
     """Whether the bundled images of its kind had no part in a network's training."""
     # One command for each time it was trained on.
     all_held_out = all("--hold-out" in command for command in model.card.command.split(" && "))
-    return all_held_out or _has_training_images(model.card.name)
+    return all_held_out or _is_of_training_data(model.card.name)
 
 
 @cache
-def _has_training_images(name: str) -> bool:
+def _is_of_training_data(name: str) -> bool:
+    """Whether they are those that a file with training images holds out, or a part of such a file."""
     with np.load(BUNDLED[name]) as arrays:
-        return "x_train" in arrays
+        return "x_train" in arrays or "splits" in arrays
 
 
 @cache
@@ -87,8 +88,10 @@ def bundled_facts(model: Model, count: int, others: int) -> SubjectFacts:
 def bundled_subject(model: Model, count: int) -> Subject:
     """Images of the kind a network makes, evenly over the classes as they are stored."""
     images = bundled(model.card.name).evenly(count)
-    others = other_images(model.card.name, images)
-    return Subject(images, others, bool(model.card.classes), bundled_facts(model, len(images), len(others)))
+    others, card = other_images(model.card.name, images), model.card
+    facts = bundled_facts(model, len(images), len(others))
+    images, others = (some.labelled(card.known(some.labels)) for some in (images, others))
+    return Subject(images, others, bool(card.network.conditions), facts)
 
 
 def own_subject(path: str, model: Model) -> Subject:
@@ -98,7 +101,8 @@ def own_subject(path: str, model: Model) -> Subject:
         ImageError: a picture that cannot be used.
     """
     pixels = torch.from_numpy(to_bytes(picture_for(path, model.image_shape))).movedim(-1, 0)
-    image = ImageSet(pixels[None], torch.tensor([len(model.card.classes)]))
+    image = ImageSet(pixels[None], torch.zeros(1, dtype=torch.int64))
     nothing = replace(image, images=image.images[:0], labels=image.labels[:0])
     others = other_images(model.card.name, nothing)
+    image = image.labelled(torch.zeros_like(others.labels[:1]))  # of which nobody is told
     return Subject(image, others, False, SubjectFacts("your picture", 1, len(others), None))

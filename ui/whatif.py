@@ -16,11 +16,12 @@ from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.whatif import ACROSS, Row, branch, branch_points, one_sample
+from diffusion.sampling.wishes import IN_TURN, in_words
 from ui.asked import read_whole
 from ui.background import in_background
 from ui.cost import duration
 from ui.models import Source, StopFlag
-from ui.sampling import ALL_CLASSES
+from ui.sampling import labels_of
 
 PREVIEW_SECONDS = 0.2
 SHOWN_CLASSES = 4
@@ -86,17 +87,20 @@ def branches(source: Source, recipe: Recipe, sample: int, t: int | None, flag: S
     return rows
 
 
-def chosen_classes(source: Source, label: str) -> dict[str, int | None]:
-    """The class that is chosen, or the first few if it is all of them, by name; one row without where there is none."""
-    names = source.classes[:SHOWN_CLASSES] if label == ALL_CLASSES else [label]
-    return {name: source.classes.index(name) for name in names} or {source.title: None}
+def chosen_labels(source: Source, label: str) -> dict[str, Any]:
+    """What is chosen, or the first few of what is taken in turn, in words; one row without where there is nothing."""
+    found = labels_of(source, label, SHOWN_CLASSES)
+    if source.model is None or found is None:
+        return {source.title: None}
+    return {in_words(source.model.card, each): each for each in found}
 
 
-def with_picture(recipe: Recipe, label: str) -> Recipe:
-    """A recipe for rows that begin with a picture. Where no class is chosen none is told, as the picture says what it
-    is; but guidance leads to a class, and takes all in turn.
+def with_picture(source: Source, recipe: Recipe, label: str) -> Recipe:
+    """A recipe for rows that begin with a picture. Where nothing is chosen nothing is told, as the picture says what it
+    is; but more guidance than is usual leads to something, and takes all in turn.
     """
-    return replace(recipe, labels=None) if label == ALL_CLASSES and recipe.guidance == 1 else recipe
+    usual = source.model.card.usual_guidance() if source.model else 1
+    return replace(recipe, labels=None, guidance=1.0) if label == IN_TURN and recipe.guidance == usual else recipe
 
 
 def read_numbers(text: str, what: str) -> list[int]:

@@ -33,7 +33,7 @@ from ui.picture import SIDE, PictureBox, png_for_box
 from ui.sampling import Controls, control_names, controls_of, options_of, read_recipe, read_seed
 from ui.sidebar import Settings
 from ui.view import View
-from ui.whatif import branches, chosen_classes, read_numbers, run_rows, with_picture
+from ui.whatif import branches, chosen_labels, read_numbers, run_rows, with_picture
 
 FIVE, FRAME = "five moments", "the frame shown"
 BUNDLED, FORWARD, UPLOAD = "a bundled one", "that of the Forward tab", "your own"
@@ -118,7 +118,7 @@ def ask_interpolation(settings: Settings, flag: StopFlag, first: str, second: st
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
         seeds = read_seed(first), read_seed(second)
-        return source, interpolation(recipe, source.image_shape, seeds, chosen_classes(source, controls.label))
+        return source, interpolation(recipe, source.image_shape, seeds, chosen_labels(source, controls.label))
 
     yield from answer_with_rows(flag, plan)
 
@@ -131,7 +131,9 @@ def ask_denoised(
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
         picture = choose_picture(which, upload, shown, source)
-        return source, denoised_back(with_picture(recipe, controls.label), picture, read_numbers(shares, "shares"))
+        return source, denoised_back(
+            with_picture(source, recipe, controls.label), picture, read_numbers(shares, "shares")
+        )
 
     yield from answer_with_rows(flag, plan)
 
@@ -147,7 +149,7 @@ def ask_filled(
         if len(digits) != picture[0].numel():
             raise SamplingError("mask", "Paint over what is to be made up first.")
         mask = torch.tensor([digit == "0" for digit in digits]).reshape(picture.shape[1:]).float()
-        return source, filled_in(with_picture(recipe, controls.label), picture, mask, int(rounds))
+        return source, filled_in(with_picture(source, recipe, controls.label), picture, mask, int(rounds))
 
     yield from answer_with_rows(flag, plan)
 

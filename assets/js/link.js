@@ -27,6 +27,7 @@ import { store, subscribe } from "./store.js";
  * @property {Chosen["show"]} show
  * @property {Chosen["variance"]} sigma
  * @property {string[]} losses
+ * @property {string} class
  */
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute

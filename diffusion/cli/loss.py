@@ -44,17 +44,18 @@ def run_loss(args: argparse.Namespace) -> None:
     if args.count > len(data):
         raise CommandError(f"{images} has {len(data)} images, fewer than the {args.count} asked for.")
     check_labels(images, data, model.card, new=True)
-    classes = len(model.card.classes)
+    card, told = model.card, bool(model.card.network.conditions)
     chosen = data.evenly(args.count)
     others = other_images(images, chosen)
+    chosen, others = (some.labelled(card.known(some.labels)) for some in (chosen, others))
     levels = measuring_levels(model.card.training_schedule(), args.levels, args.seed)
     curves = measure_errors(
-        model.denoiser, to_unit(chosen.images).to(model.device), levels, labels=model.card.known(chosen.labels),
+        model.denoiser, to_unit(chosen.images).to(model.device), levels, labels=chosen.labels if told else None,
         noises=args.noises, seed=args.seed, batch=BATCH,
     )  # fmt: skip
     *_, curve = tqdm(curves, total=args.levels, unit=" levels")
     references = dict(measure_references(
-        chosen, others, levels, classes=classes > 0, noises=args.noises, seed=args.seed,
+        chosen, others, levels, classes=told, noises=args.noises, seed=args.seed,
     ))  # fmt: skip
     content = {
         "model": model.card.name, "sha256": model.card.sha256, "images": images, "count": args.count,

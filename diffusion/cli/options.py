@@ -222,8 +222,8 @@ def add_precision(command: argparse.ArgumentParser, about: str) -> None:
 
 
 DATA_HELP = (
-    "digits, emoji, plane:moons or another pattern of points, an .npz with x_train, y_train (or images, labels), or a "
-    "folder or zip of images"
+    "digits, emoji, emoji-sets, plane:moons or another pattern of points, an .npz with x_train, y_train (or images, "
+    "labels), or a folder or zip of images"
 )
 
 Commands = Any  # what argparse's add_subparsers gives; it has no public name

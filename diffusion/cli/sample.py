@@ -199,12 +199,11 @@ def _check_pictures(args: argparse.Namespace) -> None:
 
 def _of_examples(args: argparse.Namespace) -> tuple[tuple[int, int, int], dict[str, Any]]:
     """The shape of the images, and what a recipe says of images that are asked for eps."""
-    from diffusion.data.folders import load_data
+    from diffusion.data.folders import load_data, split_of_examples
 
     if args.label is not None or args.guidance != 1:
         raise CommandError("Examples know no classes: leave --label and --guidance out.")
-    split = "test" if args.examples == "digits" else "train"  # those that come with the project are held-out ones
-    examples = load_data(args.examples, split, args.size).images
+    examples = load_data(args.examples, split_of_examples(args.examples), args.size).images
     return (examples.shape[1], examples.shape[2], examples.shape[3]), {"examples": examples}
 
 
@@ -239,8 +238,8 @@ def add_sample(commands: Commands) -> None:
     add("--python", action="store_true", help="print Python that draws the same images")
     add("--label", action="append", help="what to draw: a class, by name or index (default: all in turn); of a "
         "network of several conditions values by name, 'fox, openmoji', said as concept=fox where another condition "
-        "has that name too, '' for none (default: values of the first, evenly spread); may be given several times, for "
-        "samples that take them in turn")  # fmt: skip
+        "has that name too, 'fox, style=all in turn' for all of one, '' for none (default: values of the first, "
+        "evenly spread); may be given several times, for samples that take them in turn")  # fmt: skip
     choose("--count", "number of images", type=int)
     choose("--sampler", _either(SAMPLERS))
     add("--steps", type=int, help="steps to take, at most T (default: 50, or those that a student was taught)")

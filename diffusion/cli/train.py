@@ -73,7 +73,8 @@ def run_train(args: argparse.Namespace) -> None:
         name=args.name, title=args.title or args.name, classes=told.classes, network=network, schedule=schedule,
         data=args.about_data, licence=args.licence, command=" && ".join(commands),
         images_seen=start.card.images_seen if start else 0, seconds=start.card.seconds if start else 0.0,
-        conditions=told.conditions, kind=preset.kind if start is None else start.card.kind,
+        conditions=told.conditions, follows=data.follows() if told.conditions else {},
+        kind=preset.kind if start is None else start.card.kind,
     )  # fmt: skip
     torch.manual_seed(config.seed)
     begin, labels = _beginning(args, start, network, told, data) if isinstance(network, UNetConfig) else (None, None)

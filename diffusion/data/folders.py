@@ -28,7 +28,12 @@ from diffusion.data.sets import MOST_CLASSES, DataError, ImageSet, load_npz
 from diffusion.files import ASSETS, UNREADABLE
 from diffusion.images import MOST_BYTES, SUFFIXES, middle_square, read_picture
 
-BUNDLED = {name: ASSETS / name / f"{name}.npz" for name in ("digits", "emoji")}
+# Called as the networks that learned from such images; of all but the emoji only held-out ones are bundled.
+BUNDLED = {
+    "digits": ASSETS / "digits" / "digits.npz",
+    "emoji": ASSETS / "emoji" / "emoji.npz",
+    "emoji-sets": ASSETS / "emoji" / "sets.npz",
+}
 SPLITS = ("train", "test")
 PLANE, PATTERN_POINTS = "plane:", 5000
 LABELS = "dataset.json"
@@ -42,18 +47,24 @@ class DataWarning(UserWarning):
     """Some of the data cannot be used; the rest can."""
 
 
+def split_of_examples(source: str | Path) -> str:
+    """The split of a data set that an exact denoiser is made of: all there is to learn from, where there is any."""
+    return "test" if str(source) in BUNDLED and str(source) != "emoji" else "train"
+
+
 def load_data(source: str | Path, split: str, image_size: int, channels: int | None = None) -> ImageSet:
     """Images from any of the places they may be in.
 
     Args:
-        source: "digits" or "emoji", which come with the project; "plane:NAME", points of a pattern, (N, 2, 1, 1)
+        source: a name of ``BUNDLED``, which come with the project; "plane:NAME", points of a pattern, (N, 2, 1, 1)
             float32, of no other size; an .npz (see ``load_npz``); or a folder or .zip of
             images. There the labels are those in ``dataset.json`` ({"labels": [[path, label], ...]}, or null) if there
             is one; else the folders at the top are the classes, by name; else there are none. If there is a folder
             ``train`` or ``test`` at the top, the split chooses between these two first, and nothing else at the top
             counts. Images are cropped to the square in their middle and resized with Lanczos; transparency is laid
             over white.
-        split: "train" or "test"; images without a folder ``test`` are all for training.
+        split: "train" or "test", or another one that an .npz of several conditions has; images without a folder
+            ``test`` are all for training.
         image_size: side of the images, in pixels.
         channels: 1 for grey, 3 for RGB; None for grey if all images are. An .npz must have them as they are.
 

@@ -67,6 +67,24 @@ class ImageSet:
         keep = [i for i, image in enumerate(self.images) if image.numpy().tobytes() not in unwanted]
         return self[torch.tensor(keep, dtype=torch.int64)]
 
+    def labelled(self, labels: Tensor | None) -> ImageSet:
+        """The same images with other labels; None leaves theirs."""
+        return self if labels is None else replace(self, labels=labels)
+
+    def follows(self) -> dict[str, list[int]]:
+        """Which of several conditions follow from the first, as the kind from the concept, and the value that goes with
+        each of its values up to the largest; none where a value between has no image.
+        """
+        if not self.conditions:
+            return {}
+        first, found = self.labels[:, 0], {}
+        count = len(first.unique())
+        for k, name in enumerate(self.conditions):
+            both = self.labels[:, [0, k]].unique(dim=0)  # in order
+            if k > 0 and len(both) == count == int(first.max()) + 1:
+                found[name] = both[:, 1].tolist()
+        return found
+
     def of_condition(self, name: str) -> ImageSet:
         """The same images with one of their several labels alone, (N,), as if it were their class.
 

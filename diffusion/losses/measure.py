@@ -99,7 +99,7 @@ def find_noise(
     eps: Tensor,
     alpha_bars: Array,
     *,
-    label: int | None = None,
+    label: Tensor | None = None,
     batch: int = 32,
     device: torch.device | str = "cpu",
 ) -> Tensor:
@@ -108,12 +108,13 @@ def find_noise(
     Args:
         x_0, eps: (C, H, W).
         alpha_bars: (N,) noise levels in (0, 1).
+        label: of the image, () or (conditions,) int64; None says nothing.
     """
     found = []
     for level in torch.as_tensor(alpha_bars, dtype=torch.float64).split(batch):
         # In float64 until it is x_t: 1 - alpha_bar has few digits left in float32 at small t.
         x_t = process.q_sample(x_0[None], level[:, None, None, None], eps[None]).float()
-        labels = None if label is None else torch.full((len(level),), label).to(device)
+        labels = None if label is None else label.expand(len(level), *label.shape).to(device)
         found.append(denoiser(x_t.to(device), level, labels).cpu())
     return torch.cat(found)
 

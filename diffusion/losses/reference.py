@@ -42,13 +42,16 @@ def measure_references(
 
     Args:
         others: may be empty; then there is only ``known``.
-        classes: whether they are told the classes, as the network was.
+        classes: whether they are told the labels, as the network was: the class, or all of several conditions.
     """
-    x_0, labels = to_unit(measured.images), measured.labels if classes else None
+    both = torch.cat((others.labels, measured.labels))
+    if both.ndim == 2:  # a class for each row
+        both = both.unique(dim=0, return_inverse=True)[1]
+    x_0, labels = to_unit(measured.images), both[len(others) :] if classes else None
     everyone = torch.cat((others.images, measured.images))  # as bytes, a quarter of the memory
-    denoisers = {"known": ExactDenoiser(everyone, torch.cat((others.labels, measured.labels)))}
+    denoisers = {"known": ExactDenoiser(everyone, both)}
     if len(others):
-        denoisers["others"] = ExactDenoiser(others.images, others.labels)
+        denoisers["others"] = ExactDenoiser(others.images, both[: len(others)])
     for name, denoiser in denoisers.items():
         for curve in measure_errors(
             denoiser, x_0, alpha_bars, labels=labels, noises=noises, seed=seed, batch=256, decoder=False

@@ -32,6 +32,8 @@ class Card:
     figures: dict[str, Any] = field(default_factory=dict)
     # The names of the values of each condition, where there are several in place of classes.
     conditions: dict[str, list[str]] = field(default_factory=dict)
+    # Conditions that follow from the first, as the kind from the concept: what goes with each of its values, by index.
+    follows: dict[str, list[int]] = field(default_factory=dict)
     kind: str = DEFAULT_KIND  # in ``KINDS``
     # Of a student: whose, and the alpha_bar of its calls, falling noise; it was taught no others.
     teacher: str = ""
@@ -58,6 +60,12 @@ class Card:
         if self.conditions:
             return labels.minimum(labels.new_tensor(self.network.conditions))
         return labels if self.classes else None
+
+    def usual_guidance(self) -> float:
+        """The scale of guidance that its images are the better for: that which a network of several conditions is
+        measured with, and none for others.
+        """
+        return 2.0 if self.conditions else 1.0
 
     def told(self) -> str:
         """What it is told of an image, in a few words."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,19 +105,19 @@ def comparison(recipe: Recipe, samplers: Mapping[str, Mapping[str, float]], coun
     ]
 
 
-def interpolation(recipe: Recipe, shape: Shape, seeds: tuple[int, int], classes: Mapping[str, int | None]) -> list[Row]:
+def interpolation(recipe: Recipe, shape: Shape, seeds: tuple[int, int], labels: Mapping[str, Any]) -> list[Row]:
     """From the x_T of one seed to that of another, along the arc between them; noise on the way would hide it.
 
     Args:
         shape: (C, H, W) of the images.
-        classes: a row for each: its class by the row's label; None is none.
+        labels: a row for each: what it shall show, as in a ``SamplingPlan``, by its own label; None is nothing.
     """
     a, b = first_noise(seeds, shape)
     start = torch.stack([noise_between(a, b, float(u)) for u in np.linspace(0, 1, ACROSS)])
     plain = replace(recipe, sampler="ddim", options={"eta": 0.0}) if recipe.adds_noise else recipe
     return [
         Row(label, replace(plain, start=start, seeds=[0] * ACROSS, labels=None if k is None else [k] * ACROSS))
-        for label, k in classes.items()
+        for label, k in labels.items()
     ]
 
 

@@ -66,7 +66,7 @@ def test_schedule_is_that_of_the_library(client: Client) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"steps": 0}, "between 1 and T = 1000"), ({"count": 65}, "between 1 and 64"), ({"network": "cats"}, "no network"),
-     ({"label": "eleven"}, "no class eleven"), ({"family": "round"}, "round"), ({"sampler": "euler"}, "no sampler"),
+     ({"label": "eleven"}, "no class 'eleven'"), ({"family": "round"}, "round"), ({"sampler": "euler"}, "no sampler"),
      ({"clip": "off"}, "no clip 'off'"), ({"sampler": "unipc", "eta": 1.0}, "no option"), ({"count": 1.5}, "count"),
      ({"network": ["emoji"]}, "network: input should be a valid string"), ({"count": "3"}, "count"),
      ({"network": "exact-digits", "guidance": 2.0}, "no classes"), ({"count": 64, "steps": 4000}, "too much"),
