@@ -17,7 +17,7 @@ from diffusion.networks.model import MODELS, available, read_card
 from diffusion.sampling.updates import SAMPLERS
 from ui.cost import seconds_a_call
 from ui.figures import quality_figure
-from ui.models import AT_NETWORK
+from ui.models import AT_TIMING
 from ui.sampling import Controls
 from ui.view import PLOTLY, View, call_module, served
 
@@ -120,5 +120,5 @@ def follow_controls(view: View, control: Mapping[str, Any], opened: Dependency, 
     for event in timed:
         event.then(
             time_calls, [control["network"], control["count"]], view, trigger_mode="always_last",
-            show_progress="hidden", api_visibility="private", **AT_NETWORK,
+            show_progress="hidden", api_visibility="private", **AT_TIMING,
         )  # fmt: skip
