@@ -48,8 +48,8 @@ MAY_TAKE_A_TAB = {
 }
 UI_ROWS = (
     "theme figures files asked view page picture sidebar",
-    "models subjects card cost background job frames sampling opening seen told weighing whatif composing make_opening",
-    "link wire",
+    "models subjects card cost background job frames sampling opening seen told weighing whatif composing learning",
+    "make_opening link wire",
     "enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
     "api guard demo",
 )

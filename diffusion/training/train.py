@@ -131,23 +131,38 @@ def train(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
     return weights_path
 
 
-def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
-          accelerator: Accelerator, start: TrainableNetwork | None, teacher: UNet | None) -> Training:  # fmt: skip
+def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card, accelerator: Accelerator,
+          start: TrainableNetwork | None, teacher: UNet | None) -> Training:  # fmt: skip
     """A run that begins, or the one in ``folder`` as it was left."""
-    network_config = card.network
+    run = assemble(data, config, card, accelerator, folder=folder, start=start, teacher=teacher)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "state.pt").is_file():
+        run.state.load(folder / "state.pt", config, card.kind)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        begin_log(folder / "log.csv", run.state.step)
+    return run
+
+
+def assemble(data: ImageSet, config: TrainConfig, card: Card, accelerator: Accelerator, *, folder: Path = Path(),
+             start: TrainableNetwork | None = None, teacher: UNet | None = None) -> Training:  # fmt: skip
+    """A run before its first step; nothing is read or written.
+
+    Raises:
+        TrainError: a batch that the processes cannot share evenly, shares of conditions that there are not, or a kind
+            of network that cannot be trained here.
+    """
     if config.batch % accelerator.num_processes:
         raise TrainError(f"A batch of {config.batch} cannot be shared evenly by {accelerator.num_processes} processes.")
     shares = config.drop_label if isinstance(config.drop_label, tuple) else ()
-    if shares and len(shares) != len(network_config.conditions):
-        raise TrainError(f"--drop-label has {len(shares)} shares for {len(network_config.conditions)} conditions.")
+    if shares and len(shares) != len(card.network.conditions):
+        raise TrainError(f"--drop-label has {len(shares)} shares for {len(card.network.conditions)} conditions.")
     aim: Aim | None = expected_of(data, accelerator.device) if config.target == "mean" else None
     schedule = card.training_schedule()
     if teacher is not None:
         aim = make_teacher(teacher, schedule, config, accelerator)
-    folder.mkdir(parents=True, exist_ok=True)
-
     torch.manual_seed(config.seed)
-    network = find_kind(card.kind).build(network_config)
+    network = find_kind(card.kind).build(card.network)
     if not isinstance(network, TrainableNetwork):
         raise TrainError(f"Networks of the kind {card.kind} cannot be trained here.")
     network = network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -158,11 +173,6 @@ def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
         parameter_groups(network, config), lr=config.lr, betas=(0.9, config.beta2), fused=True
     ))  # fmt: skip
     state = TrainingState(network, average, optimizer, accelerator.scaler, LossHistory.empty(schedule.T))
-    if (folder / "state.pt").is_file():
-        state.load(folder / "state.pt", config, card.kind)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        begin_log(folder / "log.csv", state.step)
     network.train()
     return Training(config, card, folder, accelerator, schedule, model, state, aim)
 

@@ -1,0 +1,232 @@
+"""A small network learns the points of the plane while one watches.
+
+It is taught by the trainer of all networks, a step at a time, and looked at now and then between two steps: its field,
+what it makes of a few noises, and how far it is from what it should say, at every noise level:
+
+    error      E|eps - eps_theta(x_t)|^2, and below it, for no denoiser can have less on these points,
+    floor      E|eps - eps*(x_t)|^2, that of the exact denoiser of the points;
+    memory     E|eps_theta - eps*|^2, how far it is from knowing the points by heart;
+    pattern    E|eps_theta - eps_p|^2, how far from the distribution that they were drawn from, where that is known.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffusion import process
+from diffusion.data.sets import ImageSet
+from diffusion.denoiser import Denoiser
+from diffusion.evaluation.distances import kernel_distance
+from diffusion.mixture import Mixture, MixtureDenoiser
+from diffusion.networks.card import Card
+from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.network import Network
+from diffusion.networks.points import PointsConfig
+from diffusion.process import Prediction
+from diffusion.sampling.loop import sample
+from diffusion.sampling.plan import SamplingPlan
+from diffusion.sampling.steps import timesteps
+from diffusion.schedules.spec import ScheduleSpec
+from diffusion.training.config import TrainConfig, Weighting
+from ui.models import StopFlag
+
+if TYPE_CHECKING:  # takes seconds to import, and few visitors train
+    from diffusion.training.train import Training
+
+Array = NDArray[np.float64]
+LOG_SNRS = np.linspace(9.0, -9.0, 25)  # where it is looked at
+FIELD, REACH = 24, 1.6  # arrows across the square -REACH ... REACH, as assets/js/mixture.js has them
+PROBES = 200  # points at each level
+LOOK_SECONDS, DRAW_SECONDS = 0.25, 2.0
+DRAWN, DRAWN_STEPS = 400, 10
+MOST_SECONDS = 600.0  # of a press: a page that was forgotten does not learn for ever
+SCHEDULE = ScheduleSpec("cosine", 1000)  # whose levels it sees in training; it can be asked under any
+
+
+@dataclass(frozen=True)
+class LearnWish:
+    """What the controls say of a network that is to learn."""
+
+    width: float = 96
+    depth: float = 3
+    sinusoids: bool = True
+    prediction: Prediction = "v"
+    weighting: Weighting = "simple"
+    lr: float = 2e-3
+    batch: float = 512
+
+    def network(self, classes: int) -> PointsConfig:
+        conditions = (classes,) if classes else ()
+        return PointsConfig(conditions, int(self.width), int(self.depth), self.sinusoids, self.prediction)
+
+    def settings(self) -> TrainConfig:
+        return TrainConfig(
+            images=10**12, batch=int(self.batch), lr=self.lr, warmup=50, decay="constant", weight_decay=0.0, ema=0.995,
+            weighting=self.weighting,
+        )  # fmt: skip
+
+
+@dataclass
+class Lesson:
+    """A visitor's network between two presses; what may change while it learns is read from ``wish`` at every step."""
+
+    wish: LearnWish = field(default_factory=LearnWish)
+    run: Training | None = None
+    points: Tensor | None = None
+
+    def fits(self, points: Tensor, network: PointsConfig) -> bool:
+        """Whether what was begun can be gone on with."""
+        return (
+            self.run is not None and self.points is not None and self.run.card.network == network
+            and torch.equal(points, self.points)
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What the network is asked to see how far it is: noised points at every level of ``LOG_SNRS``.
+
+    Args:
+        x_t, eps: (levels * PROBES, 2, 1, 1).
+        alpha_bar: (levels * PROBES,) float64.
+        exact: of x_t, the eps that the exact denoiser of the points finds.
+        pattern: that of the distribution behind them; None where it is not known.
+    """
+
+    x_t: Tensor
+    eps: Tensor
+    alpha_bar: Tensor
+    exact: Tensor
+    pattern: Tensor | None
+
+    @property
+    def floor(self) -> Array:
+        """Of the exact denoiser, (levels,)."""
+        return by_level(self.exact, self.eps)
+
+
+def by_level(a: Tensor, b: Tensor) -> Array:
+    """Mean squared difference a dimension at each level, (levels,)."""
+    return (a - b).square().flatten(1).mean(1).view(len(LOG_SNRS), -1).mean(1).double().numpy()
+
+
+def make_probes(points: Tensor, behind: Mixture | None) -> Probes:
+    """Always the same for the same points."""
+    generator = torch.Generator().manual_seed(1)
+    chosen = points[torch.randint(len(points), (len(LOG_SNRS) * PROBES,), generator=generator)]
+    eps = torch.randn(chosen.shape, generator=generator)
+    alpha_bar = torch.tensor(LOG_SNRS).sigmoid().repeat_interleave(PROBES)
+    x_t = process.q_sample(chosen, alpha_bar.float()[:, None, None, None], eps)
+    exact = MixtureDenoiser(Mixture(points))(x_t, alpha_bar)
+    return Probes(x_t, eps, alpha_bar, exact, None if behind is None else MixtureDenoiser(behind)(x_t, alpha_bar))
+
+
+def begin_lesson(points: Tensor, labels: Tensor | None, wish: LearnWish) -> Training:
+    """A network that knows nothing yet of points (N, 2, 1, 1)."""
+    from accelerate import Accelerator
+
+    from diffusion.training.train import assemble
+
+    classes = 0 if labels is None else int(labels.max()) + 1
+    names, network = [str(k) for k in range(classes)], wish.network(classes)
+    card = Card("plane", "Plane", names, network, SCHEDULE, "points", "", "", 0, 0.0, kind="points")
+    return assemble(data_of(points, labels), wish.settings(), card, Accelerator(cpu=True))
+
+
+def data_of(points: Tensor, labels: Tensor | None) -> ImageSet:
+    return ImageSet(points, torch.zeros(len(points), dtype=torch.int64) if labels is None else labels)
+
+
+def learn(
+    lesson: Lesson, points: Tensor, labels: Tensor | None, behind: Mixture | None, flag: StopFlag,
+    updates: int | None = None,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Go on with a lesson, or begin it; yields what the view shows, "live" and at the end "done".
+
+    Args:
+        behind: the distribution that the points were drawn from, where it is known.
+        updates: how many; None until the flag is up.
+    """
+    from diffusion.training.batch import draw_batch
+    from diffusion.training.train import take_step
+
+    classes = 0 if labels is None else int(labels.max()) + 1
+    if not lesson.fits(points, lesson.wish.network(classes)):
+        lesson.run, lesson.points = begin_lesson(points, labels, lesson.wish), points
+    run = lesson.run
+    assert run is not None
+    data, probes = data_of(points, labels), make_probes(points, behind)
+    started = looked = time.monotonic()
+    drawn, first, spent = -DRAW_SECONDS, run.state.step, 0.0
+    view: dict[str, Any] = {}
+    while True:
+        before = time.monotonic()
+        run = lesson.run = replace(run, config=lesson.wish.settings())
+        take_step(run, draw_batch(data, run.card.network, run.config, run.schedule, run.state.history, run.state.step))
+        run.state.losses.clear()
+        now = time.monotonic()
+        spent += now - before
+        taken = run.state.step - first
+        over = flag.up or taken == updates or now - started > MOST_SECONDS
+        if over or now - looked > LOOK_SECONDS:
+            looked = now
+            view |= look(run, probes) | {"state": "done" if over else "live"}
+            view["per_second"] = round(taken / spent)
+            if over or now - drawn > DRAW_SECONDS:
+                drawn = now
+                view |= draw_some(run, points)
+            yield view
+        if over:
+            return
+
+
+def look(run: Training, probes: Probes) -> dict[str, Any]:
+    """Its field and its errors as they are now."""
+    denoiser = NetworkDenoiser(cast(Network, run.state.average))
+    with torch.inference_mode():
+        found = denoiser(probes.x_t, probes.alpha_bar)
+    curves = {"error": by_level(found, probes.eps), "floor": probes.floor, "memory": by_level(found, probes.exact)}
+    if probes.pattern is not None:
+        curves["pattern"] = by_level(found, probes.pattern)
+    return {
+        "updates": run.state.step,
+        "log_snr": LOG_SNRS.tolist(),
+        "field": base64.b64encode(field_of(denoiser).astype("<f4").tobytes()).decode(),
+        "curves": {name: curve.tolist() for name, curve in curves.items()},
+    }
+
+
+@torch.inference_mode()
+def field_of(denoiser: Denoiser, label: int | None = None) -> NDArray[np.float32]:
+    """eps at every level of ``LOG_SNRS``, in the middles of FIELD x FIELD cells, rows from the top,
+    (levels, FIELD, FIELD, 2).
+    """
+    middle = -REACH + (torch.arange(FIELD) + 0.5) * 2 * REACH / FIELD
+    y, x = torch.meshgrid(-middle, middle, indexing="ij")
+    places = torch.stack([x, y], -1).view(-1, 2, 1, 1)
+    levels = torch.tensor(LOG_SNRS).sigmoid()
+    told = None if label is None else torch.full((len(levels) * len(places),), label)
+    eps = denoiser(places.repeat(len(levels), 1, 1, 1), levels.repeat_interleave(len(places)), told)
+    field: NDArray[np.float32] = eps.view(len(levels), FIELD, FIELD, 2).numpy()
+    return field
+
+
+def draw_some(run: Training, points: Tensor) -> dict[str, Any]:
+    """What it makes of always the same noises, and how far that is from the points."""
+    schedule = run.schedule
+    plan = SamplingPlan(timesteps(schedule, DRAWN_STEPS), range(DRAWN), "unipc", clip="none")
+    *_, last = sample(NetworkDenoiser(cast(Network, run.state.average)), schedule, plan, (2, 1, 1))
+    x = last.x_s
+    return {
+        "samples": base64.b64encode(x.flatten(1).numpy().astype("<f4").tobytes()).decode(),
+        "distance": kernel_distance(x, points),
+    }
