@@ -77,7 +77,9 @@ def test_a_lesson_goes_on_or_begins_anew() -> None:
     lesson.wish = replace(SMALL, width=24)  # another network
     assert last_of(lesson, 1)["updates"] == 1
     assert last_of(lesson, 1, points=POINTS[:50])["updates"] == 1  # other points
-    assert last_of(lesson, 1, points=POINTS[:50], labels=torch.arange(50) % 2)["updates"] == 1  # now it is told their class
+    assert (
+        last_of(lesson, 1, points=POINTS[:50], labels=torch.arange(50) % 2)["updates"] == 1
+    )  # now it is told their class
 
 
 def test_a_setting_that_is_changed_counts_from_the_next_step() -> None:

@@ -110,7 +110,7 @@ def test_it_is_kept_on_disk_as_any_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [({"width": 0}, "width"), ({"depth": 2.5}, "depth"), ({"conditions": (2, 3)}, "class at most"),
+    [({"width": 0}, "width"), ({"depth": 2.5}, "depth"), ({"conditions": (2, 1.5)}, "whole number of values"),
      ({"conditions": (0,)}, "at least one value"), ({"prediction": "score"}, "predicts one of")],
 )  # fmt: skip
 def test_what_no_network_can_be_built_of_is_refused(changed: dict[str, Any], said: str) -> None:

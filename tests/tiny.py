@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from diffusion.networks.card import Card
 from diffusion.networks.model import Model, save_model
+from diffusion.networks.points import PointsConfig
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.updates import DDPM, SAMPLERS, Update
@@ -86,4 +87,7 @@ def plan(
 
 def small_config(kind: str, conditions: tuple[int, ...]) -> Any:
     """A configuration of a kind of network that is quick to build; every kind of ``KINDS`` needs one here."""
-    return {"unet": UNetConfig(8, 1, conditions, widths=(12, 24), blocks=1, attention=(0,))}[kind]
+    return {
+        "unet": UNetConfig(8, 1, conditions, widths=(12, 24), blocks=1, attention=(0,)),
+        "points": PointsConfig(conditions, width=8, depth=1),
+    }[kind]

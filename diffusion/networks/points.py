@@ -23,7 +23,7 @@ class PointsConfig:
     """Everything needed to build the network anew.
 
     Args:
-        conditions: (classes,), or () if it is told nothing.
+        conditions: how many values each condition can have, besides the empty one; () if it is told nothing.
         width: of its layers.
         depth: residual blocks of two layers each.
         sinusoids: whether it sees sines and cosines of x besides x. A perceptron learns slow changes first (Rahaman et
@@ -43,8 +43,9 @@ class PointsConfig:
             value = getattr(self, name)
             if not is_whole(value) or not 1 <= value <= high:
                 raise ValueError(f"{name} must be a whole number from 1 to {high}, not {shown(value)}.")
-        if len(self.conditions) > 1 or not all(is_whole(size) and size >= 1 for size in self.conditions):
-            raise ValueError(f"Points have a class at most, of at least one value, not {shown(self.conditions)}.")
+        if not all(is_whole(size) and size >= 1 for size in self.conditions):
+            raise ValueError(f"A condition must have a whole number of values, at least one value, not "
+                             f"{shown(self.conditions)}.")  # fmt: skip
         if self.prediction not in get_args(Prediction):
             raise ValueError(
                 f"A network predicts one of {', '.join(get_args(Prediction))}, not {shown(self.prediction)}."
