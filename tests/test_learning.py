@@ -13,8 +13,21 @@ import torch
 from diffusion.data.points import patterns
 from diffusion.denoiser import ExactDenoiser
 from diffusion.mixture import Mixture, MixtureDenoiser
+from diffusion.networks.model import read_card
 from ui import learning
-from ui.learning import FIELD, LOG_SNRS, PROBES, REACH, LearnWish, Lesson, field_of, learn, make_probes
+from ui.learning import (
+    FIELD,
+    LOG_SNRS,
+    NETWORKS,
+    PROBES,
+    REACH,
+    LearnWish,
+    Lesson,
+    field_of,
+    learn,
+    learned_before,
+    make_probes,
+)
 from ui.models import StopFlag
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
@@ -96,6 +109,19 @@ def test_a_forgotten_page_does_not_learn_for_ever(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(learning, "MOST_SECONDS", 0.3)
     *_, view = learn(Lesson(SMALL), POINTS, None, None, StopFlag())
     assert view["state"] == "done" and view["updates"] >= 1
+
+
+@pytest.mark.parametrize("name", patterns())
+def test_every_pattern_has_a_network_that_knows_it(name: str) -> None:
+    """Nearer to the field of the pattern than a tenth of what its noise is; as the page shows it."""
+    view, pattern = learned_before(name), patterns()[name]
+    field = np.frombuffer(base64.b64decode(view["field"]), "<f4").reshape(len(LOG_SNRS), FIELD, FIELD, 2)
+    exact = field_of(MixtureDenoiser(pattern.mixture(), pattern.labels()))
+    middle = slice(FIELD // 4, -FIELD // 4)  # further out are no points to learn from
+    off = np.square(field - exact)[8:, middle, middle].mean()
+    assert off < 0.1 and view["updates"] == 3000
+    card = read_card(NETWORKS / f"{name}.safetensors")
+    assert card.title == pattern.title and card.command.startswith(f"python -m diffusion train --data plane:{name} ")
 
 
 @pytest.mark.parametrize("prediction", ["v", "eps", "x0"])

@@ -15,6 +15,7 @@ import base64
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -26,9 +27,11 @@ from diffusion import process
 from diffusion.data.sets import ImageSet
 from diffusion.denoiser import Denoiser
 from diffusion.evaluation.distances import kernel_distance
+from diffusion.files import ASSETS
 from diffusion.mixture import Mixture, MixtureDenoiser
 from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.model import load_model
 from diffusion.networks.network import Network
 from diffusion.networks.points import PointsConfig
 from diffusion.process import Prediction
@@ -37,12 +40,14 @@ from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import timesteps
 from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training.config import TrainConfig, Weighting
+from diffusion.training.presets import PRESETS
 from ui.models import StopFlag
 
 if TYPE_CHECKING:  # takes seconds to import, and few visitors train
     from diffusion.training.train import Training
 
 Array = NDArray[np.float64]
+NETWORKS = ASSETS / "plane"  # one for each pattern
 LOG_SNRS = np.linspace(9.0, -9.0, 25)  # where it is looked at
 FIELD, REACH = 24, 1.6  # arrows across the square -REACH ... REACH, as assets/js/mixture.js has them
 PROBES = 200  # points at each level
@@ -50,6 +55,21 @@ LOOK_SECONDS, DRAW_SECONDS = 0.25, 2.0
 DRAWN, DRAWN_STEPS = 400, 10
 MOST_SECONDS = 600.0  # of a press: a page that was forgotten does not learn for ever
 SCHEDULE = ScheduleSpec("cosine", 1000)  # whose levels it sees in training; it can be asked under any
+
+
+@cache
+def learned_before(pattern: str) -> dict[str, Any]:
+    """What the network says that was taught a pattern beforehand, so that there is a field to see at once: as ``look``.
+
+    Raises:
+        CheckpointError: there is none of that pattern.
+    """
+    model = load_model(str(NETWORKS / f"{pattern}.safetensors"))
+    return {
+        "updates": model.card.images_seen // PRESETS["points"].train.batch,
+        "log_snr": LOG_SNRS.tolist(),
+        "field": encode_field(field_of(model.denoiser)),
+    }
 
 
 @dataclass(frozen=True)
@@ -200,7 +220,7 @@ def look(run: Training, probes: Probes) -> dict[str, Any]:
     return {
         "updates": run.state.step,
         "log_snr": LOG_SNRS.tolist(),
-        "field": base64.b64encode(field_of(denoiser).astype("<f4").tobytes()).decode(),
+        "field": encode_field(field_of(denoiser)),
         "curves": {name: curve.tolist() for name, curve in curves.items()},
     }
 
@@ -218,6 +238,10 @@ def field_of(denoiser: Denoiser, label: int | None = None) -> NDArray[np.float32
     eps = denoiser(places.repeat(len(levels), 1, 1, 1), levels.repeat_interleave(len(places)), told)
     field: NDArray[np.float32] = eps.view(len(levels), FIELD, FIELD, 2).numpy()
     return field
+
+
+def encode_field(field: NDArray[np.float32]) -> str:
+    return base64.b64encode(field.astype("<f4").tobytes()).decode()
 
 
 def draw_some(run: Training, points: Tensor) -> dict[str, Any]:
