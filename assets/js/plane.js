@@ -74,6 +74,7 @@ class Plane {
     this.noised = new Float32Array(0);
     this.shares = new Float64Array(0);
     this.width = 0;
+    this.drawn = 0; // how often
     this.tinted = ""; // what the tint, and the field, were made for
     this.fielded = "";
     this.field = new Float64Array(0);
@@ -117,7 +118,7 @@ class Plane {
       this.draw();
     }).observe(this.canvas);
     subscribe((changes) => this.follow(changes));
-    if (store.schedule) this.follow(new Set(["schedule", "plane"]));
+    this.follow(new Set(["schedule", "plane", "sketching"])); // what came before the tab was built
   }
 
   buildChips() {
@@ -256,7 +257,8 @@ class Plane {
     if (points.length) this.paintLooked();
     if (store.sketching) this.paintPen();
     this.note.hidden = points.length > 0;
-    setData(this.root, { t: store.t, data: key, state: "ready", ms: (performance.now() - started).toFixed(1) });
+    const ms = (performance.now() - started).toFixed(1);
+    setData(this.root, { t: store.t, data: key, state: "ready", drawn: ++this.drawn, ms });
   }
 
   /** What a layer is made for; it stays until that is another. */
@@ -500,12 +502,12 @@ class Plane {
   /** @param {Changes} changes */
   follow(changes) {
     const { schedule } = store;
+    if (changes.has("sketching")) this.showTools();
     if (!schedule || !["schedule", "t", "plane", "sketching"].some((name) => changes.has(name))) return;
     if (changes.has("schedule")) this.player.setCount(schedule.T + 1);
     if (changes.has("schedule") || this.player.index !== store.t) this.player.go(store.t);
     if (changes.has("plane") || changes.has("schedule")) this.repin();
     if (changes.has("plane")) this.sayStale();
-    if (changes.has("sketching")) this.showTools();
     this.look();
     this.draw();
   }
