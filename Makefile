@@ -66,6 +66,7 @@ bench: dev
 	$(PY) -m benchmarks.opening
 	$(PY) -m benchmarks.scrub
 	$(PY) -m benchmarks.schedule_drag
+	$(PY) -m benchmarks.plane
 	$(PY) -m benchmarks.loss
 	$(PY) -m benchmarks.crowd
 	$(PY) -m benchmarks.sampling

@@ -41,16 +41,16 @@ PACKAGES: dict[str, set[str]] = {
 }
 ORDER = [module for row in ROWS for module in row.split()]
 # What the modules of the page may take from each other; those shared by all tabs take nothing from a tab.
-TABS = {"schedule_tab", "forward_tab", "reverse_tab", "whatif_tab", "loss_tab"}
+TABS = {"schedule_tab", "forward_tab", "reverse_tab", "whatif_tab", "loss_tab", "plane_tab"}
 MAY_TAKE_A_TAB = {
     "demo": TABS,
     "reverse_tab": {"whatif_tab"},  # which is drawn inside of it
 }
 UI_ROWS = (
     "theme figures files asked view page picture sidebar",
-    "models subjects card cost background job frames sampling opening seen told weighing whatif composing learning",
-    "make_opening link wire",
-    "enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab",
+    "models subjects card cost background job frames sampling plane opening seen told weighing whatif composing",
+    "learning make_opening link wire",
+    "enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

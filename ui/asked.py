@@ -19,6 +19,7 @@ import gradio as gr
 from fastapi import HTTPException
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from diffusion.data.sets import DataError
 from diffusion.images import ImageError
 from diffusion.losses.curve import CurveError
 from diffusion.sampling.choices import SamplingError
@@ -37,7 +38,7 @@ class AskedError(ValueError):
 
 
 # Sentences for whoever asked.
-REFUSALS = (AskedError, CurveError, ImageError, SamplingError, ScheduleError)
+REFUSALS = (AskedError, CurveError, DataError, ImageError, SamplingError, ScheduleError)
 
 
 def read_whole(text: str, most: int = MAX_SEED) -> int:

@@ -14,6 +14,7 @@ from ui.guard import LabBlocks, Site, guarded
 from ui.loss_tab import loss_tab
 from ui.models import DEFAULT, MOST_WAITING
 from ui.page import Page, Tab
+from ui.plane_tab import plane_tab
 from ui.reverse_tab import reverse_tab
 from ui.schedule_tab import schedule_tab
 from ui.sidebar import sidebar_view
@@ -27,6 +28,7 @@ TABS = (
     Tab("schedule", "Schedule", schedule_tab),
     Tab("reverse", "Reverse", reverse_tab),
     Tab("loss", "Loss", loss_tab),
+    Tab("plane", "Plane", plane_tab),
 )
 
 

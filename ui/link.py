@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from diffusion.data.points import MOST_POINTS, patterns
 from diffusion.losses.weightings import WEIGHTINGS
 from diffusion.sampling.clips import CLIPS
 from diffusion.sampling.steps import SPACINGS
@@ -114,6 +115,10 @@ READERS: dict[Kind, Callable[[LinkField, str], Any]] = {
     "wholes": _wholes, "list": _list,
 }  # fmt: skip
 
+# Of the Plane tab: points drawn by hand, as text of so many characters at most, and what is shown of them.
+SKETCH, MOST_SKETCH = "sketch", 1600
+LAYERS = ("data", "noised", "density", "eps", "score", "samples", "paths")
+
 # What of the controls of the Reverse tab a link calls by another name than ``control_names``.
 OTHER_NAMES = {"class": "label", "images": "count"}
 
@@ -145,7 +150,13 @@ def link_table(tabs: Iterable[str] = ()) -> dict[str, LinkField]:
         "sigma": LinkField("choice", "posterior", tuple(EXPONENTS)),
         "losses": LinkField("words", ["simple", "posterior"], tuple(WEIGHTINGS)),
     }
-    groups = page, _schedule_fields(), forward, _control_fields(), _option_fields(), loss
+    plane = {
+        "data": LinkField("choice", "moons", (*patterns(), SKETCH)),
+        "data_count": LinkField("whole", 1000, low=1, high=MOST_POINTS),
+        "sketch": LinkField("text", most=MOST_SKETCH),
+        "layers": LinkField("words", ["data", "density", "samples", "paths"], LAYERS),
+    }
+    groups = page, _schedule_fields(), forward, _control_fields(), _option_fields(), loss, plane
     table: dict[str, LinkField] = {}
     for group in groups:
         if twice := table.keys() & group.keys():

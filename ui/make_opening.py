@@ -12,14 +12,25 @@ from typing import Any
 
 import torch
 
+from diffusion.files import write_atomically
 from diffusion.networks.card import Card
 from diffusion.networks.model import load_model
 from ui.composing import composes, composing_value, draw_pair
 from ui.models import DEFAULT, Source, StopFlag
 from ui.opening import Opening, opening_path, save_opening
+from ui.plane import (
+    OPENED_WITH,
+    PLANE_OPENING,
+    PlaneWish,
+    TrailsRecorder,
+    pattern_points,
+    plan_on_plane,
+    read_plane_data,
+    steps_on_plane,
+)
 from ui.sampling import Controls, read_recipe, run_for_view
 from ui.seen import FIRST, predictions_in
-from ui.sidebar import default_settings
+from ui.sidebar import default_settings, read_schedule
 from ui.subjects import measurable
 from ui.whatif import branches, run_rows
 
@@ -57,7 +68,18 @@ def run_and_branches(source: Source) -> dict[str, Any]:
     return {"run": run | {"opening": True}, "frames": frames, "branches": answer | {"opening": True}}
 
 
+def make_plane_opening() -> bytes:
+    """The run of two moons that the Plane tab opens with."""
+    points, labels = read_plane_data(pattern_points(OPENED_WITH))
+    schedule, trails = read_schedule(default_settings()), TrailsRecorder()
+    for _ in steps_on_plane(points, labels, schedule, plan_on_plane(labels, schedule, PlaneWish()), trails):
+        pass
+    return trails.file()
+
+
 if __name__ == "__main__":
+    write_atomically(PLANE_OPENING, make_plane_opening())
+    print(PLANE_OPENING, f"{PLANE_OPENING.stat().st_size:,} bytes")
     for _, name in measurable():
         save_opening(name, make_opening(name))
         print(opening_path(name), f"{opening_path(name).stat().st_size:,} bytes")

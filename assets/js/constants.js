@@ -12,6 +12,8 @@
  * @property {number} pins schedules that are kept to compare with
  * @property {number} csv bytes of a file of betas
  * @property {number} upload bytes of all files at once
+ * @property {number} plane points of the plane
+ * @property {number} mixed of these, as many as their density and field are made from
  */
 
 /**

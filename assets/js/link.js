@@ -28,6 +28,10 @@ import { store, subscribe } from "./store.js";
  * @property {Chosen["variance"]} sigma
  * @property {string[]} losses
  * @property {string} class
+ * @property {string} data
+ * @property {number} data_count
+ * @property {string | null} sketch
+ * @property {string[]} layers
  */
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute
@@ -82,6 +86,19 @@ const tabs = () => [
 const openTab = () => tabs().find((b) => b.getAttribute("aria-selected") === "true")?.dataset.tabId ?? "";
 
 /**
+ * Press a tab's button. Where the page is narrow, Gradio moves those that find no room into a menu, without their ids.
+ * @param {string} id
+ */
+function showTab(id) {
+  const title = document.querySelectorAll("#lab-tabs .tab-container[aria-hidden] button")[
+    constants().link.tab.choices.indexOf(id)
+  ]?.textContent;
+  const inMenu = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".overflow-dropdown button"));
+  const found = tabs().find((b) => b.dataset.tabId === id) ?? [...inMenu].find((b) => b.textContent === title);
+  found?.click();
+}
+
+/**
  * Keep the address up to date from now on; begin with the tab that it names.
  * @param {Families} families
  */
@@ -94,10 +111,7 @@ export function keepLink(families) {
     if (changes.has("schedule") && store.schedule) put(scheduleValues(store.schedule.settings, families));
   }
   const named = readIn(said, "tab", constants().link);
-  if (named !== openTab())
-    tabs()
-      .find((b) => b.dataset.tabId === named)
-      ?.click();
+  if (typeof named === "string" && named !== openTab()) showTab(named);
   keeping = true;
   follow(new Set(["t", "axis", "pins", "schedule"]));
   subscribe(follow);

@@ -25,6 +25,8 @@ export class Player {
     this.count = 0;
     this.index = 0;
     this.timer = 0;
+    this.seconds = SECONDS;
+    this.backwards = false;
     this.toggle = stepButton("play (space)", "▶", () => (this.playing ? this.pause() : this.play()));
     this.range = el("input", { type: "range", min: 0, max: 0, value: 0, step: 1, disabled: true, "aria-label": label });
     this.output = el("output", { class: "lab-readout" });
@@ -88,13 +90,15 @@ export class Player {
 
   play() {
     if (this.count < 2) return;
-    const from = this.index >= this.count - 1 ? 0 : this.index;
-    const rate = (this.count - 1) / (SECONDS * 1000);
+    const last = this.count - 1;
+    const [way, end] = this.backwards ? [-1, 0] : [1, last];
+    const from = this.index === end ? last - end : this.index;
+    const rate = (way * last) / (this.seconds * 1000);
     const started = performance.now();
     const tick = (/** @type {number} */ now) => {
       const i = from + (now - started) * rate;
       this.move(i);
-      if (i >= this.count - 1) this.pause();
+      if (way * (i - end) >= 0) this.pause();
       else this.timer = requestAnimationFrame(tick);
     };
     this.timer = requestAnimationFrame(tick);

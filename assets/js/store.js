@@ -5,6 +5,8 @@ import { oncePerFrame } from "./scheduling.js";
 
 /** @import { Noising } from "./noising.js" */
 /** @import { Player } from "./player.js" */
+/** @import { Drawn } from "./plane.js" */
+/** @import { Hovered, PlanePoints, Sketching } from "./planedata.js" */
 /** @import { ChosenRun } from "./quality.js" */
 /** @import { Pin, Schedule, SchedulePayload, Settings } from "./schedules.js" */
 /** @import { Sight } from "./sight.js" */
@@ -52,6 +54,10 @@ import { oncePerFrame } from "./scheduling.js";
  * @property {ChosenRun | null} chosen what the controls of the reverse tab say
  * @property {Loss | null} loss
  * @property {Sight | null} sight what a network sees in one image at any step
+ * @property {PlanePoints | null} plane the points of the plane tab
+ * @property {Sketching | null} sketching whether they are being drawn by hand
+ * @property {Drawn | null} drawn how it stands with samples of it
+ * @property {Hovered | null} hovered a point of the plane that is looked at
  * @property {ScheduleServer | null} server
  */
 
@@ -69,6 +75,10 @@ export const store = {
   chosen: null,
   loss: null,
   sight: null,
+  plane: null,
+  sketching: null,
+  drawn: null,
+  hovered: null,
   server: null,
 };
 

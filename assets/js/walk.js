@@ -12,7 +12,7 @@ export const EDGES = Array.from({ length: BINS + 1 }, (_, i) => -SPAN + (i * 2 *
  * @param {number} seed
  * @param {number} step
  */
-function evenNumbers(seed, step) {
+export function evenNumbers(seed, step) {
   let a = seed | 0;
   let b = step | 0;
   let c = 0x9e3779b9 | 0;

@@ -1,0 +1,101 @@
+"""`python -m benchmarks.plane`: how long the plane takes to follow a hand, in headless Chromium.
+
+1,000 points, 400 samples of them with their paths, the density, a field of 24 x 24 arrows and a followed point, all on:
+
+- t: moves of the player's slider, some steps as in a drag, over all noise levels;
+- schedule: moves of beta_T's slider, which go through Python;
+- layer: the arrows switched off and on.
+
+Moves begin at random moments between two frames of the display. "pixel" runs from the input event to the start of the
+first frame for which the plane says that it was drawn anew and has other pixels, "painted" to the end of the page's
+work on that frame. "drawing" is the page's own part, as it says itself. JSON on the last line, times in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Page
+
+from benchmarks.browser import figures_of, time_moves
+from tests.chromium import chromium
+from ui.demo import build_demo, launch_options
+
+LINK = "#tab=plane&layers=data+noised+density+eps+samples+paths"
+TOOLS = """
+const root = document.querySelector('.lab-planeview');
+const canvas = root.querySelector('canvas');
+const probe = new OffscreenCanvas(65, 65).getContext('2d', { willReadFrequently: true });
+const pixels = () => {
+  probe.drawImage(canvas, 0, 0, 65, 65);
+  return probe.getImageData(0, 0, 65, 65).data.join();
+};
+const set = (slider, value) => {
+  slider.value = value;
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+};
+"""
+# Act, and resolve with [pixel, painted]: the task that follows a frame's callbacks runs when the page has painted it.
+WATCH = """
+(act, i) => new Promise((resolve) => {
+  const [before, old] = [root.dataset.drawn, pixels()], started = performance.now();
+  act(i);
+  const look = () => {
+    const drawn = root.dataset.drawn !== before && pixels() !== old ? performance.now() : 0;
+    if (drawn) {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () => resolve([drawn - started, performance.now() - started]);
+      channel.port2.postMessage(0);
+    } else if (performance.now() - started > 5000) resolve([NaN, NaN]);
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})
+"""
+ACTS = {
+    "t": "(i) => set(root.querySelector('.lab-player input'), i)",
+    "schedule": "(i) => set(document.querySelector('[data-field=beta_end]'), i)",
+    "layer": "() => root.querySelector('[data-layer=eps]').click()",
+}
+
+
+def measure(page: Page, name: str, moves: list[int]) -> dict[str, Any]:
+    """Latencies of all moves of one kind."""
+    page.evaluate(f"() => {{ {TOOLS} window.ask = (i) => ({WATCH})({ACTS[name]}, i); }}")
+    drawing: list[float] = []
+    row = time_moves(page, moves, "i => window.ask(i)")
+    for i in moves if name == "t" else []:
+        page.evaluate("i => window.ask(i)", i + 1)
+        drawing.append(float(page.get_attribute(".lab-planeview", "data-ms") or "nan"))
+    return row | (figures_of(np.array(drawing), "drawing") if drawing else {})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--moves", type=int, default=80)
+    args = parser.parse_args(arguments)
+    demo = build_demo()
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    rng = np.random.default_rng(0)
+    moves = {
+        "t": (np.cumsum(rng.integers(7, 30, args.moves)) % 950 + 10).tolist(),
+        "schedule": (600 + np.cumsum(rng.integers(3, 12, args.moves)) % 300).tolist(),
+        "layer": list(range(args.moves)),
+    }
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}{LINK}")
+        page.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]", timeout=120_000)
+        page.wait_for_timeout(1000)
+        result = {name: measure(page, name, moves[name]) for name in ACTS}
+    demo.close()
+    for name, row in result.items():
+        print(f"{name:9s} {row}")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The plane, under a hand: points chosen, drawn and uploaded, scrubbed, followed, and samples of them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_journeys import move, open_tab, pixels
+
+CANVAS = ".lab-plane-canvas"
+SLIDER = ".lab-planeview .lab-player input[type=range]"
+
+
+@pytest.fixture
+def plane(page: Page) -> Page:
+    open_tab(page, "Plane")
+    page.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]")
+    return page
+
+
+def picture(page: Page) -> np.ndarray:
+    """What the plane shows when it has been drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return pixels(page, CANVAS)
+
+
+def go_to(page: Page, t: int) -> None:
+    move(page, SLIDER, t)
+    page.wait_for_selector(f".lab-planeview[data-t='{t}']")
+
+
+def choose(page: Page, pattern: str) -> None:
+    page.click(f"[data-pattern={pattern}]")
+    page.wait_for_selector(f".lab-planeview[data-data^='{pattern}-']")
+
+
+def stroke(page: Page, *places: tuple[float, float]) -> None:
+    """The pointer pressed and moved over the plane, by shares of its sides."""
+    page.locator(CANVAS).scroll_into_view_if_needed()
+    box = page.locator(CANVAS).bounding_box()
+    assert box is not None
+    for k, (x, y) in enumerate(places):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
+        if k == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def test_points_are_scrubbed_without_asking_the_server(plane: Page) -> None:
+    requests: list[str] = []
+    plane.on("request", lambda request: requests.append(request.url))
+    seen = []
+    for t in (1000, 300, 60, 0):
+        go_to(plane, t)
+        seen.append(picture(plane))
+    assert all(np.abs(a - b).mean() > 0.5 for a, b in itertools.pairwise(seen))
+    assert requests == []
+    for pattern in ("spiral", "clusters"):
+        choose(plane, pattern)
+        assert np.abs(picture(plane) - seen[-1]).mean() > 0.5
+    # The samples were of the moons: those of other points are still to be drawn.
+    expect(plane.locator("[data-layer=samples]")).to_be_disabled()
+
+
+def test_layers_are_switched_and_stay_in_the_link(plane: Page) -> None:
+    before = picture(plane)
+    plane.click("[data-layer=eps]")
+    arrows = picture(plane)
+    plane.click("[data-layer=score]")  # one field at a time
+    expect(plane.locator("[data-layer=eps]")).to_have_attribute("aria-pressed", "false")
+    score = picture(plane)
+    assert np.abs(arrows - before).mean() > 1 and np.abs(arrows - score).mean() > 1
+    plane.wait_for_function("location.hash.includes('score')")
+    plane.reload()
+    plane.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]")
+    expect(plane.locator("[data-layer=score]")).to_have_attribute("aria-pressed", "true")
+
+
+def test_drawing_by_hand_comes_back_from_its_link(plane: Page) -> None:
+    choose(plane, "sketch")
+    expect(plane.locator(".lab-plane-empty")).to_be_visible()
+    plane.click("#lab-plane-draw")
+    expect(plane.locator("#lab-plane-message")).to_contain_text("There are no points yet")
+    stroke(plane, (0.3, 0.3), (0.3, 0.7), (0.7, 0.7))
+    expect(plane.locator(".lab-planedata")).to_have_attribute("data-count", "1000")
+    stroke(plane, (0.6, 0.3), (0.65, 0.3))
+    go_to(plane, 0)
+    both = picture(plane)
+    plane.click("[data-do=plane-undo]")
+    one = picture(plane)
+    assert np.abs(both - one).mean() > 0.3
+    plane.wait_for_function("location.hash.includes('sketch=')")
+    plane.wait_for_timeout(500)
+    plane.reload()
+    plane.wait_for_selector(".lab-planeview[data-state=ready][data-t='0']")
+    plane.wait_for_selector(".lab-planeview[data-data^='sketch-']")
+    assert np.abs(picture(plane) - one).mean() < 0.3
+    plane.click("[data-do=plane-clear]")
+    expect(plane.locator(".lab-plane-empty")).to_be_visible()
+
+
+def test_samples_are_drawn_and_end_on_the_data(plane: Page) -> None:
+    choose(plane, "ring")
+    plane.click("#lab-plane-draw")
+    plane.wait_for_function("document.querySelector('.lab-planeview').dataset.run !== 'opening'")
+    plane.wait_for_selector(".lab-planeview[data-t='0']")
+    expect(plane.locator(".lab-plane-drawn")).to_contain_text("400 samples, 30 of 30 steps")
+    found = re.search(r"Wasserstein (\d\.\d+)", plane.inner_text(".lab-plane-drawn"))
+    assert found is not None and float(found[1]) < 0.1
+    plane.fill("#lab-plane-steps input", "0")
+    plane.click("#lab-plane-draw")
+    expect(plane.locator("#lab-plane-message")).to_contain_text("between 1 and T = 1000")
+    expect(plane.locator("[data-layer=samples]")).to_be_enabled()
+
+
+def test_a_followed_point_is_dragged_and_its_numbers_follow(plane: Page) -> None:
+    number = plane.locator(".lab-plane-numbers dd").first
+    stroke(plane, (0.5, 0.5), (0.8, 0.2))
+    expect(number).to_have_text(re.compile(r"\(0\.9\d, 0\.9\d\)"))
+    plane.focus(CANVAS)
+    plane.keyboard.press("ArrowLeft")
+    expect(number).to_have_text(re.compile(r"\(0\.9[0-3]|\(0\.8\d"))
+    go_to(plane, 1)
+    expect(plane.locator(".lab-plane-numbers dd").nth(3)).to_contain_text("hold 90 %")
+    plane.focus(CANVAS)
+    plane.keyboard.press("Escape")
+    expect(plane.locator(".lab-planeview")).to_have_attribute("data-pinned", "0")
+
+
+def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> None:
+    bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
+    bad.write_text("x,y\n1,2\nnot,numbers\n")
+    good.write_text("".join(f"{i},{i * i}\n" for i in range(50)))
+    plane.set_input_files("#lab-plane-data-row input[type=file]", bad)
+    expect(plane.locator("#lab-plane-data-message")).to_contain_text("Row 2 of this file")
+    expect(plane.locator(".lab-planeview")).to_have_attribute("data-data", "moons-1000-0")
+    plane.set_input_files("#lab-plane-data-row input[type=file]", good)
+    plane.wait_for_selector(".lab-planeview[data-data='file-good.csv']")
+    expect(plane.locator(".lab-planedata")).to_have_attribute("data-count", "50")
+    expect(plane.locator("#lab-plane-data-message")).to_be_hidden()

@@ -1,0 +1,205 @@
+"""The plane tab's handlers, without a page: points in, samples out, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffusion.data.points import patterns
+from diffusion.evaluation.distances import kernel_distance
+from diffusion.sampling.updates import SAMPLERS
+from ui import plane, plane_tab
+from ui.asked import AskedError
+from ui.make_opening import make_plane_opening
+from ui.models import StopFlag
+from ui.picture import EPS_UNIT
+from ui.sidebar import default_settings
+
+USUAL = plane.PlaneWish(steps=8, count=50)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+
+def data_of(pattern: str = "moons", count: int = 300) -> plane.PlaneData:
+    return plane.pattern_points({"pattern": pattern, "count": count, "seed": 0})
+
+
+def press(data: plane.PlaneData | None, *controls: Any) -> list[tuple[Any, ...]]:
+    return list(plane_tab.press_draw(default_settings(), data, StopFlag(), *controls))
+
+
+def read_trails(content: bytes) -> tuple[list[float], np.ndarray]:
+    """Levels, and places (frames, samples, 2)."""
+    line, _, rest = content.partition(b"\n")
+    head = json.loads(line)
+    return head["levels"], np.frombuffer(rest, "<i2").reshape(-1, head["count"], 2) / EPS_UNIT
+
+
+def controls(wish: plane.PlaneWish) -> list[Any]:
+    return list(vars(wish).values())
+
+
+@pytest.mark.parametrize("pattern", patterns())
+def test_points_of_a_pattern_are_its_own(pattern: str) -> None:
+    points, labels = plane.read_plane_data(data_of(pattern))
+    expected, classes = patterns()[pattern].draw(300, 0)
+    torch.testing.assert_close(points, expected)
+    assert (labels is None) == (classes is None)
+    if labels is not None:
+        torch.testing.assert_close(labels, classes)
+
+
+def test_no_other_pattern_is_known() -> None:
+    with pytest.raises(AskedError, match="no pattern 'cubes'; there are moons"):
+        plane.pattern_points({"pattern": "cubes", "count": 3, "seed": 0})
+
+
+def test_of_many_points_some_are_used_evenly() -> None:
+    points, _ = plane.read_plane_data(data_of(count=5000))
+    everything, _ = patterns()["moons"].draw(5000, 0)
+    assert len(points) == plane.MIXED
+    torch.testing.assert_close(points, everything[plane.evenly(5000, plane.MIXED)])
+    assert plane.evenly(3, 5).tolist() == [0, 1, 2] and plane.evenly(5, 2).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samples_are_of_the_points(sampler: str) -> None:
+    *_, (value, message, start, halt) = press(data_of(), *controls(plane.PlaneWish(sampler, 40, 100)))
+    assert (value["state"], value["data"], message) == ("done", "moons-300-0", "")
+    assert (start["interactive"], halt["interactive"]) == (True, False)
+    levels, places = read_trails(Path(value["file"]["path"]).read_bytes())
+    assert levels == sorted(levels) and levels[-1] == 1 and places.shape == (41, 100, 2)
+    assert abs(places[0].std() - 1) < 0.15  # x_T
+    points = patterns()["moons"].draw(300, 0)[0]
+    end = torch.from_numpy(places[-1]).float()[:, :, None, None]
+    assert kernel_distance(end, points) < 0.02 < 0.06 < kernel_distance(torch.from_numpy(places[0]).float(), points)
+    assert 0 <= value["numbers"]["wasserstein"] < 0.1
+
+
+def test_a_class_is_drawn_where_it_is_asked_for() -> None:
+    wish = plane.PlaneWish(steps=20, count=40, told=plane.IN_TURN, guidance=1.5)
+    *_, (value, *_) = press(data_of(), *controls(wish))
+    end = read_trails(Path(value["file"]["path"]).read_bytes())[1][-1]
+    points, labels = plane.read_plane_data(data_of())
+    assert labels is not None
+    nearest = torch.cdist(torch.from_numpy(end).float(), points.flatten(1)).argmin(1)
+    assert labels[nearest].tolist() == [0, 1] * 20
+
+
+def test_long_runs_keep_some_frames_and_the_end() -> None:
+    *_, (value, *_) = press(data_of(count=5), *controls(plane.PlaneWish(steps=500, count=2)))
+    levels, places = read_trails(Path(value["file"]["path"]).read_bytes())
+    assert len(levels) == len(places) == 101 and levels[-1] == 1
+
+
+def test_one_point_is_enough_for_samples() -> None:
+    *_, (value, *_) = press(data_of(count=1), *controls(USUAL))
+    assert value["state"] == "done" and value["numbers"] is None
+
+
+def test_stop_keeps_what_there_is() -> None:
+    flag = StopFlag()
+    run = plane_tab.press_draw(default_settings(), data_of(), flag, *controls(plane.PlaneWish(steps=900, count=3)))
+    live = next(run)
+    assert live[0]["state"] == "live" and live[0]["status"].startswith("Step 1 of 900, ")
+    flag.up = True
+    *_, (value, _, _, _) = run
+    assert value["status"].startswith("Stopped: 3 samples, ") and value["numbers"] is None
+    levels, _ = read_trails(Path(value["file"]["path"]).read_bytes())
+    assert 0 < levels[-1] < 1
+
+
+NONE: plane.PlaneData = {"points": "", "labels": "", "key": ""}
+BROKEN: plane.PlaneData = {"points": "AAAA", "labels": "", "key": ""}
+NOT_FINITE: plane.PlaneData = {
+    "points": base64.b64encode(np.array([np.nan, 0], "<f4").tobytes()).decode(), "labels": "", "key": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "wish", "sentence"),
+    [
+        (None, USUAL, "There are no points yet"),
+        (NONE, USUAL, "There are no points yet"),
+        (BROKEN, USUAL, "cannot be read"),
+        (NOT_FINITE, USUAL, "cannot be read"),
+        (data_of(), plane.PlaneWish(steps=None), "must be a whole number"),
+        (data_of(), plane.PlaneWish(steps=0), "between 1 and T = 1000"),
+        (data_of(), plane.PlaneWish(seed="x"), "The seed must be a whole number"),
+        (data_of("ring"), plane.PlaneWish(told=plane.IN_TURN), "have no classes"),
+        (data_of(), plane.PlaneWish(guidance=3), "Guidance leads to a class"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_a_sentence(
+    data: plane.PlaneData | None, wish: plane.PlaneWish, sentence: str
+) -> None:
+    ((_, message, start, halt),) = press(data, *controls(wish))
+    assert sentence in message and message.endswith(".")
+    assert (start["interactive"], halt["interactive"]) == (True, False)
+
+
+def test_points_come_from_a_table_or_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("x,y\n0,0\n10,0\n10,20\n")
+    value, message = plane_tab.upload_points(str(tmp_path / "p.csv"))
+    assert message == "" and value["uploaded"]
+    points, labels = plane.read_plane_data(value)
+    assert points[:, :, 0, 0].tolist() == [[-0.5, -1], [0.5, -1], [0.5, 1]] and labels is None
+    picture = Image.new("RGB", (60, 60), "white")
+    picture.paste("black", (10, 10, 50, 20))
+    picture.save(tmp_path / "p.png")
+    value, message = plane_tab.upload_points(str(tmp_path / "p.png"))
+    points, _ = plane.read_plane_data(value)
+    assert message == "" and len(points) == plane.MIXED
+    width, height = np.ptp(points.flatten(1).numpy(), axis=0)
+    assert width == pytest.approx(2, abs=0.01) and height < 0.6
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", b"", "no points in this file"),
+        ("a.csv", b"x,y\n1,2", "At least two different points"),
+        ("a.csv", b"1,1\n1,1\n1,1\n", "At least two different points"),
+        ("a.csv", b"0,0\n1,1\nmany,words", "Row 3 of this file"),
+        ("a.csv", b"\xff\xfe\x00", "no CSV that can be read"),
+        ("a.csv", b"1,2\n3,4\n" * 10**5, "are too many; there can be 5,000"),
+        ("a.csv", b"1.25,2.5\n3.5,4.75\n" * 10**6, "may have 4 MB"),
+        ("a.png", b"none", ""),
+        ("white.png", None, "dark nowhere"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_is_refused_in_a_sentence(tmp_path: Path, name: str, content: bytes | None, sentence: str) -> None:
+    path = tmp_path / name
+    if content is None:
+        Image.new("RGB", (20, 20), "white").save(path)
+    else:
+        path.write_bytes(content)
+    value, message = plane_tab.upload_points(str(path))
+    assert "points" not in value and sentence in message and message.endswith(".")
+
+
+def test_no_file_is_nothing() -> None:
+    assert plane_tab.upload_points(None)[1] == ""
+
+
+def test_the_tab_opens_with_the_run_that_its_controls_say() -> None:
+    kept, made = (read_trails(content) for content in (plane.PLANE_OPENING.read_bytes(), make_plane_opening()))
+    assert kept[0] == pytest.approx(made[0])
+    np.testing.assert_allclose(kept[1], made[1], atol=0.01)
+    assert kept[1].shape[1] == plane.PlaneWish().count
+
+
+def test_every_pattern_has_a_button_with_its_picture() -> None:
+    buttons = plane.pattern_buttons()
+    assert [button["name"] for button in buttons] == list(patterns())
+    assert all(len(button["points"]) == 2 * plane.MANY for button in buttons)

@@ -1,0 +1,265 @@
+"""Points of the plane on the page: where they come from, and samples that are drawn from exactly them.
+
+What can be computed from the points alone, at every t, is computed by the browser (assets/js/mixture.js): it holds
+them, and sends them with what it asks. A run is sent once, as a file, and followed there: a line of JSON,
+
+    {"count": samples, "levels": [alpha_bar of each frame, ...]}
+
+and then of each frame x and y of every sample, int16 in steps of 1 / EPS_UNIT.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+from typing_extensions import TypedDict
+
+from diffusion.data.points import MOST_POINTS, as_points, patterns, points_from_csv, points_from_picture
+from diffusion.evaluation.distances import kernel_distance, sliced_wasserstein
+from diffusion.images import open_image
+from diffusion.mixture import Mixture, MixtureDenoiser
+from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.loop import Step, sample
+from diffusion.sampling.plan import SamplingPlan
+from diffusion.sampling.steps import Spacing, timesteps
+from diffusion.schedules.schedule import Schedule
+from ui.asked import MAX_SEED, AskedError
+from ui.background import in_background
+from ui.cost import duration
+from ui.files import ASSETS, for_browser, made_path
+from ui.models import StopFlag
+from ui.picture import EPS_UNIT
+from ui.sampling import read_seed
+
+MIXED = 2000  # points that density, field and samples are made from, evenly chosen where there are more
+MOST_DRAWN = 1000  # samples of a run
+MOST_GUIDED = 8  # scale of guidance
+KEPT_FRAMES = 120  # of a run
+TELL_SECONDS = 0.1
+TABLES = (".csv", ".tsv", ".txt")  # files that are read as numbers; all others as pictures
+MANY = 60  # points of the small picture of a pattern
+NO_POINTS = "There are no points yet: sketch some, or choose a pattern."
+NOTHING, IN_TURN = "of no class", "of its class, all in turn"
+TRAILS = ".trails"  # of a file with a run
+# The run that the tab opens with, of the points of OPENED_WITH; ui/make_opening.py makes it.
+PLANE_OPENING = ASSETS / "opening" / f"plane{TRAILS}"
+
+Rows = NDArray[np.float64]
+Encoded = Annotated[str, Field(max_length=4 * (8 * MOST_POINTS) // 3 + 8)]
+
+
+class AskedPattern(TypedDict):
+    """So many points of a pattern."""
+
+    pattern: str
+    count: Annotated[int, Field(ge=1, le=MOST_POINTS)]
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+OPENED_WITH: AskedPattern = {"pattern": "moons", "count": 1000, "seed": 0}
+
+
+class PlaneData(TypedDict):
+    """Points as the browser holds them.
+
+    points: x and y in turn, float32 in base64.
+    labels: the class of each, a byte in base64; "" where there are none.
+    key: what it knows them by.
+    """
+
+    points: Encoded
+    labels: Encoded
+    key: Annotated[str, Field(max_length=100)]
+
+
+@dataclass(frozen=True)
+class PlaneWish:
+    """What the controls of a run say."""
+
+    sampler: str = "ddim"
+    steps: float | None = 30
+    count: float = 400
+    seed: str = "0"
+    spacing: Spacing = "trailing"
+    told: str = NOTHING
+    guidance: float = 1.0
+
+
+def encode_points(rows: Rows | Tensor) -> str:
+    """(N, 2) numbers for the browser."""
+    return base64.b64encode(np.ascontiguousarray(rows, "<f4").tobytes()).decode()
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Which of so many points are used: at most so many, the same that assets/js/mixture.js takes."""
+    return np.arange(count) if count <= most else np.arange(most) * count // most
+
+
+def pattern_points(asked: AskedPattern) -> PlaneData:
+    """Fresh points of a pattern.
+
+    Raises:
+        AskedError: there is no such pattern.
+    """
+    known = patterns().get(asked["pattern"])
+    if known is None:
+        raise AskedError(f"There is no pattern {asked['pattern'][:40]!r}; there are {', '.join(patterns())}.")
+    points, labels = known.draw(asked["count"], asked["seed"])
+    classes = "" if labels is None else base64.b64encode(labels.numpy().astype(np.uint8).tobytes()).decode()
+    key = f"{asked['pattern']}-{asked['count']}-{asked['seed']}"
+    return {"points": encode_points(points.flatten(1)), "labels": classes, "key": key}
+
+
+def pattern_buttons() -> list[dict[str, Any]]:
+    """Of every pattern its name, its title, and some points as a small picture of it."""
+    return [
+        {"name": name, "title": known.title, "points": known.draw(MANY, 1)[0].flatten().mul(100).round().int().tolist()}
+        for name, known in patterns().items()
+    ]
+
+
+def read_points_file(path: Path, most: int = MOST_POINTS) -> Rows:
+    """(N, 2) points of a CSV, or where a picture is dark.
+
+    Raises:
+        DataError, ImageError: it cannot be used, in one sentence.
+    """
+    if path.suffix.lower() in TABLES:
+        return points_from_csv(path.read_bytes())
+    return points_from_picture(open_image(path), most)
+
+
+def read_plane_data(asked: PlaneData | None) -> tuple[Tensor, Tensor | None]:
+    """The points (N, 2, 1, 1) that density, field and samples are of, and the class of each, if they have any.
+
+    Raises:
+        AskedError: none, or what is none of the page's.
+    """
+    if asked is None or not asked["points"]:
+        raise AskedError(NO_POINTS)
+    try:
+        rows = np.frombuffer(base64.b64decode(asked["points"], validate=True), "<f4").reshape(-1, 2).astype(np.float64)
+        classes = np.frombuffer(base64.b64decode(asked["labels"], validate=True), np.uint8)
+    except ValueError as error:
+        raise AskedError("These points cannot be read; choose them again.") from error
+    if not np.isfinite(rows).all() or np.abs(rows).max() > 8 or len(classes) not in (0, len(rows)):
+        raise AskedError("These points cannot be read; choose them again.")
+    used = evenly(len(rows), MIXED)
+    labels = torch.from_numpy(classes[used].astype(np.int64)) if len(classes) else None
+    return as_points(rows[used]), labels
+
+
+def plan_on_plane(labels: Tensor | None, schedule: Schedule, wish: PlaneWish) -> SamplingPlan:
+    """What the controls ask for.
+
+    Raises:
+        SamplingError: what cannot be, with the control that it is about in ``field``.
+    """
+    if wish.steps is None or wish.steps != int(wish.steps):
+        raise SamplingError("steps", "The number of steps must be a whole number.")
+    seed, count = read_seed(wish.seed), int(wish.count)
+    told = None
+    if wish.told == IN_TURN:
+        if labels is None:
+            raise SamplingError("label", "These points have no classes: two moons and three clusters have.")
+        classes = labels.unique().tolist()
+        told = [classes[i % len(classes)] for i in range(count)]
+    elif wish.guidance != 1:
+        raise SamplingError("guidance", "Guidance leads to a class: let each sample be of its class, or leave it at 1.")
+    steps = timesteps(schedule, int(wish.steps), wish.spacing)
+    # No best guess of x_0 lies outside the points, so there is nothing to clip.
+    return SamplingPlan(
+        steps, range(seed, seed + count), wish.sampler, labels=told, guidance=wish.guidance, clip="none",
+        spacing=wish.spacing,
+    )  # fmt: skip
+
+
+@dataclass
+class TrailsRecorder:
+    """Where all samples are, frame by frame; of long runs every so many steps, and the end."""
+
+    levels: list[float] = field(default_factory=list)
+    frames: list[NDArray[np.int16]] = field(default_factory=list)
+
+    def add(self, x: Tensor, alpha_bar: float) -> None:
+        whole = np.clip(np.rint(x.flatten(1).numpy() * EPS_UNIT), -32768, 32767)
+        self.levels.append(alpha_bar)
+        self.frames.append(whole.astype("<i2"))
+
+    def file(self) -> bytes:
+        head = json.dumps({"count": len(self.frames[0]), "levels": self.levels}).encode()
+        return head + b"\n" + np.stack(self.frames).tobytes()
+
+
+def steps_on_plane(
+    points: Tensor, labels: Tensor | None, schedule: Schedule, plan: SamplingPlan, trails: TrailsRecorder
+) -> Generator[Step, None, None]:
+    """Sample from exactly these points, keeping frames; the last one is the end, wherever it is stopped."""
+    every = -(-len(plan.steps) // KEPT_FRAMES)
+    step, denoiser = None, MixtureDenoiser(Mixture(points), labels)
+    try:
+        for step in sample(denoiser, schedule, plan, (2, 1, 1)):
+            if step.index % every == 0:
+                trails.add(step.x_t, float(schedule.alpha_bar[step.t]))
+            yield step
+    finally:
+        if step is not None:
+            trails.add(step.x_s, float(schedule.alpha_bar[step.s]))
+
+
+def run_on_plane(
+    data: PlaneData | None, schedule: Schedule, wish: PlaneWish, flag: StopFlag
+) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Values for the view, and whether they are the last: how far it is ("live"), at the end all of it ("done").
+
+    Raises:
+        AskedError, SamplingError: nothing can be drawn, before anything is.
+    """
+    points, labels = read_plane_data(data)
+    assert data is not None
+    plan = plan_on_plane(labels, schedule, wish)
+    count, trails = len(plan.steps), TrailsRecorder()
+    started, told, step = time.monotonic(), 0.0, None
+    work = steps_on_plane(points, labels, schedule, plan, trails)
+    for step in in_background(work):
+        if flag.up:
+            break
+        now, taken = time.monotonic(), step.index + 1
+        if now - told > TELL_SECONDS:
+            told = now
+            left = duration((now - started) / taken * (count - taken))
+            yield {"state": "live", "part": taken / count, "status": f"Step {taken} of {count}, {left} left."}, False
+    work.close()
+    assert step is not None
+    path = made_path(f"plane-{wish.sampler}{count}-seed{plan.seeds[0]}{TRAILS}")
+    path.write_bytes(trails.file())
+    taken, stopped = step.index + 1, step.index + 1 < count
+    what = f"{len(plan.seeds):,} sample{'' if len(plan.seeds) == 1 else 's'}"
+    yield (
+        {
+            "state": "done",
+            "file": for_browser(path),
+            "data": data["key"],
+            "key": f"{time.time_ns()}",
+            "status": f"{'Stopped: ' if stopped else ''}{what}, {taken} of {count} steps in "
+            f"{duration(time.monotonic() - started)}.",
+            "numbers": None if stopped or len(plan.seeds) < 2 or len(points) < 2 else distances(step.x_s, points),
+        },
+        True,
+    )
+
+
+def distances(samples: Tensor, points: Tensor) -> dict[str, float]:
+    """How far samples are from the points."""
+    return {"kernel": kernel_distance(samples, points), "wasserstein": sliced_wasserstein(samples, points)}
