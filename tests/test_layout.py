@@ -50,7 +50,7 @@ UI_ROWS = (
     "theme figures files asked view page picture sidebar",
     "models subjects card cost background job frames sampling plane opening seen told weighing whatif composing",
     "learning make_opening link wire",
-    "enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
+    "enough lesson schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

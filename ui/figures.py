@@ -7,12 +7,13 @@ put another measure of time in its place.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ui.theme import BY_SAMPLER, EPS, GREY, PREDICTED, SCHEDULE, SCHEDULE_LIGHT, X0, XT
+from ui.theme import BY_SAMPLER, EPS, GREY, LEARNED, PREDICTED, SCHEDULE, SCHEDULE_LIGHT, X0, XT
 
 Columns = dict[str, list[float | None]]
 
@@ -146,6 +147,27 @@ def trajectory_figure(*, across: int = 3) -> dict[str, Any]:
     return content
 
 
+def learning_figure() -> dict[str, Any]:
+    """How far a network that learns is from what it should say, over the noise level, as learning.py measures it."""
+    figure = make_subplots(1, 1)
+    _line(figure, "floor", "floor: exact denoiser of the points", GREY, (1, 1))
+    _line(figure, "error", "error of the network", LEARNED, (1, 1))
+    _line(figure, "memory", "memory: from the exact denoiser", PREDICTED, (1, 1), dash="5px,3px")
+    _line(figure, "pattern", "pattern: from that of the distribution", SCHEDULE, (1, 1), dash="2px,2px")
+    for trace in figure.data:
+        trace.meta = trace.meta | {"x": "log_snr"}
+    title = "log SNR (noise grows to the right)"
+    figure.update_xaxes(autorange="reversed", title={"text": title, "standoff": 4})
+    figure.update_yaxes(
+        type="log", exponentformat="power", dtick=1, range=[-4.6, 0.4],
+        title={"text": "mean square, of ε", "standoff": 4},
+    )  # fmt: skip
+    content = _finish(figure, height=300, legends={}, below=48)
+    content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}}
+    content["layout"]["margin"] |= {"t": 48, "l": 68}
+    return content
+
+
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")  # for eyes that do not tell the hues apart
 
 
@@ -167,10 +189,10 @@ def quality_figure(samplers: Mapping[str, str], *, across: int = 2) -> dict[str,
         for edge, fill in (("low", None), ("high", "tonexty")):
             meta = {"x": "calls_real", "y": f"{column}_{edge}"}
             figure.add_trace(go.Scatter(**band, fill=fill, fillcolor="rgba(138, 143, 152, 0.25)", meta=meta), *place)
-        for (name, title), symbol in zip(samplers.items(), SYMBOLS, strict=True):
-            _line(figure, f"{column}_{name}", title, BY_SAMPLER[name], place, legend=legend)
+        for (name, title), symbol in zip(samplers.items(), cycle(SYMBOLS)):
+            _line(figure, f"{column}_{name}", title, BY_SAMPLER.get(name, GREY), place, legend=legend)
             figure.data[-1].update(
-                mode="lines+markers", marker={"color": BY_SAMPLER[name], "symbol": symbol, "size": 6},
+                mode="lines+markers", marker={"color": BY_SAMPLER.get(name, GREY), "symbol": symbol, "size": 6},
                 meta={"x": f"calls_{name}", "y": f"{column}_{name}"}, legendgroup=name,
             )  # fmt: skip
         _line(figure, f"{column}_real", "real images held out", GREY, place, legend=legend, dash="5px,4px")

@@ -11,12 +11,14 @@ from typing import Any
 
 import gradio as gr
 
+from diffusion.data.points import patterns
 from diffusion.data.sets import DataError
 from diffusion.images import ImageError
 from diffusion.sampling.steps import SPACINGS
 from diffusion.sampling.updates import SAMPLERS
 from ui.asked import read_arguments
 from ui.job import Values, ended, run_job
+from ui.lesson import lesson_section
 from ui.models import AT_NETWORK, StopFlag, stop
 from ui.page import Page
 from ui.plane import (
@@ -102,12 +104,13 @@ def plane_tab(page: Page) -> None:
     refused = gr.Markdown(elem_classes="lab-message", elem_id="lab-plane-data-message")
     with gr.Row(elem_id="lab-plane-row"):
         with gr.Column(scale=5, min_width=320):
-            view = View("plane", elem_id="lab-plane", opening=opening)
+            view = View("plane", elem_id="lab-plane", opening=opening, taught=list(patterns()))
         with gr.Column(scale=3, min_width=260, elem_id="lab-plane-side"):
             View("planesaid", elem_id="lab-plane-said")
             controls, start, halt = build_wish()
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-plane-waiting")
             message = gr.Markdown(elem_classes="lab-message", elem_id="lab-plane-message")
+    lesson_section(data)
     upload.upload(upload_points, upload, [data, refused], **quiet)
     start.click(
         press_draw, [page.sidebar, data, flag, *controls], [view, message, start, halt], show_progress="minimal",

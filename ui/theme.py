@@ -9,13 +9,14 @@ import gradio as gr
 
 # Okabe & Ito's palette, told apart by colour-blind readers; the schedule's slate is mixed to fit beside it.
 X0, EPS, XT, PREDICTED = "#0072B2", "#D55E00", "#8E5BB5", "#009E73"
+LEARNED = "#2E8FD6"  # of what a network says beside what it should
 GREY = "#8A8F98"
 SCHEDULE, SCHEDULE_LIGHT = "#64788F", "#9DB0C4"
 # Of lines that compare samplers: hues that mean nothing else on the page.
 BY_SAMPLER = {"ddpm": "#8A5A2B", "ddim": "#1F2F41", "dpmpp": "#C2478C", "unipc": "#0A8AA0", "heun": "#8F8500"}
 # What the style sheet calls them.
 COLOURS = {
-    "--x0": X0, "--eps": EPS, "--xt": XT, "--pred": PREDICTED, "--lab-schedule": SCHEDULE,
+    "--x0": X0, "--eps": EPS, "--xt": XT, "--pred": PREDICTED, "--learned": LEARNED, "--lab-schedule": SCHEDULE,
     "--lab-schedule-light": SCHEDULE_LIGHT, **{f"--by-{name}": colour for name, colour in BY_SAMPLER.items()},
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ const DASHES = ["6px,3px", "2px,2px", "9px,3px,2px,3px", "12px,4px", "4px,2px", 
  */
 
 /** @type {Record<import("./store.js").Axis, Over>} */
-const AXES = {
+export const AXES = {
   t: { title: "t", of: (t) => t, step: (x) => x },
   u: { title: "t/T", of: (t, { T }) => t / T, step: (x, { T }) => x * T },
   log_snr: {

@@ -143,3 +143,9 @@ export function shown(node, fn) {
 export function bringIntoSight(/** @type {Element} */ node) {
   if (matchMedia("(max-width: 760px)").matches) node.scrollIntoView({ block: "start" });
 }
+
+/** @param {string} text float32 in base64 */
+export function decodePoints(text) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  return Float64Array.from(new Float32Array(bytes.buffer));
+}

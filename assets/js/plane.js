@@ -3,8 +3,9 @@
 import { constants } from "./constants.js";
 import { button, choice, el, setData, shown, worded } from "./dom.js";
 import { savePicture } from "./drawing.js";
+import { patternOf } from "./learning.js";
 import { fromLink, putInLink } from "./link.js";
-import { cellsFor, density, epsOnGrid, flow, placeOn, posteriorAt, REACH } from "./mixture.js";
+import { cellsFor, density, epsOnGrid, fieldAt, flow, placeOn, posteriorAt, REACH } from "./mixture.js";
 import { Painter } from "./planepaint.js";
 import { Player } from "./player.js";
 import { oncePerFrame } from "./scheduling.js";
@@ -17,7 +18,7 @@ import { fillNormal } from "./walk.js";
 /** @import { Changes } from "./store.js" */
 /** @import { Trails } from "./trails.js" */
 
-/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths"} Layer */
+/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths" | "learned" | "apart" | "made"} Layer */
 /** @typedef {{state: "live", status: string, part: number}} LiveDraw */
 /**
  * @typedef {object} DoneDraw
@@ -30,7 +31,7 @@ import { fillNormal } from "./walk.js";
  */
 /** @typedef {LiveDraw | DoneDraw | {state: "failed" | "opening", status: string}} Drawn */
 /** @typedef {{url: string, data: string}} Opening the points that it is of, by their key */
-/** @typedef {{value: Drawn | null, opening: Opening}} PlaneProps */
+/** @typedef {{value: Drawn | null, opening: Opening, taught: string[]}} PlaneProps taught: patterns that there is a network of */
 
 const ARROWS = 24; // across
 const FOLLOWED = 40; // samples whose paths are drawn
@@ -38,6 +39,7 @@ const WEIGHING = 80; // points that are drawn by their share, at most
 const USUAL = { eps: 1, score: 6 }; // lengths of vectors that have half an arrow
 /** @type {Record<string, Layer>} */
 const OTHER = { eps: "score", score: "eps" }; // arrows of one field at a time
+const TAUGHT = ["learned", "apart"]; // layers of a network that there may be
 const SLOW = 24; // seconds of a play-through in slow motion, and of a usual one
 const QUICK = 6;
 const PEN = 0.09; // radius of the brush, in the plane
@@ -56,6 +58,9 @@ const CHIPS = [
   ["score", "score", "the gradient of ln p_t, −ε over its deviation: where it is likelier, as arrows"],
   ["samples", "samples", "points on their way from noise back to the data"],
   ["paths", "paths", `the ways of ${FOLLOWED} samples, which they have come and will go`],
+  ["learned", "learned ε", "the noise that the network below sees, as arrows"],
+  ["apart", "difference", "learned less exact, as arrows"],
+  ["made", "its samples", "what the network that learns here makes of always the same noises"],
 ];
 
 class Plane {
@@ -86,6 +91,7 @@ class Plane {
     this.pointer = null; // in the plane, where there is one
     this.dragging = "";
     this.generation = 0;
+    this.watching = false; // a network that learns
     this.fresh = true; // nobody has pointed at anything yet
     this.draw = oncePerFrame(() => this.paint());
     this.canvas = el("canvas", {
@@ -251,9 +257,14 @@ class Plane {
     painter.axes();
     if (points.length && layers.has("eps")) this.paintField("eps");
     if (points.length && layers.has("score")) this.paintField("score");
+    if (points.length && (layers.has("learned") || layers.has("apart"))) this.paintLearned();
     if (layers.has("data")) painter.dots(points, "data", points.length > 4000 ? 1.3 : 1.7, 0.5);
     if (points.length && layers.has("noised")) this.paintNoised();
     if (this.trails && this.trailsOf === key) this.paintSamples(this.trails);
+    if (layers.has("made") && store.learned?.key === key && store.learned.samples) {
+      painter.dots(store.learned.samples, "panel", 3, 0.9);
+      painter.dots(store.learned.samples, "learned", 2.2, 1);
+    }
     if (points.length) this.paintLooked();
     if (store.sketching) this.paintPen();
     this.note.hidden = points.length > 0;
@@ -288,6 +299,27 @@ class Plane {
     }
     const field = kind === "eps" ? this.field : this.field.map((v) => -v / b);
     this.painter.arrows(field, USUAL[kind], "pred");
+  }
+
+  /** What the network sees, and how far that is from what it should; where there is none yet it is asked for. */
+  paintLearned() {
+    const { learned, plane, schedule } = store;
+    if (!plane || !schedule) return;
+    if (learned?.key !== plane.key) {
+      if (store.wanted !== plane.key) assign({ wanted: plane.key });
+      return;
+    }
+    const { a, b } = this.level();
+    if (!a || !b) return;
+    const field = fieldAt(learned.log_snr, learned.field, Math.log((a * a) / (b * b)));
+    if (this.layers.has("learned")) this.painter.arrows(field, USUAL.eps, "learned");
+    if (!this.layers.has("apart")) return;
+    const exact = epsOnGrid(plane.mixed, a, b, ARROWS);
+    this.painter.arrows(
+      field.map((v, i) => v - exact[i]),
+      USUAL.eps / 4,
+      "warn",
+    );
   }
 
   /** x_t of every point, with an eps that stays its own. */
@@ -503,6 +535,7 @@ class Plane {
   follow(changes) {
     const { schedule } = store;
     if (changes.has("sketching")) this.showTools();
+    if (changes.has("learned")) this.showLearned();
     if (!schedule || !["schedule", "t", "plane", "sketching"].some((name) => changes.has(name))) return;
     if (changes.has("schedule")) this.player.setCount(schedule.T + 1);
     if (changes.has("schedule") || this.player.index !== store.t) this.player.go(store.t);
@@ -525,6 +558,27 @@ class Plane {
       if (SAMPLED.includes(chip.dataset.layer ?? "")) chip.disabled = stale;
     }
     if (stale && store.drawn?.state !== "live") assign({ drawn: null });
+    this.sayTaught();
+  }
+
+  /** A network is shown where there is one, or can be. */
+  sayTaught() {
+    const { learned, plane } = store;
+    const here = plane && learned?.key === plane.key;
+    const known = here || (plane && this.props.taught.includes(patternOf(plane.key)));
+    for (const chip of this.chips ?? []) {
+      const layer = chip.dataset.layer ?? "";
+      if (TAUGHT.includes(layer)) chip.disabled = !known;
+      if (layer === "made") chip.disabled = !(here && learned?.samples);
+    }
+  }
+
+  /** The network that one watches learning comes into sight. */
+  showLearned() {
+    this.sayTaught();
+    if (store.learned?.watched && !this.watching) this.switchLayer("made", true);
+    this.watching = Boolean(store.learned?.watched);
+    this.draw();
   }
 
   /** The run that was made beforehand, of the points that the tab opens with. */

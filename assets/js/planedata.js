@@ -2,7 +2,7 @@
 
 import { contextOf } from "./canvas.js";
 import { constants } from "./constants.js";
-import { button, el, setData, setText } from "./dom.js";
+import { button, decodePoints, el, setData, setText } from "./dom.js";
 import { fromLink, putInLink } from "./link.js";
 import { thinned } from "./mixture.js";
 import { oncePerFrame, oneAtATime } from "./scheduling.js";
@@ -42,12 +42,6 @@ import { assign } from "./store.js";
 const THUMB = 40; // pixels of a pattern's picture
 const SKETCH = "sketch";
 const DECADES = 1000; // positions of the slider of how many
-
-/** @param {string} text float32 in base64 */
-function decodePoints(text) {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  return Float64Array.from(new Float32Array(bytes.buffer));
-}
 
 /** @param {Points} points */
 function encodePoints(points) {

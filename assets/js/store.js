@@ -5,6 +5,7 @@ import { oncePerFrame } from "./scheduling.js";
 
 /** @import { Noising } from "./noising.js" */
 /** @import { Player } from "./player.js" */
+/** @import { Learned } from "./learning.js" */
 /** @import { Drawn } from "./plane.js" */
 /** @import { Hovered, PlanePoints, Sketching } from "./planedata.js" */
 /** @import { ChosenRun } from "./quality.js" */
@@ -58,6 +59,8 @@ import { oncePerFrame } from "./scheduling.js";
  * @property {Sketching | null} sketching whether they are being drawn by hand
  * @property {Drawn | null} drawn how it stands with samples of it
  * @property {Hovered | null} hovered a point of the plane that is looked at
+ * @property {Learned | null} learned what a network has learnt of these points
+ * @property {string} wanted the key of points whose network is to be shown
  * @property {ScheduleServer | null} server
  */
 
@@ -79,6 +82,8 @@ export const store = {
   sketching: null,
   drawn: null,
   hovered: null,
+  learned: null,
+  wanted: "",
   server: null,
 };
 

@@ -143,3 +143,22 @@ def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> No
     plane.wait_for_selector(".lab-planeview[data-data='file-good.csv']")
     expect(plane.locator(".lab-planedata")).to_have_attribute("data-count", "50")
     expect(plane.locator("#lab-plane-data-message")).to_be_hidden()
+
+
+def test_a_network_learns_the_plane_while_one_watches(page: Page) -> None:
+    open_tab(page, "Plane")
+    page.wait_for_selector(".lab-planeview[data-state=ready]")
+    page.click("[data-layer=learned]")  # that of a network which was taught beforehand
+    page.wait_for_selector(".lab-learning[data-state=taught]")
+    page.click("#lab-train")
+    page.wait_for_selector(".lab-learning[data-state=live]")
+    expect(page.locator("[data-layer=made]")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function("+document.querySelector('.lab-learning').dataset.updates > 20")
+    page.click("#lab-train-stop")
+    page.wait_for_selector(".lab-learning[data-state=done]")
+    learnt = int(page.get_attribute(".lab-learning", "data-updates") or 0)
+    page.click("#lab-train-once")
+    page.wait_for_function("n => +document.querySelector('.lab-learning').dataset.updates === n", arg=learnt + 1)
+    page.click("[data-pattern=ring]")  # of other points nothing has been learnt
+    page.wait_for_selector(".lab-learning[data-state=empty]")
+    expect(page.locator("[data-layer=made]")).to_be_disabled()

@@ -1,0 +1,136 @@
+// A network that learns the plane: how far it is, by noise level; its field is a layer of the plane.
+
+import { AXES, Chart } from "./chart.js";
+import { decodePoints, el, setData, setText } from "./dom.js";
+import { digits } from "./numbers.js";
+import { assign, store, subscribe } from "./store.js";
+
+/**
+ * What is shown of a network. field: eps at each level, in cells x cells, rows from the top.
+ * @typedef {object} LearnedValue
+ * @property {number} updates
+ * @property {number[]} log_snr
+ * @property {string} field
+ * @property {"live" | "done"} [state]
+ * @property {string} [key] of the points
+ * @property {number} [per_second]
+ * @property {Record<string, number[]>} [curves]
+ * @property {string} [samples]
+ * @property {number} [distance]
+ */
+/**
+ * @typedef {object} Learned
+ * @property {string} key of the points that it is of
+ * @property {number[]} log_snr
+ * @property {Float64Array} field
+ * @property {Float64Array | null} samples
+ * @property {boolean} watched whether it learns here
+ */
+/** @typedef {{value: LearnedValue | null, figure: PlotlyFigure, taught: string[], plotly: string}} LearningProps */
+/** @typedef {{taught_before: (asked: {pattern: string}) => Promise<LearnedValue>}} LearningServer */
+
+const NOTHING = "Nothing has been learnt of these points yet: press Train.";
+
+/**
+ * The pattern that points are of, by their key.
+ * @param {string} key
+ */
+export const patternOf = (key) => key.split("-")[0];
+
+class Learning {
+  /**
+   * @param {HTMLElement} element
+   * @param {LearningProps} props
+   * @param {LearningServer} server
+   */
+  constructor(element, props, server) {
+    this.props = props;
+    this.server = server;
+    this.asking = "";
+    this.status = el("p", { class: "lab-status", role: "status" }, NOTHING);
+    const picture = el("div", {});
+    this.root = el("section", { class: "lab-learning", "data-state": "empty" }, this.status, picture);
+    element.replaceChildren(this.root);
+    this.chart = new Chart(picture, props.figure, props.plotly, "learning", { over: AXES.log_snr });
+    subscribe((changes) => this.follow(changes));
+  }
+
+  /** @param {import("./store.js").Changes} changes */
+  follow(changes) {
+    const key = store.plane?.key ?? "";
+    if (changes.has("plane") && store.learned && store.learned.key !== key) {
+      assign({ learned: null });
+      this.say(null);
+    }
+    if (changes.has("wanted") && store.wanted === key && store.learned?.key !== key) this.ask(key);
+  }
+
+  /**
+   * The network that was taught a pattern beforehand.
+   * @param {string} key
+   */
+  async ask(key) {
+    const pattern = patternOf(key);
+    if (!this.props.taught.includes(pattern) || this.asking === key) return;
+    this.asking = key;
+    try {
+      const value = await this.server.taught_before({ pattern });
+      if (store.plane?.key === key && store.learned?.key !== key) this.show({ ...value, key }, false);
+    } finally {
+      this.asking = "";
+    }
+  }
+
+  sync() {
+    const { value } = this.props;
+    if (value) this.show(value, true);
+    else {
+      assign({ learned: null });
+      this.say(null);
+    }
+  }
+
+  /**
+   * @param {LearnedValue} value
+   * @param {boolean} watched
+   */
+  show(value, watched) {
+    const { key = "", log_snr, field, samples } = value;
+    if (store.plane && store.plane.key !== key) return; // other points were chosen meanwhile
+    assign({
+      learned: {
+        key,
+        log_snr,
+        field: decodePoints(field),
+        samples: samples ? decodePoints(samples) : null,
+        watched,
+      },
+    });
+    this.say(value);
+    const { curves } = value;
+    if (curves) this.chart.update({ log_snr, ...curves });
+  }
+
+  /** @param {LearnedValue | null} value */
+  say(value) {
+    setData(this.root, { state: value?.state ?? (value ? "taught" : "empty"), updates: value?.updates ?? 0 });
+    if (!value) {
+      setText(this.status, NOTHING);
+      return;
+    }
+    const { updates, per_second, distance } = value;
+    const speed = per_second ? `, ${per_second.toLocaleString("en")} a second` : "; taught beforehand";
+    const far = distance === undefined ? "" : `. Kernel distance of its samples from the data ${digits(distance, 2)}`;
+    this.status.setAttribute("aria-live", value.state === "live" ? "off" : "polite");
+    setText(this.status, `${updates.toLocaleString("en")} updates${speed}${far}.`);
+  }
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {LabView<LearningProps, LearningServer>} view
+ */
+export function mount(element, { props, watch, server }) {
+  const learning = new Learning(element, props, server);
+  watch("value", () => learning.sync());
+}

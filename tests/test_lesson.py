@@ -1,0 +1,75 @@
+"""The handlers of the lesson on the plane, called without a browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from diffusion.data.points import patterns
+from ui.asked import AskedError
+from ui.learning import LearnWish, Lesson
+from ui.lesson import behind, change_wish, press_once, press_reset, press_train, read_wish, taught_before
+from ui.models import StopFlag
+from ui.plane import PlaneData, pattern_points
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
+SMALL: tuple[Any, ...] = (16, 1, False, "eps", "simple", 1e-3, 64)
+
+
+def points_of(pattern: str, count: int) -> PlaneData:
+    return pattern_points({"pattern": pattern, "count": count, "seed": 0})
+
+
+def test_one_step_is_one_step_and_train_goes_on_until_it_is_paused() -> None:
+    lesson, flag, data = Lesson(), StopFlag(), points_of("moons", 200)
+    *_, (view, message, start, halt) = press_once(data, flag, lesson, *SMALL)
+    assert (view["updates"], view["state"], view["key"], message) == (1, "done", data["key"], "")
+    assert start["interactive"] and not halt["interactive"]
+    seen = []
+    for view, _, _, halt in press_train(data, flag, lesson, *SMALL):
+        seen.append(view["updates"])
+        if len(seen) == 1:
+            assert view["state"] == "live" and halt["interactive"]
+        flag.up = len(seen) == 2
+    assert seen == sorted(seen) and seen[0] > 1 and len(seen) == 3 and "pattern" in view["curves"]
+    assert press_reset(flag, lesson) == (None, "") and lesson.run is None
+    *_, (view, *_) = press_once(data, flag, lesson, *SMALL)
+    assert view["updates"] == 1
+
+
+@pytest.mark.parametrize("name", patterns())
+def test_a_class_where_there_is_one_is_learnt_too(name: str) -> None:
+    lesson = Lesson()
+    *_, (_, message, *_) = press_once(points_of(name, 50), StopFlag(), lesson, *SMALL)
+    assert message == "" and lesson.run is not None
+    assert len(lesson.run.card.network.conditions) == bool(patterns()[name].names)
+
+
+def test_what_cannot_be_learnt_is_refused_in_a_sentence() -> None:
+    for data, said in (
+        (None, "There are no points yet"),
+        (points_of("moons", 1), "One point is nothing to learn from"),
+    ):
+        *_, (_, message, start, _) = press_train(data, StopFlag(), Lesson(), *SMALL)
+        assert message.startswith(said) and start["interactive"]
+    *_, (_, message, *_) = press_once(points_of("moons", 9), StopFlag(), Lesson(), 0, *SMALL[1:])
+    assert message == "width must be a whole number from 1 to 1024, not 0."
+
+
+def test_a_control_is_heard_while_it_learns() -> None:
+    lesson = Lesson()
+    assert change_wish(lesson, *SMALL) == "" and lesson.wish == LearnWish(*SMALL)
+    assert "--lr must lie between" in change_wish(lesson, *SMALL[:5], 1e9, 64) and lesson.wish == LearnWish(*SMALL)
+    with pytest.raises(AskedError):
+        read_wish((16, 1, False, "score", "simple", 1e-3, 64))
+
+
+def test_the_distribution_is_known_of_patterns_alone() -> None:
+    known = behind(points_of("ring", 5))
+    assert known is not None and torch.equal(known.centres, patterns()["ring"].mixture().centres)
+    assert behind({"points": "", "labels": "", "key": "sketch-12.5"}) is None
+    with pytest.raises(AskedError, match="There is no pattern"):
+        taught_before({"pattern": "../digits"})
+    assert taught_before({"pattern": "ring"})["updates"] == 3000

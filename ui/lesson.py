@@ -1,0 +1,169 @@
+"""Below the plane: a small network learns its points while one watches.
+
+What is shown of it is computed in learning.py; here are its controls, handlers and wiring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import gradio as gr
+from typing_extensions import TypedDict
+
+from diffusion.data.points import patterns
+from diffusion.mixture import Mixture
+from diffusion.process import Prediction
+from diffusion.training.config import TrainError, Weighting
+from ui.asked import AskedError, read_arguments
+from ui.figures import learning_figure
+from ui.job import Values, ended, run_job
+from ui.learning import LearnWish, Lesson, learn, learned_before
+from ui.models import AT_TIMING, StopFlag, stop
+from ui.plane import PlaneData, read_plane_data
+from ui.view import PLOTLY, View, served
+
+# One at a time: training takes a core for minutes, and what else the page does must not wait for it.
+AT_LESSON: dict[str, Any] = {"concurrency_id": "lesson", "concurrency_limit": 1}
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+TARGETS = {"v": "v", "eps": "ε", "x0": "x₀"}
+WEIGHTED = {"simple": "as it is", "min-snr": "min-SNR"}
+ABOUT = (
+    "The network's error at every noise level, and the **floor** below it: the exact denoiser's, which none can beat "
+    "on these points. **Memory**: how far it is from that denoiser, and so from knowing the points by heart. "
+    "**Pattern**: how far from the distribution they were drawn from. With few points it learns the points, with many "
+    "the pattern."
+)
+
+
+class AskedLesson(TypedDict):
+    """A pattern whose network was taught beforehand."""
+
+    pattern: str
+
+
+def taught_before(asked: AskedLesson) -> dict[str, Any]:
+    """What is shown of that network.
+
+    Raises:
+        AskedError: there is no such pattern.
+    """
+    if asked["pattern"] not in patterns():
+        raise AskedError(f"There is no pattern {asked['pattern'][:40]!r}.")
+    return learned_before(asked["pattern"])
+
+
+def behind(data: PlaneData) -> Mixture | None:
+    """The distribution that points were drawn from, where it is known."""
+    known = patterns().get(data["key"].split("-")[0])
+    return None if known is None else known.mixture()
+
+
+def press_train(data: PlaneData | None, flag: StopFlag, lesson: Lesson, *controls: Any) -> Iterator[Values]:
+    """Train's handler, ``controls`` in the order of ``LearnWish``. Yields (view, message, Train, Stop)."""
+    yield from _teach(data, flag, lesson, controls, None)
+
+
+def press_once(data: PlaneData | None, flag: StopFlag, lesson: Lesson, *controls: Any) -> Iterator[Values]:
+    """That of One step."""
+    yield from _teach(data, flag, lesson, controls, 1)
+
+
+def _teach(
+    data: PlaneData | None, flag: StopFlag, lesson: Lesson, controls: tuple[Any, ...], updates: int | None
+) -> Iterator[Values]:  # fmt: skip
+    def work() -> Iterator[tuple[Values, bool]]:
+        points, labels = read_plane_data(data)
+        assert data is not None
+        if len(points) < 2:
+            raise AskedError("One point is nothing to learn from; two are the least.")
+        lesson.wish = read_wish(controls)
+        for view in learn(lesson, points, labels, behind(data), flag, updates):
+            yield (view | {"key": data["key"]}, ""), view["state"] == "done"
+
+    def refuse(error: Exception, shown: Values | None) -> Values:
+        return ended(shown, state="done"), str(error)
+
+    yield from run_job(flag, work(), refuse)
+
+
+def read_wish(controls: tuple[Any, ...]) -> LearnWish:
+    """What the controls say.
+
+    Raises:
+        AskedError: what no network can be built of, or learn with.
+    """
+    wish = LearnWish(*read_arguments(LearnWish, controls))
+    try:
+        wish.network(0)
+        wish.settings()
+    except (TrainError, ValueError) as error:
+        raise AskedError(str(error)) from error
+    return wish
+
+
+def change_wish(lesson: Lesson, *controls: Any) -> str:
+    """A control was moved: what is learning goes on with it. Gives the message."""
+    try:
+        lesson.wish = read_wish(controls)
+    except AskedError as error:
+        return str(error)
+    return ""
+
+
+def press_reset(flag: StopFlag, lesson: Lesson) -> tuple[None, str]:
+    """Forget all that was learnt: (view, message)."""
+    flag.up = True
+    lesson.run = lesson.points = None
+    return None, ""
+
+
+def build_lesson_wish() -> list[Any]:
+    """The controls of what is to learn, in the order of ``LearnWish``."""
+    usual = LearnWish()
+    predicted = [(TARGETS[name], name) for name in get_args(Prediction)]
+    weighted = [(WEIGHTED[name], name) for name in get_args(Weighting)]
+    with gr.Row():
+        width = gr.Slider(8, 256, usual.width, step=8, label="width", info="another one begins anew")
+        depth = gr.Slider(1, 6, usual.depth, step=1, label="depth", info="blocks of two layers; begins anew")
+        sinusoids = gr.Checkbox(usual.sinusoids, label="sinusoids", info="sees sines of x too; begins anew")
+        prediction = gr.Dropdown(predicted, value=usual.prediction, label="predicts", info="begins anew")
+    with gr.Row():
+        weighting = gr.Dropdown(weighted, value=usual.weighting, label="error weighed", info="while it learns")
+        lr = gr.Slider(1e-4, 1e-2, usual.lr, step=1e-4, label="learning rate", info="while it learns")
+        batch = gr.Slider(16, 1024, usual.batch, step=16, label="batch", info="while it learns")
+    return [width, depth, sinusoids, prediction, weighting, lr, batch]
+
+
+def lesson_section(data: View) -> None:
+    """Build the section; ``data`` holds the points of the plane."""
+    flag, lesson = gr.State(StopFlag()), gr.State(Lesson())
+    gr.Markdown("### Let a network learn it", elem_classes="lab-heading")
+    with gr.Row(elem_id="lab-lesson-row"):
+        with gr.Column(scale=1, min_width=250):
+            with gr.Row():
+                start = gr.Button("Train", elem_id="lab-train", min_width=80)
+                halt = gr.Button("Pause", interactive=False, elem_id="lab-train-stop", min_width=80)
+            with gr.Row():
+                once = gr.Button("One step", size="sm", elem_id="lab-train-once", min_width=80)
+                anew = gr.Button("Reset", size="sm", elem_id="lab-train-reset", min_width=80)
+            waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-train-waiting")
+            message = gr.Markdown(elem_classes="lab-message", elem_id="lab-train-message")
+            gr.Markdown(ABOUT, elem_classes="lab-note")
+        with gr.Column(scale=3, min_width=320):
+            view = View(
+                "learning", elem_id="lab-learning", server_functions=[taught_before], figure=learning_figure(),
+                taught=list(patterns()), plotly=served(PLOTLY),
+            )  # fmt: skip
+    with gr.Accordion("The network, and how it learns", open=False):
+        controls = build_lesson_wish()
+    asked, outputs = [data, flag, lesson, *controls], [view, message, start, halt]
+    for press, handler in ((start, press_train), (once, press_once)):
+        press.click(
+            handler, asked, outputs, show_progress="minimal", show_progress_on=waiting, api_visibility="private",
+            **AT_LESSON,
+        )  # fmt: skip
+    halt.click(stop, flag, None, queue=False, **QUIET)
+    anew.click(press_reset, [flag, lesson], [view, message], queue=False, **QUIET)
+    moved = [control.change if isinstance(control, gr.Checkbox) else control.input for control in controls]
+    gr.on(moved, change_wish, [lesson, *controls], message, trigger_mode="always_last", **AT_TIMING, **QUIET)
