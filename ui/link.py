@@ -153,6 +153,7 @@ def link_table(tabs: Iterable[str] = ()) -> dict[str, LinkField]:
         "data": LinkField("choice", "moons", (*patterns(), SKETCH)),
         "data_count": LinkField("whole", 1000, low=1, high=MOST_POINTS),
         "sketch": LinkField("text", most=MOST_SKETCH),
+        "back": LinkField("whole", 20, low=1, high=T_MAX),  # steps in all, of which one back is looked at
         "layers": LinkField("words", ["data", "density", "samples", "paths"], LAYERS),
     }
     groups = page, _schedule_fields(), forward, _control_fields(), _option_fields(), loss, plane

@@ -31,6 +31,7 @@ import { store, subscribe } from "./store.js";
  * @property {number} data_count
  * @property {string | null} sketch
  * @property {string[]} layers
+ * @property {number} back
  */
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute

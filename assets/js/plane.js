@@ -9,6 +9,7 @@ import { Painter } from "./planepaint.js";
 import { Player } from "./player.js";
 import { oncePerFrame } from "./scheduling.js";
 import { CELLS, SKETCHED } from "./sketch.js";
+import { wander } from "./stepback.js";
 import { assign, setT, store, subscribe } from "./store.js";
 import { openTrails } from "./trails.js";
 import { fillNormal } from "./walk.js";
@@ -40,6 +41,7 @@ const USUAL = { eps: 1, score: 6 }; // lengths of vectors that have half an arro
 const OTHER = { eps: "score", score: "eps" }; // arrows of one field at a time
 const SLOW = 24; // seconds of a play-through in slow motion, and of a usual one
 const QUICK = 6;
+const SEED = 5; // of the noise of a way of DDPM
 const PEN = 0.09; // radius of the brush, in the plane
 const NEAR = 0.12; // of a pinned point, where a hand takes hold of it
 const SAMPLED = ["samples", "paths"]; // layers that are there when samples are
@@ -75,6 +77,9 @@ class Plane {
     this.shares = new Float64Array(0);
     this.width = 0;
     this.drawn = 0; // how often
+    this.wanders = false; // whether a way of DDPM is drawn too
+    /** @type {Place[]} */
+    this.wandered = [];
     this.tinted = ""; // what the tint, and the field, were made for
     this.fielded = "";
     this.field = new Float64Array(0);
@@ -206,18 +211,14 @@ class Plane {
         this.player.backwards = way === "back";
       },
     );
-    const speeds = choice(
-      "speed",
-      [
-        ["usual", "usual"],
-        ["slow", "slow"],
-      ],
-      "usual",
-      (speed) => {
-        this.player.pause();
-        this.player.seconds = speed === "slow" ? SLOW : QUICK;
-      },
+    const slow = button("Slow", "four times as slow", () => this.slow(slow), "plane-slow");
+    const both = button(
+      "DDPM too",
+      "beside the way of the ODE, which adds no noise, one of DDPM from the same x_T",
+      () => this.alsoWander(both),
+      "plane-wander",
     );
+    for (const toggle of [slow, both]) toggle.setAttribute("aria-pressed", "false");
     const save = el(
       "button",
       {
@@ -229,7 +230,22 @@ class Plane {
       },
       "PNG",
     );
-    return el("div", { class: "lab-bar lab-plane-bar" }, ways, speeds, save);
+    return el("div", { class: "lab-bar lab-plane-bar" }, ways, slow, both, save);
+  }
+
+  /** @param {HTMLElement} toggle */
+  slow(toggle) {
+    this.player.pause();
+    this.player.seconds = this.player.seconds === SLOW ? QUICK : SLOW;
+    toggle.setAttribute("aria-pressed", String(this.player.seconds === SLOW));
+  }
+
+  /** @param {HTMLElement} toggle */
+  alsoWander(toggle) {
+    this.wanders = !this.wanders;
+    toggle.setAttribute("aria-pressed", String(this.wanders));
+    const held = this.pinned();
+    if (held) this.pin(held.x, held.y);
   }
 
   // What is drawn
@@ -324,6 +340,15 @@ class Plane {
     const { painter } = this;
     const { hovered, schedule, plane } = store;
     if (!schedule || !plane) return;
+    if (this.path.length && this.wandered.length) {
+      painter.line(
+        this.wandered.flatMap(({ x, y }) => [x, y]),
+        "ddpm",
+        { width: 1.3, alpha: 0.9 },
+      );
+      const at = placeOn(this.wandered, schedule.columns, store.t);
+      painter.mark(at.x, at.y, "ddpm", 5);
+    }
     if (this.path.length) {
       const places = this.path.flatMap(({ x, y }) => [x, y]);
       painter.line(places, "panel", { width: 4.5, alpha: 0.9 });
@@ -455,22 +480,27 @@ class Plane {
     const from = { t: store.t, x: inside(x), y: inside(y) };
     this.pinnedAt = [from.x, from.y];
     this.path = flow(store.plane.mixed, store.schedule.columns, from);
+    const { columns } = store.schedule;
+    this.wandered = this.wanders ? wander(store.plane.mixed, columns, this.path[0], SEED) : [];
+    assign({ followed: this.path });
     this.look();
     this.draw();
   }
 
   /** The same point, of other data or under another schedule; of what the tab opens with one that shows the way. */
   repin() {
-    const held = this.path.length ? this.path[0] : null;
+    const held = this.path.length > 0;
     this.path = [];
     if (this.fresh && store.plane?.mixed.length && !store.sketching) {
       this.fresh = false;
       this.pin(...FIRST);
     } else if (held && this.pinnedAt) this.pin(...this.pinnedAt);
+    if (!this.path.length) assign({ followed: [] });
   }
 
   unpin() {
     this.path = [];
+    assign({ followed: [] });
     this.look();
     this.draw();
   }

@@ -6,6 +6,7 @@ import { oncePerFrame } from "./scheduling.js";
 /** @import { Noising } from "./noising.js" */
 /** @import { Player } from "./player.js" */
 /** @import { Drawn } from "./plane.js" */
+/** @import { Place } from "./mixture.js" */
 /** @import { Hovered, PlanePoints, Sketching } from "./planedata.js" */
 /** @import { ChosenRun } from "./quality.js" */
 /** @import { Pin, Schedule, SchedulePayload, Settings } from "./schedules.js" */
@@ -57,6 +58,7 @@ import { oncePerFrame } from "./scheduling.js";
  * @property {PlanePoints | null} plane the points of the plane tab
  * @property {Sketching | null} sketching whether they are being drawn by hand
  * @property {Drawn | null} drawn how it stands with samples of it
+ * @property {Place[]} followed the path of a point that is followed there; empty without one
  * @property {Hovered | null} hovered a point of the plane that is looked at
  * @property {ScheduleServer | null} server
  */
@@ -78,6 +80,7 @@ export const store = {
   plane: null,
   sketching: null,
   drawn: null,
+  followed: [],
   hovered: null,
   server: null,
 };
