@@ -18,7 +18,7 @@ import { fillNormal } from "./walk.js";
 /** @import { Changes } from "./store.js" */
 /** @import { Trails } from "./trails.js" */
 
-/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths"} Layer */
+/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "learned" | "difference" | "samples" | "paths"} Layer */
 /** @typedef {{state: "live", status: string, part: number}} LiveDraw */
 /**
  * @typedef {object} DoneDraw
@@ -44,6 +44,7 @@ const QUICK = 6;
 const SEED = 5; // of the noise of a way of DDPM
 const PEN = 0.09; // radius of the brush, in the plane
 const NEAR = 0.12; // of a pinned point, where a hand takes hold of it
+const LEARNED = ["learned", "difference"]; // layers that are there when a network has learnt
 const SAMPLED = ["samples", "paths"]; // layers that are there when samples are
 /** @type {[number, number]} */
 const FIRST = [0.62, 0.86]; // the point that is followed at first
@@ -56,6 +57,8 @@ const CHIPS = [
   ["density", "density", "p_t, exactly: where x_t is likely to be"],
   ["eps", "ε", "the noise that the exact denoiser sees everywhere, as arrows"],
   ["score", "score", "the gradient of ln p_t, −ε over its deviation: where it is likelier, as arrows"],
+  ["learned", "learned", "the same, as a network has learnt it"],
+  ["difference", "difference", "what it has learnt less what it should have"],
   ["samples", "samples", "points on their way from noise back to the data"],
   ["paths", "paths", `the ways of ${FOLLOWED} samples, which they have come and will go`],
 ];
@@ -72,6 +75,8 @@ class Plane {
     /** @type {Trails | null} */
     this.trails = null;
     this.trailsOf = ""; // the points that they are of
+    /** @type {Drawn | null} */
+    this.told = null; // what was said of them
     this.eps = new Float32Array(0);
     this.noised = new Float32Array(0);
     this.shares = new Float64Array(0);
@@ -169,7 +174,9 @@ class Plane {
 
   showLayers() {
     for (const chip of this.chips ?? []) {
-      chip.setAttribute("aria-pressed", String(this.layers.has(chip.dataset.layer ?? "")));
+      const layer = chip.dataset.layer ?? "";
+      chip.setAttribute("aria-pressed", String(this.layers.has(layer)));
+      chip.hidden = LEARNED.includes(layer) && !store.learned;
     }
   }
 
@@ -265,8 +272,7 @@ class Plane {
     painter.begin(width);
     if (points.length && layers.has("density")) this.paintDensity();
     painter.axes();
-    if (points.length && layers.has("eps")) this.paintField("eps");
-    if (points.length && layers.has("score")) this.paintField("score");
+    if (points.length) this.paintFields();
     if (layers.has("data")) painter.dots(points, "data", points.length > 4000 ? 1.3 : 1.7, 0.5);
     if (points.length && layers.has("noised")) this.paintNoised();
     if (this.trails && this.trailsOf === key) this.paintSamples(this.trails);
@@ -293,17 +299,35 @@ class Plane {
     this.painter.heatmap();
   }
 
-  /** @param {"eps" | "score"} kind */
-  paintField(kind) {
+  /** Arrows: eps, or the score where that is chosen; exact, as it was learnt, and how far the two differ. */
+  paintFields() {
+    const { layers } = this;
     const { a, b } = this.level();
     if (!b) return; // there is no noise at t = 0 to be asked for
+    const kind = layers.has("score") ? "score" : "eps";
+    const exact = layers.has(kind) || (store.learned && layers.has("difference")) ? this.exactField() : null;
+    const show = (/** @type {Float64Array} */ field, /** @type {import("./planepaint.js").Hue} */ hue) =>
+      this.painter.arrows(kind === "eps" ? field : field.map((v) => -v / b), USUAL[kind], hue);
+    if (exact && layers.has(kind)) show(exact, "pred");
+    if (!store.learned) return;
+    const learned = store.learned.at(2 * Math.log(a / b));
+    if (layers.has("learned")) show(learned, "learned");
+    if (exact && layers.has("difference"))
+      show(
+        learned.map((v, i) => v - exact[i]),
+        "warn",
+      );
+  }
+
+  /** eps of the exact denoiser. */
+  exactField() {
+    const { a, b } = this.level();
     const stamp = this.stamp();
     if (this.fielded !== stamp && store.plane) {
       this.field = epsOnGrid(store.plane.mixed, a, b, ARROWS);
       this.fielded = stamp;
     }
-    const field = kind === "eps" ? this.field : this.field.map((v) => -v / b);
-    this.painter.arrows(field, USUAL[kind], "pred");
+    return this.field;
   }
 
   /** x_t of every point, with an eps that stays its own. */
@@ -385,7 +409,10 @@ class Plane {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    canvas.addEventListener("pointerup", () => this.up());
+    canvas.addEventListener("pointerup", (event) => {
+      if (this.dragging === "tap") this.pin(...this.placeOf(event));
+      this.up();
+    });
     canvas.addEventListener("pointercancel", () => this.up());
     canvas.addEventListener("pointerleave", () => this.leave());
     canvas.addEventListener("keydown", (event) => this.key(event));
@@ -428,6 +455,8 @@ class Plane {
       this.pointer = place;
       store.sketching.sketch.begin();
       this.ink(place, place);
+    } else if (event.pointerType === "touch" && !this.isHeld(place)) {
+      this.dragging = "tap"; // or the beginning of a swipe that scrolls the page
     } else {
       this.dragging = "pin";
       this.pin(...place);
@@ -445,8 +474,15 @@ class Plane {
     this.draw();
   }
 
+  /** The link knows where the followed point is at the page's t. */
+  keepPin() {
+    const held = this.pinned();
+    putInLink({ followed: held ? [held.x, held.y].map((v) => Math.round(v * 1000) / 1000) : [] });
+  }
+
   up() {
     if (this.dragging === "pen") store.sketching?.changed(true);
+    if (this.dragging === "pin") this.keepPin();
     this.dragging = "";
   }
 
@@ -493,7 +529,8 @@ class Plane {
     this.path = [];
     if (this.fresh && store.plane?.mixed.length && !store.sketching) {
       this.fresh = false;
-      this.pin(...FIRST);
+      const [x, y] = fromLink("followed");
+      this.pin(Number.isFinite(x) ? x : FIRST[0], Number.isFinite(y) ? y : FIRST[1]);
     } else if (held && this.pinnedAt) this.pin(...this.pinnedAt);
     if (!this.path.length) assign({ followed: [] });
   }
@@ -525,6 +562,7 @@ class Plane {
     else if (event.key === "Escape") this.unpin();
     else return;
     event.preventDefault();
+    this.keepPin();
   }
 
   // What changes
@@ -533,10 +571,12 @@ class Plane {
   follow(changes) {
     const { schedule } = store;
     if (changes.has("sketching")) this.showTools();
-    if (!schedule || !["schedule", "t", "plane", "sketching"].some((name) => changes.has(name))) return;
+    if (changes.has("learned")) this.showLayers();
+    if (!schedule || !["schedule", "t", "plane", "sketching", "learned"].some((name) => changes.has(name))) return;
     if (changes.has("schedule")) this.player.setCount(schedule.T + 1);
     if (changes.has("schedule") || this.player.index !== store.t) this.player.go(store.t);
     if (changes.has("plane") || changes.has("schedule")) this.repin();
+    else if (changes.has("t")) this.keepPin();
     if (changes.has("plane")) this.sayStale();
     this.look();
     this.draw();
@@ -554,7 +594,7 @@ class Plane {
     for (const chip of this.chips ?? []) {
       if (SAMPLED.includes(chip.dataset.layer ?? "")) chip.disabled = stale;
     }
-    if (stale && store.drawn?.state !== "live") assign({ drawn: null });
+    if (store.drawn?.state !== "live") assign({ drawn: stale ? null : this.told });
   }
 
   /** The run that was made beforehand, of the points that the tab opens with. */
@@ -565,8 +605,8 @@ class Plane {
     const answer = await fetch(new URL(url, document.baseURI));
     if (!answer.ok || mine !== this.generation) return;
     this.trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
+    this.told = { state: "opening", status: `${this.trails.count} samples, drawn beforehand.` };
     this.sayStale();
-    assign({ drawn: { state: "opening", status: `${this.trails.count} samples, drawn beforehand.` } });
     setData(this.root, { run: "opening" });
     this.draw();
   }
@@ -583,8 +623,9 @@ class Plane {
     if (!answer.ok || mine !== this.generation) return;
     this.trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
     this.trailsOf = value.data;
-    this.sayStale();
+    this.told = value;
     assign({ drawn: value });
+    this.sayStale();
     setData(this.root, { run: value.key });
     this.switchLayer("samples", true);
     setT(0);

@@ -5,7 +5,7 @@ import { middle, REACH } from "./mixture.js";
 
 /** @import { Points } from "./mixture.js" */
 
-/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "warn" | "ddpm" | "ddim"} Hue */
+/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "learned" | "warn" | "ddpm" | "ddim"} Hue */
 
 /** @type {Record<Hue, string>} what the style sheet calls them */
 const HUES = {
@@ -17,6 +17,7 @@ const HUES = {
   x0: "--x0",
   xt: "--xt",
   pred: "--pred",
+  learned: "--plane-learned",
   warn: "--warn",
   ddpm: "--by-ddpm",
   ddim: "--by-ddim",

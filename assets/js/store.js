@@ -6,6 +6,7 @@ import { oncePerFrame } from "./scheduling.js";
 /** @import { Noising } from "./noising.js" */
 /** @import { Player } from "./player.js" */
 /** @import { Drawn } from "./plane.js" */
+/** @import { LearnedField } from "./learned.js" */
 /** @import { Place } from "./mixture.js" */
 /** @import { Hovered, PlanePoints, Sketching } from "./planedata.js" */
 /** @import { ChosenRun } from "./quality.js" */
@@ -57,6 +58,7 @@ import { oncePerFrame } from "./scheduling.js";
  * @property {Sight | null} sight what a network sees in one image at any step
  * @property {PlanePoints | null} plane the points of the plane tab
  * @property {Sketching | null} sketching whether they are being drawn by hand
+ * @property {LearnedField | null} learned the field that a network has learnt of them
  * @property {Drawn | null} drawn how it stands with samples of it
  * @property {Place[]} followed the path of a point that is followed there; empty without one
  * @property {Hovered | null} hovered a point of the plane that is looked at
@@ -79,6 +81,7 @@ export const store = {
   sight: null,
   plane: null,
   sketching: null,
+  learned: null,
   drawn: null,
   followed: [],
   hovered: null,

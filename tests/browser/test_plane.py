@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_journeys import move, open_tab, pixels
+from tests.browser.test_journeys import move, open_tab
 
 CANVAS = ".lab-plane-canvas"
 SLIDER = ".lab-planeview .lab-player input[type=range]"
@@ -25,8 +25,16 @@ def plane(page: Page) -> Page:
 
 def picture(page: Page) -> np.ndarray:
     """What the plane shows when it has been drawn."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return pixels(page, CANVAS)
+    data = page.eval_on_selector(
+        CANVAS,
+        """async (canvas) => {
+            for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+            const probe = new OffscreenCanvas(130, 130).getContext("2d");
+            probe.drawImage(canvas, 0, 0, 130, 130);
+            return [...probe.getImageData(0, 0, 130, 130).data];
+        }""",
+    )
+    return np.array(data)
 
 
 def go_to(page: Page, t: int) -> None:
@@ -143,3 +151,21 @@ def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> No
     plane.wait_for_selector(".lab-planeview[data-data='file-good.csv']")
     expect(plane.locator(".lab-planedata")).to_have_attribute("data-count", "50")
     expect(plane.locator("#lab-plane-data-message")).to_be_hidden()
+
+
+def test_what_a_network_has_learnt_is_there_when_it_is(plane: Page) -> None:
+    expect(plane.locator("[data-layer=learned]")).to_be_hidden()
+    plane.evaluate(
+        """async () => {
+            const at = (name) => new URL(`gradio_api/file=${ASSETS}/js/${name}.js`, document.baseURI).href;
+            const [{ assign }, { LearnedField }] = await Promise.all([import(at('store')), import(at('learned'))]);
+            const bytes = new Uint8Array(new Float32Array(2 * 24 * 24 * 2).fill(1).buffer);
+            const field = btoa(String.fromCharCode(...bytes));
+            assign({ learned: new LearnedField({ levels: [8, -8], field }) });
+        }""".replace("${ASSETS}", str(Path(__file__).parents[2].joinpath("assets").resolve()))
+    )
+    seen = [picture(plane)]
+    for layer in ("learned", "difference"):
+        plane.click(f"[data-layer={layer}]")
+        seen.append(picture(plane))
+        assert np.abs(seen[-1] - seen[-2]).mean() > 0.5
