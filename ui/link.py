@@ -117,7 +117,7 @@ READERS: dict[Kind, Callable[[LinkField, str], Any]] = {
 
 # Of the Plane tab: points drawn by hand, as text of so many characters at most, and what is shown of them.
 SKETCH, MOST_SKETCH = "sketch", 1600
-LAYERS = ("data", "noised", "density", "eps", "score", "learned", "apart", "made", "samples", "paths")
+LAYERS = ("data", "noised", "density", "eps", "score", "samples", "paths", "learned", "difference", "made")
 
 # What of the controls of the Reverse tab a link calls by another name than ``control_names``.
 OTHER_NAMES = {"class": "label", "images": "count"}
@@ -153,7 +153,10 @@ def link_table(tabs: Iterable[str] = ()) -> dict[str, LinkField]:
     plane = {
         "data": LinkField("choice", "moons", (*patterns(), SKETCH)),
         "data_count": LinkField("whole", 1000, low=1, high=MOST_POINTS),
+        "data_seed": LinkField("whole", 0, low=0, high=MAX_SEED),
         "sketch": LinkField("text", most=MOST_SKETCH),
+        "followed": LinkField("list", [], most=2),  # x and y of a point at t
+        "back": LinkField("whole", 20, low=1, high=T_MAX),  # steps in all, of which one back is looked at
         "layers": LinkField("words", ["data", "density", "samples", "paths"], LAYERS),
     }
     groups = page, _schedule_fields(), forward, _control_fields(), _option_fields(), loss, plane

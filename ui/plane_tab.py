@@ -110,6 +110,7 @@ def plane_tab(page: Page) -> None:
             controls, start, halt = build_wish()
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-plane-waiting")
             message = gr.Markdown(elem_classes="lab-message", elem_id="lab-plane-message")
+    View("planestep", elem_id="lab-plane-step")
     lesson_section(data)
     upload.upload(upload_points, upload, [data, refused], **quiet)
     start.click(

@@ -9,7 +9,7 @@ import gradio as gr
 
 # Okabe & Ito's palette, told apart by colour-blind readers; the schedule's slate is mixed to fit beside it.
 X0, EPS, XT, PREDICTED = "#0072B2", "#D55E00", "#8E5BB5", "#009E73"
-LEARNED = "#2E8FD6"  # of what a network says beside what it should
+LEARNED = "#D6336C"  # of what a network says beside what it should
 GREY = "#8A8F98"
 SCHEDULE, SCHEDULE_LIGHT = "#64788F", "#9DB0C4"
 # Of lines that compare samplers: hues that mean nothing else on the page.

@@ -2,6 +2,7 @@
 
 import { AXES, Chart } from "./chart.js";
 import { decodePoints, el, setData, setText } from "./dom.js";
+import { LearnedField } from "./learned.js";
 import { digits } from "./numbers.js";
 import { assign, store, subscribe } from "./store.js";
 
@@ -21,8 +22,7 @@ import { assign, store, subscribe } from "./store.js";
 /**
  * @typedef {object} Learned
  * @property {string} key of the points that it is of
- * @property {number[]} log_snr
- * @property {Float64Array} field
+ * @property {LearnedField} field
  * @property {Float64Array | null} samples
  * @property {boolean} watched whether it learns here
  */
@@ -100,8 +100,7 @@ class Learning {
     assign({
       learned: {
         key,
-        log_snr,
-        field: decodePoints(field),
+        field: new LearnedField({ levels: log_snr, field }),
         samples: samples ? decodePoints(samples) : null,
         watched,
       },

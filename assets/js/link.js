@@ -32,6 +32,9 @@ import { store, subscribe } from "./store.js";
  * @property {number} data_count
  * @property {string | null} sketch
  * @property {string[]} layers
+ * @property {number} back
+ * @property {number[]} followed
+ * @property {number} data_seed
  */
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute

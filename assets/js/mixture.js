@@ -277,21 +277,3 @@ export function holders(shares) {
   while (held < 0.9 && count < sorted.length) held += sorted[count++];
   return count;
 }
-
-/**
- * A field at a log-SNR between those where it is known; at the ends, the last one.
- * @param {number[]} levels log-SNRs, falling
- * @param {Float64Array} fields one after another
- * @param {number} level
- */
-export function fieldAt(levels, fields, level) {
-  const size = fields.length / levels.length;
-  const above = levels.findIndex((known) => known <= level);
-  const high = above < 0 ? levels.length - 1 : above;
-  const low = Math.max(0, high - 1);
-  const gap = levels[low] - levels[high];
-  const share = gap ? Math.min(1, (levels[low] - level) / gap) : 1;
-  const field = new Float64Array(size);
-  for (let i = 0; i < size; i++) field[i] = (1 - share) * fields[low * size + i] + share * fields[high * size + i];
-  return field;
-}

@@ -5,11 +5,12 @@ import { button, choice, el, setData, shown, worded } from "./dom.js";
 import { savePicture } from "./drawing.js";
 import { patternOf } from "./learning.js";
 import { fromLink, putInLink } from "./link.js";
-import { cellsFor, density, epsOnGrid, fieldAt, flow, placeOn, posteriorAt, REACH } from "./mixture.js";
+import { cellsFor, density, epsOnGrid, flow, placeOn, posteriorAt, REACH } from "./mixture.js";
 import { Painter } from "./planepaint.js";
 import { Player } from "./player.js";
 import { oncePerFrame } from "./scheduling.js";
 import { CELLS, SKETCHED } from "./sketch.js";
+import { wander } from "./stepback.js";
 import { assign, setT, store, subscribe } from "./store.js";
 import { openTrails } from "./trails.js";
 import { fillNormal } from "./walk.js";
@@ -18,7 +19,7 @@ import { fillNormal } from "./walk.js";
 /** @import { Changes } from "./store.js" */
 /** @import { Trails } from "./trails.js" */
 
-/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths" | "learned" | "apart" | "made"} Layer */
+/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths" | "learned" | "difference" | "made"} Layer */
 /** @typedef {{state: "live", status: string, part: number}} LiveDraw */
 /**
  * @typedef {object} DoneDraw
@@ -39,9 +40,10 @@ const WEIGHING = 80; // points that are drawn by their share, at most
 const USUAL = { eps: 1, score: 6 }; // lengths of vectors that have half an arrow
 /** @type {Record<string, Layer>} */
 const OTHER = { eps: "score", score: "eps" }; // arrows of one field at a time
-const TAUGHT = ["learned", "apart"]; // layers of a network that there may be
+const TAUGHT = ["learned", "difference"]; // layers of a network that there may be
 const SLOW = 24; // seconds of a play-through in slow motion, and of a usual one
 const QUICK = 6;
+const SEED = 5; // of the noise of a way of DDPM
 const PEN = 0.09; // radius of the brush, in the plane
 const NEAR = 0.12; // of a pinned point, where a hand takes hold of it
 const SAMPLED = ["samples", "paths"]; // layers that are there when samples are
@@ -59,7 +61,7 @@ const CHIPS = [
   ["samples", "samples", "points on their way from noise back to the data"],
   ["paths", "paths", `the ways of ${FOLLOWED} samples, which they have come and will go`],
   ["learned", "learned ε", "the noise that the network below sees, as arrows"],
-  ["apart", "difference", "learned less exact, as arrows"],
+  ["difference", "difference", "what it has learnt less what it should have, as arrows"],
   ["made", "its samples", "what the network that learns here makes of always the same noises"],
 ];
 
@@ -75,11 +77,16 @@ class Plane {
     /** @type {Trails | null} */
     this.trails = null;
     this.trailsOf = ""; // the points that they are of
+    /** @type {Drawn | null} */
+    this.told = null; // what was said of them
     this.eps = new Float32Array(0);
     this.noised = new Float32Array(0);
     this.shares = new Float64Array(0);
     this.width = 0;
     this.drawn = 0; // how often
+    this.wanders = false; // whether a way of DDPM is drawn too
+    /** @type {Place[]} */
+    this.wandered = [];
     this.tinted = ""; // what the tint, and the field, were made for
     this.fielded = "";
     this.field = new Float64Array(0);
@@ -170,7 +177,8 @@ class Plane {
 
   showLayers() {
     for (const chip of this.chips ?? []) {
-      chip.setAttribute("aria-pressed", String(this.layers.has(chip.dataset.layer ?? "")));
+      const layer = chip.dataset.layer ?? "";
+      chip.setAttribute("aria-pressed", String(this.layers.has(layer)));
     }
   }
 
@@ -212,18 +220,14 @@ class Plane {
         this.player.backwards = way === "back";
       },
     );
-    const speeds = choice(
-      "speed",
-      [
-        ["usual", "usual"],
-        ["slow", "slow"],
-      ],
-      "usual",
-      (speed) => {
-        this.player.pause();
-        this.player.seconds = speed === "slow" ? SLOW : QUICK;
-      },
+    const slow = button("Slow", "four times as slow", () => this.slow(slow), "plane-slow");
+    const both = button(
+      "DDPM too",
+      "beside the way of the ODE, which adds no noise, one of DDPM from the same x_T",
+      () => this.alsoWander(both),
+      "plane-wander",
     );
+    for (const toggle of [slow, both]) toggle.setAttribute("aria-pressed", "false");
     const save = el(
       "button",
       {
@@ -235,7 +239,22 @@ class Plane {
       },
       "PNG",
     );
-    return el("div", { class: "lab-bar lab-plane-bar" }, ways, speeds, save);
+    return el("div", { class: "lab-bar lab-plane-bar" }, ways, slow, both, save);
+  }
+
+  /** @param {HTMLElement} toggle */
+  slow(toggle) {
+    this.player.pause();
+    this.player.seconds = this.player.seconds === SLOW ? QUICK : SLOW;
+    toggle.setAttribute("aria-pressed", String(this.player.seconds === SLOW));
+  }
+
+  /** @param {HTMLElement} toggle */
+  alsoWander(toggle) {
+    this.wanders = !this.wanders;
+    toggle.setAttribute("aria-pressed", String(this.wanders));
+    const held = this.pinned();
+    if (held) this.pin(held.x, held.y);
   }
 
   // What is drawn
@@ -255,9 +274,7 @@ class Plane {
     painter.begin(width);
     if (points.length && layers.has("density")) this.paintDensity();
     painter.axes();
-    if (points.length && layers.has("eps")) this.paintField("eps");
-    if (points.length && layers.has("score")) this.paintField("score");
-    if (points.length && (layers.has("learned") || layers.has("apart"))) this.paintLearned();
+    if (points.length) this.paintFields();
     if (layers.has("data")) painter.dots(points, "data", points.length > 4000 ? 1.3 : 1.7, 0.5);
     if (points.length && layers.has("noised")) this.paintNoised();
     if (this.trails && this.trailsOf === key) this.paintSamples(this.trails);
@@ -288,38 +305,47 @@ class Plane {
     this.painter.heatmap();
   }
 
-  /** @param {"eps" | "score"} kind */
-  paintField(kind) {
+  /** Arrows: eps, or the score where that is chosen; exact, as it was learnt, and how far the two differ. */
+  paintFields() {
+    const { layers } = this;
     const { a, b } = this.level();
     if (!b) return; // there is no noise at t = 0 to be asked for
+    const kind = layers.has("score") ? "score" : "eps";
+    const exact = layers.has(kind) || layers.has("difference") ? this.exactField() : null;
+    const show = (/** @type {Float64Array} */ field, /** @type {import("./planepaint.js").Hue} */ hue) =>
+      this.painter.arrows(kind === "eps" ? field : field.map((v) => -v / b), USUAL[kind], hue);
+    if (exact && layers.has(kind)) show(exact, "pred");
+    if (!TAUGHT.some((layer) => layers.has(layer))) return;
+    const learned = this.learnedField(2 * Math.log(a / b));
+    if (!learned) return;
+    if (layers.has("learned")) show(learned, "learned");
+    if (exact && layers.has("difference"))
+      show(
+        learned.map((v, i) => v - exact[i]),
+        "warn",
+      );
+  }
+
+  /**
+   * What a network sees of these points; where there is none yet it is asked for.
+   * @param {number} logSnr
+   */
+  learnedField(logSnr) {
+    const { learned, plane, wanted } = store;
+    if (plane && learned?.key === plane.key) return learned.field.at(logSnr);
+    if (plane && wanted !== plane.key) assign({ wanted: plane.key });
+    return null;
+  }
+
+  /** eps of the exact denoiser. */
+  exactField() {
+    const { a, b } = this.level();
     const stamp = this.stamp();
     if (this.fielded !== stamp && store.plane) {
       this.field = epsOnGrid(store.plane.mixed, a, b, ARROWS);
       this.fielded = stamp;
     }
-    const field = kind === "eps" ? this.field : this.field.map((v) => -v / b);
-    this.painter.arrows(field, USUAL[kind], "pred");
-  }
-
-  /** What the network sees, and how far that is from what it should; where there is none yet it is asked for. */
-  paintLearned() {
-    const { learned, plane, schedule } = store;
-    if (!plane || !schedule) return;
-    if (learned?.key !== plane.key) {
-      if (store.wanted !== plane.key) assign({ wanted: plane.key });
-      return;
-    }
-    const { a, b } = this.level();
-    if (!a || !b) return;
-    const field = fieldAt(learned.log_snr, learned.field, Math.log((a * a) / (b * b)));
-    if (this.layers.has("learned")) this.painter.arrows(field, USUAL.eps, "learned");
-    if (!this.layers.has("apart")) return;
-    const exact = epsOnGrid(plane.mixed, a, b, ARROWS);
-    this.painter.arrows(
-      field.map((v, i) => v - exact[i]),
-      USUAL.eps / 4,
-      "warn",
-    );
+    return this.field;
   }
 
   /** x_t of every point, with an eps that stays its own. */
@@ -356,6 +382,15 @@ class Plane {
     const { painter } = this;
     const { hovered, schedule, plane } = store;
     if (!schedule || !plane) return;
+    if (this.path.length && this.wandered.length) {
+      painter.line(
+        this.wandered.flatMap(({ x, y }) => [x, y]),
+        "ddpm",
+        { width: 1.3, alpha: 0.9 },
+      );
+      const at = placeOn(this.wandered, schedule.columns, store.t);
+      painter.mark(at.x, at.y, "ddpm", 5);
+    }
     if (this.path.length) {
       const places = this.path.flatMap(({ x, y }) => [x, y]);
       painter.line(places, "panel", { width: 4.5, alpha: 0.9 });
@@ -392,7 +427,10 @@ class Plane {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    canvas.addEventListener("pointerup", () => this.up());
+    canvas.addEventListener("pointerup", (event) => {
+      if (this.dragging === "tap") this.pin(...this.placeOf(event));
+      this.up();
+    });
     canvas.addEventListener("pointercancel", () => this.up());
     canvas.addEventListener("pointerleave", () => this.leave());
     canvas.addEventListener("keydown", (event) => this.key(event));
@@ -435,6 +473,8 @@ class Plane {
       this.pointer = place;
       store.sketching.sketch.begin();
       this.ink(place, place);
+    } else if (event.pointerType === "touch" && !this.isHeld(place)) {
+      this.dragging = "tap"; // or the beginning of a swipe that scrolls the page
     } else {
       this.dragging = "pin";
       this.pin(...place);
@@ -452,8 +492,15 @@ class Plane {
     this.draw();
   }
 
+  /** The link knows where the followed point is at the page's t. */
+  keepPin() {
+    const held = this.pinned();
+    putInLink({ followed: held ? [held.x, held.y].map((v) => Math.round(v * 1000) / 1000) : [] });
+  }
+
   up() {
     if (this.dragging === "pen") store.sketching?.changed(true);
+    if (this.dragging === "pin") this.keepPin();
     this.dragging = "";
   }
 
@@ -487,22 +534,28 @@ class Plane {
     const from = { t: store.t, x: inside(x), y: inside(y) };
     this.pinnedAt = [from.x, from.y];
     this.path = flow(store.plane.mixed, store.schedule.columns, from);
+    const { columns } = store.schedule;
+    this.wandered = this.wanders ? wander(store.plane.mixed, columns, this.path[0], SEED) : [];
+    assign({ followed: this.path });
     this.look();
     this.draw();
   }
 
   /** The same point, of other data or under another schedule; of what the tab opens with one that shows the way. */
   repin() {
-    const held = this.path.length ? this.path[0] : null;
+    const held = this.path.length > 0;
     this.path = [];
     if (this.fresh && store.plane?.mixed.length && !store.sketching) {
       this.fresh = false;
-      this.pin(...FIRST);
+      const [x, y] = fromLink("followed");
+      this.pin(Number.isFinite(x) ? x : FIRST[0], Number.isFinite(y) ? y : FIRST[1]);
     } else if (held && this.pinnedAt) this.pin(...this.pinnedAt);
+    if (!this.path.length) assign({ followed: [] });
   }
 
   unpin() {
     this.path = [];
+    assign({ followed: [] });
     this.look();
     this.draw();
   }
@@ -527,6 +580,7 @@ class Plane {
     else if (event.key === "Escape") this.unpin();
     else return;
     event.preventDefault();
+    this.keepPin();
   }
 
   // What changes
@@ -536,10 +590,11 @@ class Plane {
     const { schedule } = store;
     if (changes.has("sketching")) this.showTools();
     if (changes.has("learned")) this.showLearned();
-    if (!schedule || !["schedule", "t", "plane", "sketching"].some((name) => changes.has(name))) return;
+    if (!schedule || !["schedule", "t", "plane", "sketching", "learned"].some((name) => changes.has(name))) return;
     if (changes.has("schedule")) this.player.setCount(schedule.T + 1);
     if (changes.has("schedule") || this.player.index !== store.t) this.player.go(store.t);
     if (changes.has("plane") || changes.has("schedule")) this.repin();
+    else if (changes.has("t")) this.keepPin();
     if (changes.has("plane")) this.sayStale();
     this.look();
     this.draw();
@@ -557,7 +612,7 @@ class Plane {
     for (const chip of this.chips ?? []) {
       if (SAMPLED.includes(chip.dataset.layer ?? "")) chip.disabled = stale;
     }
-    if (stale && store.drawn?.state !== "live") assign({ drawn: null });
+    if (store.drawn?.state !== "live") assign({ drawn: stale ? null : this.told });
     this.sayTaught();
   }
 
@@ -589,8 +644,8 @@ class Plane {
     const answer = await fetch(new URL(url, document.baseURI));
     if (!answer.ok || mine !== this.generation) return;
     this.trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
+    this.told = { state: "opening", status: `${this.trails.count} samples, drawn beforehand.` };
     this.sayStale();
-    assign({ drawn: { state: "opening", status: `${this.trails.count} samples, drawn beforehand.` } });
     setData(this.root, { run: "opening" });
     this.draw();
   }
@@ -607,8 +662,9 @@ class Plane {
     if (!answer.ok || mine !== this.generation) return;
     this.trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
     this.trailsOf = value.data;
-    this.sayStale();
+    this.told = value;
     assign({ drawn: value });
+    this.sayStale();
     setData(this.root, { run: value.key });
     this.switchLayer("samples", true);
     setT(0);

@@ -80,7 +80,7 @@ class PlaneData {
     this.server = server;
     this.chosen = fromLink("data");
     this.count = fromLink("data_count");
-    this.seed = 0;
+    this.seed = fromLink("data_seed");
     this.sketch = new Sketch(fromLink("sketch"));
     /** @type {Sent | null} */
     this.uploaded = null;
@@ -161,7 +161,7 @@ class PlaneData {
     else if (this.uploaded) this.use(thinned(decodePoints(this.uploaded.points), this.count), "", this.uploaded.key);
     else this.load();
     if (this.chosen !== "file") putInLink({ data: this.chosen }); // a file stays with its owner
-    putInLink({ data_count: this.count });
+    putInLink({ data_count: this.count, data_seed: this.seed });
   }
 
   /** Points of a pattern, which Python draws. */

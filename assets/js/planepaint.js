@@ -233,4 +233,4 @@ export class Painter {
 }
 
 /** @param {string} colour #rrggbb */
-const rgb = (colour) => [1, 3, 5].map((i) => Number.parseInt(colour.slice(i, i + 2), 16));
+export const rgb = (colour) => [1, 3, 5].map((i) => Number.parseInt(colour.slice(i, i + 2), 16));

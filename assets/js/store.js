@@ -7,6 +7,7 @@ import { oncePerFrame } from "./scheduling.js";
 /** @import { Player } from "./player.js" */
 /** @import { Learned } from "./learning.js" */
 /** @import { Drawn } from "./plane.js" */
+/** @import { Place } from "./mixture.js" */
 /** @import { Hovered, PlanePoints, Sketching } from "./planedata.js" */
 /** @import { ChosenRun } from "./quality.js" */
 /** @import { Pin, Schedule, SchedulePayload, Settings } from "./schedules.js" */
@@ -58,6 +59,7 @@ import { oncePerFrame } from "./scheduling.js";
  * @property {PlanePoints | null} plane the points of the plane tab
  * @property {Sketching | null} sketching whether they are being drawn by hand
  * @property {Drawn | null} drawn how it stands with samples of it
+ * @property {Place[]} followed the path of a point that is followed there; empty without one
  * @property {Hovered | null} hovered a point of the plane that is looked at
  * @property {Learned | null} learned what a network has learnt of these points
  * @property {string} wanted the key of points whose network is to be shown
@@ -80,9 +82,10 @@ export const store = {
   sight: null,
   plane: null,
   sketching: null,
-  drawn: null,
-  hovered: null,
   learned: null,
+  drawn: null,
+  followed: [],
+  hovered: null,
   wanted: "",
   server: null,
 };

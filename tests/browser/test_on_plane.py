@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_journeys import move, open_tab, pixels
+from tests.browser.test_journeys import move, open_tab
 
 CANVAS = ".lab-plane-canvas"
 SLIDER = ".lab-planeview .lab-player input[type=range]"
@@ -25,8 +25,16 @@ def plane(page: Page) -> Page:
 
 def picture(page: Page) -> np.ndarray:
     """What the plane shows when it has been drawn."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return pixels(page, CANVAS)
+    data = page.eval_on_selector(
+        CANVAS,
+        """async (canvas) => {
+            for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+            const probe = new OffscreenCanvas(130, 130).getContext("2d");
+            probe.drawImage(canvas, 0, 0, 130, 130);
+            return [...probe.getImageData(0, 0, 130, 130).data];
+        }""",
+    )
+    return np.array(data)
 
 
 def go_to(page: Page, t: int) -> None:
@@ -145,20 +153,23 @@ def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> No
     expect(plane.locator("#lab-plane-data-message")).to_be_hidden()
 
 
-def test_a_network_learns_the_plane_while_one_watches(page: Page) -> None:
-    open_tab(page, "Plane")
-    page.wait_for_selector(".lab-planeview[data-state=ready]")
-    page.click("[data-layer=learned]")  # that of a network which was taught beforehand
-    page.wait_for_selector(".lab-learning[data-state=taught]")
-    page.click("#lab-train")
-    page.wait_for_selector(".lab-learning[data-state=live]")
-    expect(page.locator("[data-layer=made]")).to_have_attribute("aria-pressed", "true")
-    page.wait_for_function("+document.querySelector('.lab-learning').dataset.updates > 20")
-    page.click("#lab-train-stop")
-    page.wait_for_selector(".lab-learning[data-state=done]")
-    learnt = int(page.get_attribute(".lab-learning", "data-updates") or 0)
-    page.click("#lab-train-once")
-    page.wait_for_function("n => +document.querySelector('.lab-learning').dataset.updates === n", arg=learnt + 1)
-    page.click("[data-pattern=ring]")  # of other points nothing has been learnt
-    page.wait_for_selector(".lab-learning[data-state=empty]")
-    expect(page.locator("[data-layer=made]")).to_be_disabled()
+def test_a_network_learns_the_plane_while_one_watches(plane: Page) -> None:
+    expect(plane.locator("[data-layer=made]")).to_be_disabled()
+    seen = [picture(plane)]
+    for layer in ("learned", "difference"):  # of a network that was taught beforehand
+        plane.click(f"[data-layer={layer}]")
+        plane.wait_for_selector(".lab-learning[data-state=taught]")
+        seen.append(picture(plane))
+        assert np.abs(seen[-1] - seen[-2]).mean() > 0.5
+    plane.click("#lab-train")
+    plane.wait_for_selector(".lab-learning[data-state=live]")
+    expect(plane.locator("[data-layer=made]")).to_have_attribute("aria-pressed", "true")
+    plane.wait_for_function("+document.querySelector('.lab-learning').dataset.updates > 20")
+    plane.click("#lab-train-stop")
+    plane.wait_for_selector(".lab-learning[data-state=done]")
+    learnt = int(plane.get_attribute(".lab-learning", "data-updates") or 0)
+    plane.click("#lab-train-once")
+    plane.wait_for_function("n => +document.querySelector('.lab-learning').dataset.updates === n", arg=learnt + 1)
+    choose(plane, "ring")  # of which nothing has been learnt here
+    plane.wait_for_selector(".lab-learning[data-state=empty], .lab-learning[data-state=taught]")
+    expect(plane.locator("[data-layer=made]")).to_be_disabled()

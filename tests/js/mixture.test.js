@@ -7,7 +7,6 @@ import {
   density,
   epsOnGrid,
   evenSteps,
-  fieldAt,
   flow,
   holders,
   meansOnGrid,
@@ -148,13 +147,4 @@ test("points are thinned evenly, and few are left as they are", () => {
 test("few points hold most of the weight", () => {
   assert.equal(holders(Float64Array.of(0.02, 0.7, 0.25, 0.03)), 2);
   assert.equal(holders(Float64Array.of(1)), 1);
-});
-
-test("a field between two levels lies between their fields, and beyond the ends it stays", () => {
-  const [levels, fields] = [[2, 0, -2], Float64Array.from([1, 10, 3, 20, 7, 40])];
-  assert.deepEqual([...fieldAt(levels, fields, 0)], [3, 20]);
-  assert.deepEqual([...fieldAt(levels, fields, 1)], [2, 15]);
-  assert.deepEqual([...fieldAt(levels, fields, -1.5)], [6, 35]);
-  assert.deepEqual([...fieldAt(levels, fields, 9)], [1, 10]);
-  assert.deepEqual([...fieldAt(levels, fields, -9)], [7, 40]);
 });
