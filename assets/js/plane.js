@@ -37,6 +37,7 @@ import { fillNormal } from "./walk.js";
 const ARROWS = 24; // across
 const FOLLOWED = 40; // samples whose paths are drawn
 const WEIGHING = 80; // points that are drawn by their share, at most
+const LONGER = 5; // times, arrows of a difference
 const USUAL = { eps: 1, score: 6 }; // lengths of vectors that have half an arrow
 /** @type {Record<string, Layer>} */
 const OTHER = { eps: "score", score: "eps" }; // arrows of one field at a time
@@ -61,7 +62,7 @@ const CHIPS = [
   ["samples", "samples", "points on their way from noise back to the data"],
   ["paths", "paths", `the ways of ${FOLLOWED} samples, which they have come and will go`],
   ["learned", "learned ε", "the noise that the network below sees, as arrows"],
-  ["difference", "difference", "what it has learnt less what it should have, as arrows"],
+  ["difference", "difference", "what it has learnt less what it should have, as arrows of five times the length"],
   ["made", "its samples", "what the network that learns here makes of always the same noises"],
 ];
 
@@ -312,8 +313,8 @@ class Plane {
     if (!b) return; // there is no noise at t = 0 to be asked for
     const kind = layers.has("score") ? "score" : "eps";
     const exact = layers.has(kind) || layers.has("difference") ? this.exactField() : null;
-    const show = (/** @type {Float64Array} */ field, /** @type {import("./planepaint.js").Hue} */ hue) =>
-      this.painter.arrows(kind === "eps" ? field : field.map((v) => -v / b), USUAL[kind], hue);
+    const show = (/** @type {Float64Array} */ field, /** @type {import("./planepaint.js").Hue} */ hue, longer = 1) =>
+      this.painter.arrows(kind === "eps" ? field : field.map((v) => -v / b), USUAL[kind] / longer, hue);
     if (exact && layers.has(kind)) show(exact, "pred");
     if (!TAUGHT.some((layer) => layers.has(layer))) return;
     const learned = this.learnedField(2 * Math.log(a / b));
@@ -323,6 +324,7 @@ class Plane {
       show(
         learned.map((v, i) => v - exact[i]),
         "warn",
+        LONGER,
       );
   }
 

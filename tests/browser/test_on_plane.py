@@ -160,7 +160,7 @@ def test_a_network_learns_the_plane_while_one_watches(plane: Page) -> None:
         plane.click(f"[data-layer={layer}]")
         plane.wait_for_selector(".lab-learning[data-state=taught]")
         seen.append(picture(plane))
-        assert np.abs(seen[-1] - seen[-2]).mean() > 0.5
+        assert np.abs(seen[-1] - seen[-2]).mean() > 0.3
     plane.click("#lab-train")
     plane.wait_for_selector(".lab-learning[data-state=live]")
     expect(plane.locator("[data-layer=made]")).to_have_attribute("aria-pressed", "true")
