@@ -16,18 +16,20 @@ import { fillNormal } from "./walk.js";
 
 /** @import { Place } from "./mixture.js" */
 /** @import { Changes } from "./store.js" */
+/** @import { Hue } from "./planepaint.js" */
 /** @import { Trails } from "./trails.js" */
 
 /** @typedef {"data" | "noised" | "density" | "eps" | "score" | "learned" | "difference" | "samples" | "paths"} Layer */
 /** @typedef {{state: "live", status: string, part: number}} LiveDraw */
+/** @typedef {{kernel: number, wasserstein: number}} Far from the data */
+/** @typedef {{file: {url: string}, sampler: string, title: string, numbers: Far | null}} DrawnRun */
 /**
  * @typedef {object} DoneDraw
  * @property {"done"} state
  * @property {string} status
  * @property {string} key
  * @property {string} data the key of the points that they were drawn from
- * @property {{url: string}} file
- * @property {{kernel: number, wasserstein: number} | null} numbers
+ * @property {DrawnRun[]} runs one, or two from the same noise
  */
 /** @typedef {LiveDraw | DoneDraw | {state: "failed" | "opening", status: string}} Drawn */
 /** @typedef {{url: string, data: string}} Opening the points that it is of, by their key */
@@ -60,7 +62,7 @@ const CHIPS = [
   ["learned", "learned", "the same, as a network has learnt it"],
   ["difference", "difference", "what it has learnt less what it should have"],
   ["samples", "samples", "points on their way from noise back to the data"],
-  ["paths", "paths", `the ways of ${FOLLOWED} samples, which they have come and will go`],
+  ["paths", "paths", `the ways of up to ${FOLLOWED} samples, which they have come and will go`],
 ];
 
 class Plane {
@@ -72,8 +74,10 @@ class Plane {
     this.props = props;
     /** @type {Set<string>} */
     this.layers = new Set(fromLink("layers"));
-    /** @type {Trails | null} */
-    this.trails = null;
+    /** @type {Trails[]} */
+    this.trails = []; // of one sampler, or two
+    this.second = ""; // the second of them
+    this.ways = 0; // of how many samples they are drawn
     this.trailsOf = ""; // the points that they are of
     /** @type {Drawn | null} */
     this.told = null; // what was said of them
@@ -120,7 +124,7 @@ class Plane {
     this.player = this.buildPlayer(transport);
     this.listen();
     this.open = shown(this.root, () => {
-      if (!this.trails && !this.trailsOf) this.openFirst();
+      if (!this.trailsOf) this.openFirst();
       this.draw();
     });
     new ResizeObserver(([{ contentRect }]) => {
@@ -275,7 +279,12 @@ class Plane {
     if (points.length) this.paintFields();
     if (layers.has("data")) painter.dots(points, "data", points.length > 4000 ? 1.3 : 1.7, 0.5);
     if (points.length && layers.has("noised")) this.paintNoised();
-    if (this.trails && this.trailsOf === key) this.paintSamples(this.trails);
+    if (this.trailsOf === key) {
+      const [first, second] = this.trails;
+      this.ways = Math.min(...this.trails.map((trails) => trails.apart(FOLLOWED))); // of both the same, to be compared
+      if (second) this.paintSamples(second, /** @type {Hue} */ (this.second));
+      if (first) this.paintSamples(first, "xt");
+    }
     if (points.length) this.paintLooked();
     if (store.sketching) this.paintPen();
     this.note.hidden = points.length > 0;
@@ -306,7 +315,7 @@ class Plane {
     if (!b) return; // there is no noise at t = 0 to be asked for
     const kind = layers.has("score") ? "score" : "eps";
     const exact = layers.has(kind) || (store.learned && layers.has("difference")) ? this.exactField() : null;
-    const show = (/** @type {Float64Array} */ field, /** @type {import("./planepaint.js").Hue} */ hue) =>
+    const show = (/** @type {Float64Array} */ field, /** @type {Hue} */ hue) =>
       this.painter.arrows(kind === "eps" ? field : field.map((v) => -v / b), USUAL[kind], hue);
     if (exact && layers.has(kind)) show(exact, "pred");
     if (!store.learned) return;
@@ -343,20 +352,23 @@ class Plane {
     this.painter.dots(this.noised, "xt", 1.7, 0.55);
   }
 
-  /** @param {Trails} trails */
-  paintSamples(trails) {
+  /**
+   * @param {Trails} trails
+   * @param {Hue} hue
+   */
+  paintSamples(trails, hue) {
     const { painter, layers } = this;
     const { angle } = this.level();
     if (layers.has("paths")) {
-      for (let k = 0; k < Math.min(FOLLOWED, trails.count); k++) {
-        painter.line(trails.way(k, Math.PI, angle), "xt", { width: 1.2, alpha: 0.6 });
-        painter.line(trails.way(k, angle, 0), "xt", { width: 0.8, alpha: 0.3 });
+      for (let k = 0; k < this.ways; k++) {
+        painter.line(trails.way(k, Math.PI, angle), hue, { width: 1.2, alpha: 0.6 });
+        painter.line(trails.way(k, angle, 0), hue, { width: 0.8, alpha: 0.3 });
       }
     }
     if (!layers.has("samples")) return;
     const now = trails.at(angle);
     painter.dots(now, "panel", 3, 0.9);
-    painter.dots(now, "xt", 2.2, 1);
+    painter.dots(now, hue, 2.2, 1);
   }
 
   /** The point that is followed, and the one under the pointer or else that. */
@@ -604,8 +616,9 @@ class Plane {
     const mine = this.generation;
     const answer = await fetch(new URL(url, document.baseURI));
     if (!answer.ok || mine !== this.generation) return;
-    this.trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
-    this.told = { state: "opening", status: `${this.trails.count} samples, drawn beforehand.` };
+    const trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
+    this.trails = [trails];
+    this.told = { state: "opening", status: `${trails.count} samples, drawn beforehand.` };
     this.sayStale();
     setData(this.root, { run: "opening" });
     this.draw();
@@ -619,10 +632,12 @@ class Plane {
       assign({ drawn: value });
       return;
     }
-    const answer = await fetch(value.file.url);
-    if (!answer.ok || mine !== this.generation) return;
-    this.trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
+    const answers = await Promise.all(value.runs.map(({ file }) => fetch(file.url)));
+    if (answers.some(({ ok }) => !ok) || mine !== this.generation) return;
+    const buffers = await Promise.all(answers.map((answer) => answer.arrayBuffer()));
+    this.trails = buffers.map((buffer) => openTrails(buffer, constants().units.eps));
     this.trailsOf = value.data;
+    this.second = value.runs[1]?.sampler ?? "";
     this.told = value;
     assign({ drawn: value });
     this.sayStale();

@@ -5,7 +5,7 @@ import { middle, REACH } from "./mixture.js";
 
 /** @import { Points } from "./mixture.js" */
 
-/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "learned" | "warn" | "ddpm" | "ddim"} Hue */
+/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "learned" | "warn" | "ddpm" | "ddim" | "dpmpp" | "unipc" | "heun"} Hue */
 
 /** @type {Record<Hue, string>} what the style sheet calls them */
 const HUES = {
@@ -21,6 +21,9 @@ const HUES = {
   warn: "--warn",
   ddpm: "--by-ddpm",
   ddim: "--by-ddim",
+  dpmpp: "--by-dpmpp",
+  unipc: "--by-unipc",
+  heun: "--by-heun",
 };
 const DARKEST = 0.55; // of the density's colour
 const FADING = 0.7; // the tint is the density to this power
