@@ -187,6 +187,22 @@ export class Painter {
   }
 
   /**
+   * A circle about a place, its radius in the plane.
+   * @param {[number, number]} centre
+   * @param {number} radius
+   * @param {Hue} hue
+   */
+  ring([x, y], radius, hue) {
+    const { context, unit } = this;
+    context.globalAlpha = 1;
+    context.strokeStyle = this.hue[hue];
+    context.lineWidth = 1.5 * unit;
+    context.beginPath();
+    context.arc(this.x(x), this.y(y), (radius / (2 * REACH)) * this.canvas.width, 0, 2 * Math.PI);
+    context.stroke();
+  }
+
+  /**
    * A vector field: an arrow in each cell, as long as the vector says but never longer than the cell.
    * @param {Float64Array} field x and y in turn, side x side cells
    * @param {number} usual the length of a vector that has half an arrow
