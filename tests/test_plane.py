@@ -77,34 +77,43 @@ def test_samples_are_of_the_points(sampler: str) -> None:
     *_, (value, message, start, halt) = press(data_of(), *controls(plane.PlaneWish(sampler, 40, 100)))
     assert (value["state"], value["data"], message) == ("done", "moons-300-0", "")
     assert (start["interactive"], halt["interactive"]) == (True, False)
-    levels, places = read_trails(Path(value["file"]["path"]).read_bytes())
+    levels, places = read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())
     assert levels == sorted(levels) and levels[-1] == 1 and places.shape == (41, 100, 2)
     assert abs(places[0].std() - 1) < 0.15  # x_T
     points = patterns()["moons"].draw(300, 0)[0]
     end = torch.from_numpy(places[-1]).float()[:, :, None, None]
     assert kernel_distance(end, points) < 0.02 < 0.06 < kernel_distance(torch.from_numpy(places[0]).float(), points)
-    assert 0 <= value["numbers"]["wasserstein"] < 0.1
+    assert 0 <= value["runs"][0]["numbers"]["wasserstein"] < 0.1
 
 
 def test_a_class_is_drawn_where_it_is_asked_for() -> None:
     wish = plane.PlaneWish(steps=20, count=40, told=plane.IN_TURN, guidance=1.5)
     *_, (value, *_) = press(data_of(), *controls(wish))
-    end = read_trails(Path(value["file"]["path"]).read_bytes())[1][-1]
+    end = read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())[1][-1]
     points, labels = plane.read_plane_data(data_of())
     assert labels is not None
     nearest = torch.cdist(torch.from_numpy(end).float(), points.flatten(1)).argmin(1)
     assert labels[nearest].tolist() == [0, 1] * 20
 
 
+def test_two_samplers_begin_at_the_same_noise() -> None:
+    *_, (value, *_) = press(data_of(), *controls(plane.PlaneWish("ddim", 10, 20, beside="ddpm")))
+    (_, ode), (_, ddpm) = (read_trails(Path(run["file"]["path"]).read_bytes()) for run in value["runs"])
+    np.testing.assert_array_equal(ode[0], ddpm[0])
+    assert np.abs(ode[-1] - ddpm[-1]).max() > 0.3
+    assert [run["sampler"] for run in value["runs"]] == ["ddim", "ddpm"]
+    assert value["status"].startswith("20 samples, 20 of 20 steps in ")
+
+
 def test_long_runs_keep_some_frames_and_the_end() -> None:
     *_, (value, *_) = press(data_of(count=5), *controls(plane.PlaneWish(steps=500, count=2)))
-    levels, places = read_trails(Path(value["file"]["path"]).read_bytes())
+    levels, places = read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())
     assert len(levels) == len(places) == 101 and levels[-1] == 1
 
 
 def test_one_point_is_enough_for_samples() -> None:
     *_, (value, *_) = press(data_of(count=1), *controls(USUAL))
-    assert value["state"] == "done" and value["numbers"] is None
+    assert value["state"] == "done" and value["runs"][0]["numbers"] is None
 
 
 def test_stop_keeps_what_there_is() -> None:
@@ -114,8 +123,8 @@ def test_stop_keeps_what_there_is() -> None:
     assert live[0]["state"] == "live" and live[0]["status"].startswith("Step 1 of 900, ")
     flag.up = True
     *_, (value, _, _, _) = run
-    assert value["status"].startswith("Stopped: 3 samples, ") and value["numbers"] is None
-    levels, _ = read_trails(Path(value["file"]["path"]).read_bytes())
+    assert value["status"].startswith("Stopped: 3 samples, ") and value["runs"][0]["numbers"] is None
+    levels, _ = read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())
     assert 0 < levels[-1] < 1
 
 

@@ -14,7 +14,7 @@ import base64
 import json
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +33,7 @@ from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.loop import Step, sample
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import Spacing, timesteps
+from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.schedule import Schedule
 from ui.asked import MAX_SEED, AskedError
 from ui.background import in_background
@@ -85,7 +86,7 @@ class PlaneData(TypedDict):
 
 @dataclass(frozen=True)
 class PlaneWish:
-    """What the controls of a run say."""
+    """What the controls of a run say; ``beside``: a second sampler, from the same x_T."""
 
     sampler: str = "ddim"
     steps: float | None = 30
@@ -94,6 +95,7 @@ class PlaneWish:
     spacing: Spacing = "trailing"
     told: str = NOTHING
     guidance: float = 1.0
+    beside: str = ""
 
 
 def encode_points(rows: Rows | Tensor) -> str:
@@ -228,36 +230,43 @@ def run_on_plane(
     """
     points, labels = read_plane_data(data)
     assert data is not None
-    plan = plan_on_plane(labels, schedule, wish)
-    count, trails = len(plan.steps), TrailsRecorder()
-    started, told, step = time.monotonic(), 0.0, None
-    work = steps_on_plane(points, labels, schedule, plan, trails)
-    for step in in_background(work):
+    wishes = [wish, replace(wish, sampler=wish.beside)] if wish.beside else [wish]
+    plans = [plan_on_plane(labels, schedule, each) for each in wishes]
+    count, taken = sum(len(plan.steps) for plan in plans), 0
+    started, told = time.monotonic(), 0.0
+    runs: list[dict[str, Any]] = []
+    for plan in plans:
+        trails, step, before = TrailsRecorder(), None, taken
+        work = steps_on_plane(points, labels, schedule, plan, trails)
+        for step in in_background(work):
+            taken = before + step.index + 1
+            if flag.up:
+                break
+            now = time.monotonic()
+            if now - told > TELL_SECONDS:
+                told = now
+                left = duration((now - started) / taken * (count - taken))
+                yield (
+                    {"state": "live", "part": taken / count, "status": f"Step {taken} of {count}, {left} left."},
+                    False,
+                )
+        work.close()
+        assert step is not None
+        whole = step.s == 0 and len(plan.seeds) > 1 and len(points) > 1
+        runs.append(kept_run(plan, trails, distances(step.x_s, points) if whole else None))
         if flag.up:
             break
-        now, taken = time.monotonic(), step.index + 1
-        if now - told > TELL_SECONDS:
-            told = now
-            left = duration((now - started) / taken * (count - taken))
-            yield {"state": "live", "part": taken / count, "status": f"Step {taken} of {count}, {left} left."}, False
-    work.close()
-    assert step is not None
-    path = made_path(f"plane-{wish.sampler}{count}-seed{plan.seeds[0]}{TRAILS}")
+    many = len(plans[0].seeds)
+    what = f"{many:,} sample{'' if many == 1 else 's'}, {taken} of {count} steps"
+    status = f"{'Stopped: ' if taken < count else ''}{what} in {duration(time.monotonic() - started)}."
+    yield {"state": "done", "runs": runs, "data": data["key"], "key": f"{time.time_ns()}", "status": status}, True
+
+
+def kept_run(plan: SamplingPlan, trails: TrailsRecorder, far: dict[str, float] | None) -> dict[str, Any]:
+    """A run as the browser gets it; ``far``: how far its samples are from the points, if it came to its end."""
+    path = made_path(f"plane-{plan.sampler}{len(plan.steps)}-seed{plan.seeds[0]}{TRAILS}")
     path.write_bytes(trails.file())
-    taken, stopped = step.index + 1, step.index + 1 < count
-    what = f"{len(plan.seeds):,} sample{'' if len(plan.seeds) == 1 else 's'}"
-    yield (
-        {
-            "state": "done",
-            "file": for_browser(path),
-            "data": data["key"],
-            "key": f"{time.time_ns()}",
-            "status": f"{'Stopped: ' if stopped else ''}{what}, {taken} of {count} steps in "
-            f"{duration(time.monotonic() - started)}.",
-            "numbers": None if stopped or len(plan.seeds) < 2 or len(points) < 2 else distances(step.x_s, points),
-        },
-        True,
-    )
+    return {"file": for_browser(path), "sampler": plan.sampler, "title": SAMPLERS[plan.sampler].title, "numbers": far}
 
 
 def distances(samples: Tensor, points: Tensor) -> dict[str, float]:

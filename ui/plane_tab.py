@@ -84,8 +84,12 @@ def build_wish() -> tuple[list[Any], gr.Button, gr.Button]:
             [(about.title, name) for name, about in SPACINGS.items()], value=usual.spacing, label="spacing of steps"
         )
         told = gr.Dropdown([NOTHING, IN_TURN], value=usual.told, label="each sample is asked for")
+        beside = gr.Dropdown(
+            [("none", ""), *((about.title, name) for name, about in SAMPLERS.items())], value=usual.beside,
+            label="a second sampler, from the same x_T", elem_id="lab-plane-beside",
+        )  # fmt: skip
         guidance = gr.Slider(0, MOST_GUIDED, usual.guidance, step=0.1, label="guidance to its class")
-    return [sampler, steps, count, seed, spacing, told, guidance], start, halt
+    return [sampler, steps, count, seed, spacing, told, guidance, beside], start, halt
 
 
 def plane_tab(page: Page) -> None:

@@ -5,7 +5,7 @@ import { middle, REACH } from "./mixture.js";
 
 /** @import { Points } from "./mixture.js" */
 
-/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "learned" | "warn" | "ddpm" | "ddim"} Hue */
+/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "learned" | "warn" | "ddpm" | "ddim" | "dpmpp" | "unipc" | "heun"} Hue */
 
 /** @type {Record<Hue, string>} what the style sheet calls them */
 const HUES = {
@@ -21,6 +21,9 @@ const HUES = {
   warn: "--warn",
   ddpm: "--by-ddpm",
   ddim: "--by-ddim",
+  dpmpp: "--by-dpmpp",
+  unipc: "--by-unipc",
+  heun: "--by-heun",
 };
 const DARKEST = 0.55; // of the density's colour
 const FADING = 0.7; // the tint is the density to this power
@@ -180,6 +183,22 @@ export class Painter {
     context.fill();
     context.strokeStyle = this.hue.panel;
     context.lineWidth = 2 * unit;
+    context.stroke();
+  }
+
+  /**
+   * A circle about a place, its radius in the plane.
+   * @param {[number, number]} centre
+   * @param {number} radius
+   * @param {Hue} hue
+   */
+  ring([x, y], radius, hue) {
+    const { context, unit } = this;
+    context.globalAlpha = 1;
+    context.strokeStyle = this.hue[hue];
+    context.lineWidth = 1.5 * unit;
+    context.beginPath();
+    context.arc(this.x(x), this.y(y), (radius / (2 * REACH)) * this.canvas.width, 0, 2 * Math.PI);
     context.stroke();
   }
 

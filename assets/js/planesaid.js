@@ -72,11 +72,14 @@ class PlaneSaid {
     this.progress.hidden = !live;
     if (live) this.progress.value = drawn.part;
     this.numbers.setAttribute("aria-live", live ? "off" : "polite");
-    const far = drawn?.state === "done" ? drawn.numbers : null;
-    const text = far
-      ? ` From the data: kernel distance ${digits(far.kernel, 2)}, sliced Wasserstein ${digits(far.wasserstein, 2)}.`
-      : "";
-    setText(this.numbers, drawn ? `${drawn.status}${text}` : NONE);
+    const runs = drawn?.state === "done" ? drawn.runs : [];
+    const far = runs.flatMap(({ title, sampler, numbers }, k) => {
+      if (!numbers) return [];
+      const swatch = el("i", { class: "lab-plane-swatch", style: `background: var(--${k ? `by-${sampler}` : "xt"})` });
+      const text = `${title}: kernel ${digits(numbers.kernel, 2)}, Wasserstein ${digits(numbers.wasserstein, 2)}`;
+      return [el("br"), swatch, text];
+    });
+    this.numbers.replaceChildren(drawn ? drawn.status : NONE, ...far);
   }
 
   say() {

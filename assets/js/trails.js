@@ -3,6 +3,7 @@
 
 import { between } from "./mixture.js";
 
+const INK = 90; // how long all drawn paths may be together, in the plane
 const ARC = 0.06; // a piece of a path, in radians
 
 /**
@@ -68,6 +69,23 @@ export class Trails {
     for (let i = 0; i < now.length; i++)
       now[i] = before * places[from + i] + after * (places[from + now.length + i] || 0);
     return now;
+  }
+
+  /**
+   * How many of the first samples' ways can be drawn and still be told apart: those with noise in them are long.
+   * @param {number} most
+   */
+  apart(most) {
+    const { places, count, angles } = this;
+    let length = 0;
+    for (let k = 0; k < Math.min(most, count); k++) {
+      for (let frame = 1; frame < angles.length; frame++) {
+        const [from, to] = [2 * ((frame - 1) * count + k), 2 * (frame * count + k)];
+        length += Math.hypot(places[to] - places[from], places[to + 1] - places[from + 1]);
+      }
+      if (length > INK) return Math.max(1, k);
+    }
+    return Math.min(most, count);
   }
 
   /**

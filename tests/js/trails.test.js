@@ -42,3 +42,14 @@ test("a file is read as it was written", () => {
   file.set(new Uint8Array(whole.buffer), head.length);
   near(openTrails(file.buffer, 4096).at(1)[2], x(1, 1), 1e-3);
 });
+
+test("as many ways are drawn as can be told apart", () => {
+  assert.equal(trails().apart(40), 3);
+  assert.equal(trails().apart(2), 2);
+  const wild = new Trails(
+    Float32Array.from({ length: 2000 }, (_, i) => 7 * ((i >> 3) % 2)),
+    4,
+    new Array(250).fill(0.5),
+  );
+  assert.equal(wild.apart(4), 1);
+});
