@@ -24,19 +24,28 @@ def points_of(pattern: str, count: int) -> PlaneData:
 
 def test_one_step_is_one_step_and_train_goes_on_until_it_is_paused() -> None:
     lesson, flag, data = Lesson(), StopFlag(), points_of("moons", 200)
-    *_, (view, message, start, halt) = press_once(data, flag, lesson, *SMALL)
+    *_, (view, message, start, halt, once) = press_once(data, flag, lesson, *SMALL)
     assert (view["updates"], view["state"], view["key"], message) == (1, "done", data["key"], "")
-    assert start["interactive"] and not halt["interactive"]
+    assert start["interactive"] and once["interactive"] and not halt["interactive"]
     seen = []
-    for view, _, _, halt in press_train(data, flag, lesson, *SMALL):
+    for view, _, _, halt, once in press_train(data, flag, lesson, *SMALL):
         seen.append(view["updates"])
         if len(seen) == 1:
-            assert view["state"] == "live" and halt["interactive"]
+            assert view["state"] == "live" and halt["interactive"] and not once["interactive"]
         flag.up = len(seen) == 2
     assert seen == sorted(seen) and seen[0] > 1 and len(seen) == 3 and "pattern" in view["curves"]
     assert press_reset(flag, lesson) == (None, "") and lesson.run is None
     *_, (view, *_) = press_once(data, flag, lesson, *SMALL)
     assert view["updates"] == 1
+
+
+def test_a_reset_ends_what_is_learning() -> None:
+    lesson, flag, values = Lesson(), StopFlag(), []
+    for value in press_train(points_of("moons", 200), flag, lesson, *SMALL):
+        values.append(value)
+        if len(values) == 1:
+            press_reset(flag, lesson)
+    assert len(values) == 2 and values[-1][0] is None and values[-1][2]["interactive"] and lesson.run is None
 
 
 @pytest.mark.parametrize("name", patterns())
@@ -52,7 +61,7 @@ def test_what_cannot_be_learnt_is_refused_in_a_sentence() -> None:
         (None, "There are no points yet"),
         (points_of("moons", 1), "One point is nothing to learn from"),
     ):
-        *_, (_, message, start, _) = press_train(data, StopFlag(), Lesson(), *SMALL)
+        *_, (_, message, start, *_) = press_train(data, StopFlag(), Lesson(), *SMALL)
         assert message.startswith(said) and start["interactive"]
     *_, (_, message, *_) = press_once(points_of("moons", 9), StopFlag(), Lesson(), 0, *SMALL[1:])
     assert message == "width must be a whole number from 1 to 1024, not 0."

@@ -170,7 +170,7 @@ def learn(
     lesson: Lesson, points: Tensor, labels: Tensor | None, behind: Mixture | None, flag: StopFlag,
     updates: int | None = None,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Go on with a lesson, or begin it; yields what the view shows, "live" and at the end "done".
+    """Go on with a lesson, or begin it; yields what the view shows, "live" and at the end "done"; a reset ends it.
 
     Args:
         behind: the distribution that the points were drawn from, where it is known.
@@ -188,9 +188,9 @@ def learn(
     started = looked = time.monotonic()
     drawn, first, spent = -DRAW_SECONDS, run.state.step, 0.0
     view: dict[str, Any] = {}
-    while True:
+    while lesson.run is not None:  # as it is after a reset
         before = time.monotonic()
-        run = lesson.run = replace(run, config=lesson.wish.settings())
+        run = replace(run, config=lesson.wish.settings())
         take_step(run, draw_batch(data, run.card.network, run.config, run.schedule, run.state.history, run.state.step))
         run.state.losses.clear()
         now = time.monotonic()

@@ -60,7 +60,7 @@ def behind(data: PlaneData) -> Mixture | None:
 
 
 def press_train(data: PlaneData | None, flag: StopFlag, lesson: Lesson, *controls: Any) -> Iterator[Values]:
-    """Train's handler, ``controls`` in the order of ``LearnWish``. Yields (view, message, Train, Stop)."""
+    """Train's handler, ``controls`` in the order of ``LearnWish``. Yields (view, message, Train, Pause, One step)."""
     yield from _teach(data, flag, lesson, controls, None)
 
 
@@ -80,11 +80,14 @@ def _teach(
         lesson.wish = read_wish(controls)
         for view in learn(lesson, points, labels, behind(data), flag, updates):
             yield (view | {"key": data["key"]}, ""), view["state"] == "done"
+        if lesson.run is None:  # it was reset meanwhile
+            yield (None, ""), True
 
     def refuse(error: Exception, shown: Values | None) -> Values:
         return ended(shown, state="done"), str(error)
 
-    yield from run_job(flag, work(), refuse)
+    for *values, start, halt in run_job(flag, work(), refuse):
+        yield *values, start, halt, start  # One step can be pressed when Train can
 
 
 def read_wish(controls: tuple[Any, ...]) -> LearnWish:
@@ -157,7 +160,7 @@ def lesson_section(data: View) -> None:
             )  # fmt: skip
     with gr.Accordion("The network, and how it learns", open=False):
         controls = build_lesson_wish()
-    asked, outputs = [data, flag, lesson, *controls], [view, message, start, halt]
+    asked, outputs = [data, flag, lesson, *controls], [view, message, start, halt, once]
     for press, handler in ((start, press_train), (once, press_once)):
         press.click(
             handler, asked, outputs, show_progress="minimal", show_progress_on=waiting, api_visibility="private",
