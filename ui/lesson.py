@@ -16,6 +16,7 @@ from diffusion.mixture import Mixture
 from diffusion.process import Prediction
 from diffusion.training.config import TrainError, Weighting
 from ui.asked import AskedError, read_arguments
+from ui.background import in_background
 from ui.figures import learning_figure
 from ui.job import Values, ended, run_job
 from ui.learning import LearnWish, Lesson, learn, learned_before
@@ -78,7 +79,7 @@ def _teach(
         if len(points) < 2:
             raise AskedError("One point is nothing to learn from; two are the least.")
         lesson.wish = read_wish(controls)
-        for view in learn(lesson, points, labels, behind(data), flag, updates):
+        for view in in_background(learn(lesson, points, labels, behind(data), flag, updates)):
             yield (view | {"key": data["key"]}, ""), view["state"] == "done"
         if lesson.run is None:  # it was reset meanwhile
             yield (None, ""), True
