@@ -45,7 +45,7 @@ class KlChart {
     this.most = 1; // of x
     this.exact = el("path", { class: "exact" });
     this.wide = el("path", { class: "wide" });
-    this.dot = el("circle", { r: 4.5 });
+    this.dot = el("circle", { r: 4.5, visibility: "hidden" });
     this.ticks = el("g", {});
     const middle = (LEFT + W) / 2;
     this.root = el(
@@ -204,10 +204,17 @@ class PlaneStep {
     this.renew(["back"]);
   }
 
-  /** The point that is looked at, at the page's t. */
+  /** The point that is looked at, at the page's t; where no step is left to take, the followed one before its last. */
   place() {
-    const { hovered, schedule, t } = store;
-    return hovered && schedule && t > 0 ? { t, x: hovered.x, y: hovered.y } : null;
+    const { hovered, schedule, followed, t } = store;
+    if (!schedule) return null;
+    if (t > 0) return hovered && { t, x: hovered.x, y: hovered.y };
+    return followed.length ? placeOn(followed, schedule.columns, this.before(schedule.T)) : null;
+  }
+
+  /** @param {number} T */
+  before(T) {
+    return Math.min(T, Math.max(2, Math.round((2 * T) / Math.min(this.count, T))));
   }
 
   paint() {
@@ -224,8 +231,13 @@ class PlaneStep {
     this.step = place && plane.mixed.length ? stepBack(plane.mixed, columns, place, stepTo(place.t, T, count)) : null;
     setData(this.root, { state: this.step ? "ready" : "empty" });
     if (this.step) this.say(this.step, count);
-    else setText(this.said, store.hovered && !store.t ? "At t = 0 there is no step to take." : NOBODY);
+    else this.sayNobody();
     this.paintZoom();
+  }
+
+  sayNobody() {
+    setText(this.said, NOBODY);
+    for (const chart of [this.overT, this.overCount]) chart.mark(1, Number.NaN);
   }
 
   /**
@@ -236,7 +248,8 @@ class PlaneStep {
     const [exact, wide] = klToGaussians(step, [step.variance, step.beta]);
     const ends = "the last step ends on points, of which no Gaussian says how likely they are.";
     const text = `KL ${digits(exact, 2)} nats with σ² = β̃, ${digits(wide, 2)} with σ² = β.`;
-    setText(this.said, `t = ${step.t} → ${step.s}: ${step.s ? text : ends}`);
+    const when = store.t ? "" : "t = 0 is the end; before, ";
+    setText(this.said, `${when}t = ${step.t} → ${step.s}: ${step.s ? text : ends}`);
     this.overT.mark(step.t, exact);
     this.overCount.mark(count, exact);
   }
@@ -332,7 +345,7 @@ class PlaneStep {
       const along = (/** @type {number} */ x) => find(placeOn(followed, columns, x), Math.min(this.count, T));
       this.tasks.t = tasksOf(this.overT, ts, along);
     }
-    const place = placeOn(followed, columns, Math.max(1, t));
+    const place = placeOn(followed, columns, t || this.before(T));
     const counts = Array.from({ length: ALONG }, (_, i) => Math.round(T ** ((i + 1) / ALONG)));
     this.tasks.count = tasksOf(this.overCount, [...new Set(counts)], (x) => find(place, x));
     if (!this.working) this.work();
