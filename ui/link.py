@@ -116,7 +116,7 @@ READERS: dict[Kind, Callable[[LinkField, str], Any]] = {
 
 # Of the Plane tab: points drawn by hand, as text of so many characters at most, and what is shown of them.
 SKETCH, MOST_SKETCH = "sketch", 1600
-LAYERS = ("data", "noised", "density", "eps", "score", "learned", "difference", "samples", "paths")
+LAYERS = ("data", "noised", "density", "eps", "score", "learned", "difference", "samples", "paths", "margins")
 
 # What of the controls of the Reverse tab a link calls by another name than ``control_names``.
 OTHER_NAMES = {"class": "label", "images": "count"}

@@ -4,7 +4,7 @@ import { el, worded } from "./dom.js";
 import { fromLink, putInLink } from "./link.js";
 import { store } from "./store.js";
 
-/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "learned" | "difference" | "samples" | "paths"} Layer */
+/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "learned" | "difference" | "samples" | "paths" | "margins"} Layer */
 
 export const FOLLOWED = 40; // samples whose paths are drawn, at most
 
@@ -23,6 +23,7 @@ const CHIPS = [
   ["difference", "difference", "what it has learnt less what it should have"],
   ["samples", "samples", "points on their way from noise back to the data"],
   ["paths", "paths", `the ways of up to ${FOLLOWED} samples, which they have come and will go`],
+  ["margins", "margins", "x and y alone: of the samples as bars, and exactly as a line"],
 ];
 
 export class PlaneLayers {
