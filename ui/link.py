@@ -117,7 +117,9 @@ READERS: dict[Kind, Callable[[LinkField, str], Any]] = {
 
 # Of the Plane tab: points drawn by hand, as text of so many characters at most, and what is shown of them.
 SKETCH, MOST_SKETCH = "sketch", 1600
-LAYERS = ("data", "noised", "density", "eps", "score", "samples", "paths", "learned", "difference", "made")
+LAYERS = (
+    "data", "noised", "density", "eps", "score", "samples", "paths", "margins", "learned", "difference", "made"
+)  # fmt: skip
 
 # What of the controls of the Reverse tab a link calls by another name than ``control_names``.
 OTHER_NAMES = {"class": "label", "images": "count"}

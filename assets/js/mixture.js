@@ -93,6 +93,40 @@ export function density(points, a, noiseVariance, side) {
 }
 
 /**
+ * The density of x or y alone, at the middles of cells across the square, from -REACH on; seen no finer than they are.
+ * @param {Points} points
+ * @param {number} a
+ * @param {number} noiseVariance
+ * @param {0 | 1} axis
+ * @param {number} side
+ */
+export function marginal(points, a, noiseVariance, axis, side) {
+  const v = noiseVariance + REACH ** 2 / side ** 2;
+  const out = new Float64Array(side);
+  for (let k = axis; k < points.length; k += 2) {
+    for (let i = 0; i < side; i++) out[i] += Math.exp(-((middle(i, side) - a * points[k]) ** 2) / (2 * v));
+  }
+  const scale = 1 / ((points.length / 2) * Math.sqrt(2 * Math.PI * v));
+  return out.map((p) => p * scale);
+}
+
+/**
+ * The density of places along an axis, in the same cells.
+ * @param {ArrayLike<number>} places x and y in turn
+ * @param {0 | 1} axis
+ * @param {number} side
+ */
+export function counted(places, axis, side) {
+  const out = new Float64Array(side);
+  for (let k = axis; k < places.length; k += 2) {
+    const i = Math.floor(((places[k] + REACH) / (2 * REACH)) * side);
+    if (i >= 0 && i < side) out[i]++;
+  }
+  const scale = side / (2 * REACH) / (places.length / 2);
+  return out.map((n) => n * scale);
+}
+
+/**
  * How likely each point made x_t, and what follows from it: softmax of -|x_t - a x_i|^2 / 2v.
  * @param {Points} points
  * @param {number} a

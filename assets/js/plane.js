@@ -4,7 +4,7 @@ import { constants } from "./constants.js";
 import { button, choice, el, setData, shown } from "./dom.js";
 import { savePicture } from "./drawing.js";
 import { patternOf } from "./learning.js";
-import { cellsFor, density, epsOnGrid, placeOn, posteriorAt } from "./mixture.js";
+import { cellsFor, counted, density, epsOnGrid, marginal, placeOn, posteriorAt } from "./mixture.js";
 import { PEN, PlaneHand } from "./planehand.js";
 import { FOLLOWED, PlaneLayers } from "./planelayers.js";
 import { Painter } from "./planepaint.js";
@@ -34,6 +34,7 @@ import { fillNormal } from "./walk.js";
 /** @typedef {{value: Drawn | null, opening: Opening, taught: string[]}} PlaneProps taught: patterns that there is a network of */
 
 const ARROWS = 24; // across
+const BINS = 48; // of a margin
 const WEIGHING = 80; // points that are drawn by their share, at most
 const LONGER = 5; // times, arrows of a difference
 const USUAL = { eps: 1, score: 6 }; // lengths of vectors that have half an arrow
@@ -186,6 +187,7 @@ class Plane {
       painter.dots(store.learned.samples, "panel", 3, 0.9);
       painter.dots(store.learned.samples, "learned", 2.2, 1);
     }
+    if (points.length && layers.has("margins")) this.paintMargins();
     if (points.length) this.paintLooked();
     if (store.sketching && this.hand.pointer)
       painter.ring(this.hand.pointer, PEN, store.sketching.erase ? "warn" : "soft");
@@ -291,6 +293,17 @@ class Plane {
     const now = trails.at(angle);
     painter.dots(now, "panel", 3, 0.9);
     painter.dots(now, hue, 2.2, 1);
+  }
+
+  /** x and y alone along two sides of the plane: the samples as bars, p_t as a line. */
+  paintMargins() {
+    const { mixed, key } = /** @type {import("./planedata.js").PlanePoints} */ (store.plane);
+    const { a, b, angle } = this.level();
+    const [trails] = this.trailsOf === key && this.layers.has("samples") ? this.trails : [];
+    for (const axis of /** @type {const} */ ([0, 1])) {
+      const bars = trails ? counted(trails.at(angle), axis, BINS) : null;
+      this.painter.margin(marginal(mixed, a, b * b, axis, BINS), bars, axis);
+    }
   }
 
   /** The point that is followed, and the one under the pointer or else that. */

@@ -3,7 +3,7 @@
 import { el, worded } from "./dom.js";
 import { fromLink, putInLink } from "./link.js";
 
-/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths" | "learned" | "difference" | "made"} Layer */
+/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths" | "margins" | "learned" | "difference" | "made"} Layer */
 
 export const FOLLOWED = 40; // samples whose paths are drawn, at most
 
@@ -20,6 +20,7 @@ const CHIPS = [
   ["score", "score", "the gradient of ln p_t, −ε over its deviation: where it is likelier, as arrows"],
   ["samples", "samples", "points on their way from noise back to the data"],
   ["paths", "paths", `the ways of up to ${FOLLOWED} samples, which they have come and will go`],
+  ["margins", "margins", "x and y alone: of the samples as bars, and exactly as a line"],
   ["learned", "learned ε", "the noise that the network below sees, as arrows"],
   ["difference", "difference", "what it has learnt less what it should have, as arrows of five times the length"],
   ["made", "its samples", "what the network that learns here makes of always the same noises"],

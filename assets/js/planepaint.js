@@ -236,6 +236,37 @@ export class Painter {
   }
 
   /**
+   * A density of x along the lower side, or of y along the right one, and the same as it was counted.
+   * @param {Float64Array} exact
+   * @param {Float64Array | null} bars
+   * @param {0 | 1} axis
+   */
+  margin(exact, bars, axis) {
+    const { context, unit } = this;
+    const size = this.canvas.width;
+    const cell = size / exact.length;
+    const most = Math.max(...exact, ...(bars ?? []));
+    const high = (/** @type {number} */ p) => (0.14 * size * p) / most;
+    context.globalAlpha = 0.55;
+    context.fillStyle = this.hue.xt;
+    bars?.forEach((p, i) => {
+      const from = i * cell + unit / 2;
+      if (axis === 0) context.fillRect(from, size - high(p), cell - unit, high(p));
+      else context.fillRect(size - high(p), size - from - cell + unit, high(p), cell - unit);
+    });
+    context.globalAlpha = 1;
+    context.strokeStyle = this.hue.pred;
+    context.lineWidth = 2 * unit;
+    context.beginPath();
+    exact.forEach((p, i) => {
+      const along = (i + 0.5) * cell;
+      if (axis === 0) context.lineTo(along, size - high(p));
+      else context.lineTo(size - high(p), size - along);
+    });
+    context.stroke();
+  }
+
+  /**
    * Points that weigh in, each as large as its share.
    * @param {Points} points
    * @param {Float64Array} shares

@@ -22,11 +22,12 @@ const FORMULA =
 const ABOUT =
   "Green is where the point really came from, if the data are these points; the rings are one and two deviations of the Gaussian that DDPM draws from instead. With many steps the two are one, which is why it works at all (Feller 1949; Sohl-Dickstein et al. 2015); with few they are not, and no network could help it.";
 const NOBODY = "Press somewhere on the plane to follow a point.";
-const CELLS = 56; // across the square that is looked at
+const CELLS = 44; // across the square that is looked at
 const ZOOM = 260; // pixels of it on the page
 const REACHED = 3.6; // deviations from its middle to its sides
 const ALONG = 36; // places of a curve
 const BUSY = 7; // ms of a frame that curves may take
+const REST = 80; // ms of quiet before anything is found that takes longer than a frame
 const POSITIONS = 1000; // of the slider
 const [W, H, LEFT, RIGHT, BOTTOM, TOP] = [320, 230, 46, 18, 36, 22]; // of a chart
 const [LEAST, MOST] = [-6, 1]; // decades of nats
@@ -127,7 +128,8 @@ class PlaneStep {
     /** @type {Record<"t" | "count", (() => void)[]>} what is still to be found of the curves */
     this.tasks = { t: [], count: [] };
     this.working = false;
-    this.draw = oncePerFrame(() => this.paint());
+    this.timer = 0;
+    this.draw = oncePerFrame(() => setTimeout(() => this.paint())); // after the plane itself
     this.zoom = el("canvas", {
       class: "lab-plane-zoom",
       role: "img",
@@ -230,14 +232,29 @@ class PlaneStep {
     const place = this.place();
     this.step = place && plane.mixed.length ? stepBack(plane.mixed, columns, place, stepTo(place.t, T, count)) : null;
     setData(this.root, { state: this.step ? "ready" : "empty" });
-    if (this.step) this.say(this.step, count);
-    else this.sayNobody();
+    if (!this.step) this.sayNobody();
+    else setText(this.said, `${this.when(this.step)} …`);
+    this.later();
     this.paintZoom();
   }
 
   sayNobody() {
     setText(this.said, NOBODY);
     for (const chart of [this.overT, this.overCount]) chart.mark(1, Number.NaN);
+  }
+
+  /** @param {StepBack} step */
+  when({ t, s }) {
+    return `${store.t ? "" : "t = 0 is the end; before, "}t = ${t} → ${s}:`;
+  }
+
+  /** What takes long is found when the hand rests. */
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      if (this.step) this.say(this.step, Math.min(this.count, store.schedule?.T ?? 1));
+      if (!this.working) this.work();
+    }, REST);
   }
 
   /**
@@ -248,8 +265,7 @@ class PlaneStep {
     const [exact, wide] = klToGaussians(step, [step.variance, step.beta]);
     const ends = "the last step ends on points, of which no Gaussian says how likely they are.";
     const text = `KL ${digits(exact, 2)} nats with σ² = β̃, ${digits(wide, 2)} with σ² = β.`;
-    const when = store.t ? "" : "t = 0 is the end; before, ";
-    setText(this.said, `${when}t = ${step.t} → ${step.s}: ${step.s ? text : ends}`);
+    setText(this.said, `${this.when(step)} ${step.s ? text : ends}`);
     this.overT.mark(step.t, exact);
     this.overCount.mark(count, exact);
   }
@@ -348,7 +364,7 @@ class PlaneStep {
     const place = placeOn(followed, columns, t || this.before(T));
     const counts = Array.from({ length: ALONG }, (_, i) => Math.round(T ** ((i + 1) / ALONG)));
     this.tasks.count = tasksOf(this.overCount, [...new Set(counts)], (x) => find(place, x));
-    if (!this.working) this.work();
+    this.later();
   }
 
   /** Curves take a little of every frame: what follows the hand comes first. */

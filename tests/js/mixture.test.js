@@ -4,11 +4,13 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import {
   between,
+  counted,
   density,
   epsOnGrid,
   evenSteps,
   flow,
   holders,
+  marginal,
   meansOnGrid,
   middle,
   placeOn,
@@ -147,4 +149,30 @@ test("points are thinned evenly, and few are left as they are", () => {
 test("few points hold most of the weight", () => {
   assert.equal(holders(Float64Array.of(0.02, 0.7, 0.25, 0.03)), 2);
   assert.equal(holders(Float64Array.of(1)), 1);
+});
+
+test("a marginal is the density summed along the other axis", () => {
+  const side = 96;
+  const [a, v] = [0.9, 0.01];
+  const whole = density(POINTS, a, v, side);
+  const cell = (2 * REACH) / side;
+  const [x, y] = [marginal(POINTS, a, v, 0, side), marginal(POINTS, a, v, 1, side)];
+  for (const i of [20, 48, 60]) {
+    let column = 0;
+    let row = 0;
+    for (let j = 0; j < side; j++) {
+      column += whole[j * side + i] * cell;
+      row += whole[(side - 1 - i) * side + j] * cell; // rows run from the top
+    }
+    near(x[i], column, 1e-3);
+    near(y[i], row, 1e-3);
+  }
+});
+
+test("places are counted as a density, but for those beyond the square", () => {
+  const found = counted(Float64Array.of(-1.59, 0, 1.59, 0.01, 5, 5, -1.58, 9), 0, 4);
+  assert.deepEqual(
+    [...found].map((p) => p * 0.8 * 4),
+    [2, 0, 0, 1],
+  );
 });
