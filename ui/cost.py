@@ -13,6 +13,7 @@ import torch
 
 from diffusion.networks.model import Model
 from diffusion.sampling.recipe import Recipe
+from ui.background import in_background
 from ui.models import Source, shared_model
 
 FEW, MANY = 1, 16  # images whose calls are timed; others lie on the line through both
@@ -55,7 +56,8 @@ def seconds_a_call(network: str, images: int) -> float:
 def _timed(network: str) -> tuple[float, float]:
     """Seconds of a call for FEW and for MANY images."""
     model = shared_model(network)
-    return _seconds(model, FEW), _seconds(model, MANY)
+    few, many = in_background(_seconds(model, count) for count in (FEW, MANY))
+    return few, many
 
 
 @torch.inference_mode()
