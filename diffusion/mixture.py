@@ -41,6 +41,12 @@ class Mixture:
         """D, of one x."""
         return self.centres[0].numel()
 
+    @property
+    def prior(self) -> Tensor:
+        """w_i, (M,), also where all are alike."""
+        count = len(self.centres)
+        return self.centres.new_full((count,), 1 / count) if self.weights is None else self.weights.to(self.centres)
+
     def noised(self, alpha_bar: float) -> Mixture:
         """p_t: what the forward process makes of it at a noise level."""
         std = math.sqrt(alpha_bar * self.std**2 + 1 - alpha_bar)
@@ -48,8 +54,7 @@ class Mixture:
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(count, C, H, W) samples, and which component each is of, (count,)."""
-        weights = torch.ones(len(self.centres)) if self.weights is None else self.weights
-        which = torch.multinomial(weights, count, replacement=True, generator=generator)
+        which = torch.multinomial(self.prior, count, replacement=True, generator=generator)
         chosen = self.centres[which]
         return chosen + self.std * torch.randn(chosen.shape, generator=generator), which
 
@@ -57,9 +62,14 @@ class Mixture:
         """ln p(x), (B,), in nats; s > 0."""
         return torch.logsumexp(self._exponents(x), 1) - self.dimensions * math.log(self.std * math.sqrt(2 * math.pi))
 
-    def shares(self, x: Tensor) -> Tensor:
-        """P(i | x), how likely each component made x, (B, M); s > 0."""
-        return torch.softmax(self._exponents(x), 1)
+    def shares(self, x: Tensor, among: Tensor | None = None) -> Tensor:
+        """P(i | x), how likely each component made x, (B, M); s > 0.
+
+        Args:
+            among: (B, M), which components it can have been; None for all.
+        """
+        exponents = self._exponents(x)
+        return torch.softmax(exponents if among is None else exponents.where(among, -torch.inf), 1)
 
     def score(self, x: Tensor) -> Tensor:
         """grad ln p(x) = sum_i P(i | x) (mu_i - x) / s^2, shaped like x; s > 0."""
@@ -84,9 +94,7 @@ class Mixture:
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean (C, H, W) and variance of each value, (C, H, W)."""
-        centres = self.centres
-        weights = torch.full((len(centres),), 1 / len(centres)) if self.weights is None else self.weights
-        weights = weights.to(centres)[:, None, None, None]
+        centres, weights = self.centres, self.prior[:, None, None, None]
         mean = (weights * centres).sum(0)
         return mean, (weights * (centres - mean).square()).sum(0) + self.std**2
 
@@ -98,9 +106,7 @@ class Mixture:
         """
         distance = torch.cdist(x.flatten(1), self.centres.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
         exponents = -distance.square() / (2 * self.std**2)
-        if self.weights is None:
-            return exponents - math.log(len(self.centres))
-        return exponents + self.weights.to(x).log()
+        return exponents + self.prior.to(x).log()
 
 
 @dataclass(frozen=True)
@@ -134,12 +140,11 @@ class MixtureDenoiser:
             return self._by_level(x_t, alpha_bar, label)
         mixture = self.mixture
         noised = mixture.noised(alpha_bar)
-        exponents = noised._exponents(x_t)
+        among = None
         if self.labels is not None and label is not None:
             known, asked = self.labels.to(x_t.device), label.reshape(-1, 1)
-            allowed = (known == asked) | ~torch.isin(asked, known)
-            exponents = exponents.where(allowed, -torch.inf)
-        centre = (torch.softmax(exponents, 1) @ mixture.centres.flatten(1)).view_as(x_t)
+            among = (known == asked) | ~torch.isin(asked, known)
+        centre = (noised.shares(x_t, among) @ mixture.centres.flatten(1)).view_as(x_t)
         gain = alpha_bar**0.5 * mixture.std**2 / noised.std**2
         return centre + gain * (x_t - alpha_bar**0.5 * centre)
 
@@ -169,9 +174,8 @@ def kl_to_gaussian(mixture: Mixture, mean: Tensor, std: float, *, nodes: int = 5
     """
     if mixture.dimensions != 2 or mixture.std <= 0 or std <= 0:
         raise ValueError("The distance is found for points of the plane, and deviations above 0.")
-    weights = None if mixture.weights is None else mixture.weights.double()
-    exact = Mixture(mixture.centres.double(), mixture.std, weights)
-    share = torch.ones(len(exact.centres)).double() / len(exact.centres) if weights is None else weights
+    share = mixture.prior.double()
+    exact = Mixture(mixture.centres.double(), mixture.std, share)
     chosen, outer = exact.centres, share
     if len(share) > most:
         middle = (torch.arange(most) + 0.5).double() / most

@@ -15,7 +15,7 @@ import base64
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -128,7 +128,7 @@ class Probes:
     exact: Tensor
     pattern: Tensor | None
 
-    @property
+    @cached_property
     def floor(self) -> Array:
         """Of the exact denoiser, (levels,)."""
         return by_level(self.exact, self.eps)
@@ -156,10 +156,15 @@ def begin_lesson(points: Tensor, labels: Tensor | None, wish: LearnWish) -> Trai
 
     from diffusion.training.train import assemble
 
-    classes = 0 if labels is None else int(labels.max()) + 1
+    classes = classes_of(labels)
     names, network = [str(k) for k in range(classes)], wish.network(classes)
     card = Card("plane", "Plane", names, network, SCHEDULE, "points", "", "", 0, 0.0, kind="points")
     return assemble(data_of(points, labels), wish.settings(), card, Accelerator(cpu=True))
+
+
+def classes_of(labels: Tensor | None) -> int:
+    """How many there are; 0 of points that have none."""
+    return 0 if labels is None else int(labels.max()) + 1
 
 
 def data_of(points: Tensor, labels: Tensor | None) -> ImageSet:
@@ -179,8 +184,7 @@ def learn(
     from diffusion.training.batch import draw_batch
     from diffusion.training.train import take_step
 
-    classes = 0 if labels is None else int(labels.max()) + 1
-    if not lesson.fits(points, lesson.wish.network(classes)):
+    if not lesson.fits(points, lesson.wish.network(classes_of(labels))):
         lesson.run, lesson.points = begin_lesson(points, labels, lesson.wish), points
     run = lesson.run
     assert run is not None

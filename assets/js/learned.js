@@ -1,6 +1,8 @@
 // A field that a network has learnt, as Python sends it: eps at the middles of the cells over which the exact one is drawn
 // too (middle() of mixture.js), at some levels of noise.
 
+import { decodePoints } from "./dom.js";
+
 /**
  * levels: log-SNRs, falling. field: float32 in base64, by level, then by row from the top, column, x and y.
  * @typedef {{levels: number[], field: string}} SentField
@@ -9,9 +11,8 @@
 export class LearnedField {
   /** @param {SentField} sent */
   constructor({ levels, field }) {
-    const bytes = Uint8Array.from(atob(field), (c) => c.charCodeAt(0));
     this.levels = levels;
-    this.values = new Float32Array(bytes.buffer);
+    this.values = decodePoints(field);
     this.size = this.values.length / levels.length;
   }
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
+from diffusion.checks import is_whole, shown
 from diffusion.networks.embeddings import Labels
 from diffusion.process import Prediction
 
@@ -97,6 +98,19 @@ class Kind:
     read_config: Callable[[dict[str, Any]], NetworkConfig]
     build: Callable[[Any], nn.Module]
     fast: Callable[[Any, torch.dtype], Callable[..., Tensor]] | None = None
+
+
+def check_conditions(conditions: tuple[int, ...]) -> None:
+    """Raises ValueError: a condition of no whole number of values."""
+    if not all(is_whole(size) and size >= 1 for size in conditions):
+        raise ValueError(f"A condition must have a whole number of values, at least one value, not "
+                         f"{shown(conditions)}.")  # fmt: skip
+
+
+def check_prediction(prediction: str) -> None:
+    """Raises ValueError: nothing that a network can predict."""
+    if prediction not in get_args(Prediction):
+        raise ValueError(f"A network predicts one of {', '.join(get_args(Prediction))}, not {shown(prediction)}.")
 
 
 def config_from(config: type[C], values: dict[str, Any]) -> C:

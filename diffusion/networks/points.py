@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from diffusion.checks import is_whole, shown
 from diffusion.networks.embeddings import Labels, NoiseLevelEmbedding, zeroed
-from diffusion.networks.network import TrainableNetwork, config_from
+from diffusion.networks.network import TrainableNetwork, check_conditions, check_prediction, config_from
 from diffusion.process import Prediction
 
 SINUSOIDS = 32  # of the noise level, and as many of x
@@ -43,13 +43,8 @@ class PointsConfig:
             value = getattr(self, name)
             if not is_whole(value) or not 1 <= value <= high:
                 raise ValueError(f"{name} must be a whole number from 1 to {high}, not {shown(value)}.")
-        if not all(is_whole(size) and size >= 1 for size in self.conditions):
-            raise ValueError(f"A condition must have a whole number of values, at least one value, not "
-                             f"{shown(self.conditions)}.")  # fmt: skip
-        if self.prediction not in get_args(Prediction):
-            raise ValueError(
-                f"A network predicts one of {', '.join(get_args(Prediction))}, not {shown(self.prediction)}."
-            )
+        check_conditions(self.conditions)
+        check_prediction(self.prediction)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from diffusion.checks import is_number, is_whole, shown
 from diffusion.networks.embeddings import GuidanceEmbedding, Labels, NoiseLevelEmbedding, zeroed
-from diffusion.networks.network import TrainableNetwork, config_from
+from diffusion.networks.network import TrainableNetwork, check_conditions, check_prediction, config_from
 from diffusion.process import Prediction
 
 Modulation = bool | Literal["scale"]
@@ -65,9 +65,7 @@ class UNetConfig:
             value = getattr(self, name)
             if not is_whole(value) or not 1 <= value <= high:
                 raise ValueError(f"{name} must be a whole number from 1 to {high}, not {shown(value)}.")
-        if not all(is_whole(size) and size >= 1 for size in self.conditions):
-            raise ValueError(f"A condition must have a whole number of values, at least one value, not "
-                             f"{shown(self.conditions)}.")  # fmt: skip
+        check_conditions(self.conditions)
         if not 1 <= len(self.widths) <= 8 or not all(is_whole(width) and 1 <= width <= 8192 for width in self.widths):
             raise ValueError(f"Widths must be 1 to 8 whole numbers from 1 to 8192, not {shown(self.widths)}.")
         if self.widths[0] % 2:  # sines and cosines
@@ -76,10 +74,7 @@ class UNetConfig:
             raise ValueError(f"dropout must lie between 0 and 1, and below 1, not {shown(self.dropout)}.")
         if self.modulate not in (False, True, "scale"):
             raise ValueError(f"modulate must be true, false or scale, not {shown(self.modulate)}.")
-        if self.prediction not in get_args(Prediction):
-            raise ValueError(
-                f"A network predicts one of {', '.join(get_args(Prediction))}, not {shown(self.prediction)}."
-            )
+        check_prediction(self.prediction)
         if self.guidance is not None:
             self._check_guidance(self.guidance)
         fold = self.patch * 2 ** (len(self.widths) - 1)
