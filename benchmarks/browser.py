@@ -7,6 +7,34 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page
 
+# Functions for a page. set() moves a slider. watched(act, seen) acts, and resolves with [pixel, painted], milliseconds
+# until seen() says that what follows is there, and until the page has painted it, which is when the task that follows
+# a frame's callbacks runs; two NaN where nothing follows.
+TOOLS = """
+const set = (slider, value) => {
+  slider.value = value;
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+};
+const painted = () => new Promise((resolve) => {
+  const channel = new MessageChannel();
+  channel.port1.onmessage = resolve;
+  channel.port2.postMessage(0);
+});
+const watched = (act, seen) => new Promise((resolve) => {
+  const started = performance.now();
+  act();
+  const look = async () => {
+    if (seen()) {
+      const drawn = performance.now();
+      await painted();
+      resolve([drawn - started, performance.now() - started]);
+    } else if (performance.now() - started > 5000) resolve([NaN, NaN]);
+    else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+});
+"""
+
 
 def figures_of(values: np.ndarray, name: str) -> dict[str, float]:
     """Median and 95th percentile."""

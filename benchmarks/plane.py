@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page
 
-from benchmarks.browser import figures_of, time_moves
+from benchmarks.browser import TOOLS, figures_of, time_moves
 from tests.chromium import chromium
 from ui.demo import build_demo, launch_options
 
 LINK = "#tab=plane&layers=data+noised+density+eps+samples+paths"
-TOOLS = """
+READ = """
 const root = document.querySelector('.lab-planeview');
 const canvas = root.querySelector('canvas');
 const probe = new OffscreenCanvas(65, 65).getContext('2d', { willReadFrequently: true });
@@ -33,27 +33,10 @@ const pixels = () => {
   probe.drawImage(canvas, 0, 0, 65, 65);
   return probe.getImageData(0, 0, 65, 65).data.join();
 };
-const set = (slider, value) => {
-  slider.value = value;
-  slider.dispatchEvent(new Event('input', { bubbles: true }));
+const ask = (act) => {
+  const [before, old] = [root.dataset.drawn, pixels()];
+  return watched(act, () => root.dataset.drawn !== before && pixels() !== old);
 };
-"""
-# Act, and resolve with [pixel, painted]: the task that follows a frame's callbacks runs when the page has painted it.
-WATCH = """
-(act, i) => new Promise((resolve) => {
-  const [before, old] = [root.dataset.drawn, pixels()], started = performance.now();
-  act(i);
-  const look = () => {
-    const drawn = root.dataset.drawn !== before && pixels() !== old ? performance.now() : 0;
-    if (drawn) {
-      const channel = new MessageChannel();
-      channel.port1.onmessage = () => resolve([drawn - started, performance.now() - started]);
-      channel.port2.postMessage(0);
-    } else if (performance.now() - started > 5000) resolve([NaN, NaN]);
-    else requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-})
 """
 ACTS = {
     "t": "(i) => set(root.querySelector('.lab-player input'), i)",
@@ -64,7 +47,7 @@ ACTS = {
 
 def measure(page: Page, name: str, moves: list[int]) -> dict[str, Any]:
     """Latencies of all moves of one kind."""
-    page.evaluate(f"() => {{ {TOOLS} window.ask = (i) => ({WATCH})({ACTS[name]}, i); }}")
+    page.evaluate(f"() => {{ {TOOLS} {READ} window.ask = (i) => ask(() => ({ACTS[name]})(i)); }}")
     drawing: list[float] = []
     row = time_moves(page, moves, "i => window.ask(i)")
     for i in moves if name == "t" else []:

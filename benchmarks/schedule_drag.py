@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from benchmarks.browser import figures_of, time_moves
+from benchmarks.browser import TOOLS, figures_of, time_moves
 from diffusion.images import open_image, to_bytes, to_pil, to_tensor
 from diffusion.process import q_sample
 from tests.chromium import chromium
@@ -82,7 +82,7 @@ PAGES = {
         "$('#plain-image img')?.complete ? pixels($('#plain-image img')) : ''",
     ),
 }
-TOOLS = """
+READ = """
 const $ = (selector) => document.querySelector(selector);
 const probe = new OffscreenCanvas(24, 8).getContext('2d', { willReadFrequently: true });
 const line = (plot) => document.querySelectorAll(`${plot} .trace path.js-line`)[1]?.getAttribute('d') ?? '';
@@ -91,17 +91,7 @@ const pixels = (source) => {
   probe.drawImage(source, 0, 0);
   return probe.getImageData(0, 0, 24, 8).data.join();
 };
-const set = (slider, value) => {
-  slider.value = value;
-  slider.dispatchEvent(new Event('input', { bubbles: true }));
-};
 const frame = () => new Promise(requestAnimationFrame);
-// The task that follows a frame's callbacks runs when the page has painted it.
-const painted = () => new Promise((resolve) => {
-  const channel = new MessageChannel();
-  channel.port1.onmessage = resolve;
-  channel.port2.postMessage(0);
-});
 const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 """
 # One move: [pixel, painted], or two NaN if either curve or picture stays as it was.
@@ -162,7 +152,7 @@ def measure(page: Page, name: str, moves: list[int], drags: list[list[int]]) -> 
     selector, curves, image = PAGES[name]
     page.evaluate(
         f"""() => {{
-          {TOOLS}
+          {TOOLS} {READ}
           const slider = () => $({selector!r}), curves = () => {curves}, image = () => {image};
           Object.assign(window, {{ step: {STEP}, drag: {DRAG}, still: {STILL} }});
         }}"""
@@ -182,7 +172,7 @@ def measure(page: Page, name: str, moves: list[int], drags: list[list[int]]) -> 
 def opened(browser: Browser, url: str, name: str) -> Page:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(url)
-    page.wait_for_function(f"(() => {{ {TOOLS} return ({PAGES[name][1]}) && ({PAGES[name][2]}) }})()", timeout=120_000)
+    page.wait_for_function(f"(() => {{ {READ} return ({PAGES[name][1]}) && ({PAGES[name][2]}) }})()", timeout=120_000)
     page.wait_for_timeout(2000)
     return page
 

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Page
 
-from benchmarks.browser import time_moves
+from benchmarks.browser import TOOLS, time_moves
 from tests.chromium import chromium
 from ui.demo import launch_options
 from ui.figures import trajectory_figure
@@ -109,26 +109,6 @@ const code = (source) => {{
   return number;
 }};
 """
-# Move, and resolve with [pixel, painted]: the task that follows a frame's callbacks runs when the page has painted it.
-WATCH = """
-(slider, before, seen, i) => new Promise((resolve) => {
-  const old = before();
-  const started = performance.now();
-  let drawn = 0;
-  slider.value = i;
-  slider.dispatchEvent(new Event('input', { bubbles: true }));
-  const look = () => {
-    if (!drawn && seen(i, old)) drawn = performance.now();
-    if (drawn) {
-      const channel = new MessageChannel();
-      channel.port1.onmessage = () => resolve([drawn - started, performance.now() - started]);
-      channel.port2.postMessage(0);
-    } else if (performance.now() - started > 5000) resolve([NaN, NaN]);
-    else requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-})
-"""
 # For each view: its slider, what to remember before a move, and whether frame i is there.
 VIEWS = {
     "trajectory": ("#trajectory .lab-player input[type=range]", "null", "code($('#trajectory .lab-traj-xt')) === i"),
@@ -150,8 +130,11 @@ def measure(page: Page, name: str, moves: list[int]) -> dict[str, Any]:
     selector, before, seen = VIEWS[name]
     page.evaluate(
         f"""() => {{
-          {READ}
-          window.ask = (i) => ({WATCH})($({selector!r}), () => {before}, (i, old) => {seen}, i);
+          {TOOLS} {READ}
+          window.ask = (i) => {{
+            const old = {before};
+            return watched(() => set($({selector!r}), i), () => {seen});
+          }};
         }}"""
     )
     return time_moves(page, moves, "i => window.ask(i)")
