@@ -16,13 +16,18 @@ from diffusion.mixture import Mixture, MixtureDenoiser
 from diffusion.networks.model import read_card
 from ui import learning
 from ui.learning import (
+    DRAWN,
     FIELD,
+    GROWTH,
+    LEAST_DISTANCE,
     LOG_SNRS,
     NETWORKS,
     PROBES,
     REACH,
     LearnWish,
     Lesson,
+    Track,
+    distance_by_chance,
     field_of,
     learn,
     learned_before,
@@ -64,6 +69,60 @@ def test_the_floor_is_the_error_of_the_exact_denoiser() -> None:
     expected = (probes.exact - probes.eps).square().view(len(LOG_SNRS), PROBES, 2).mean((1, 2))
     np.testing.assert_allclose(probes.floor, expected.double(), rtol=1e-6)
     assert torch.equal(probes.x_t, make_probes(POINTS, None).x_t) and make_probes(POINTS, None).pattern is None
+
+
+def test_what_is_followed_is_the_mean_of_the_curves_and_outlives_a_pause() -> None:
+    lesson = Lesson(SMALL)
+    first, last = last_of(lesson, 1), last_of(lesson, 120)
+    history = last["history"]
+    assert (history["updates"][0], history["updates"][-1], history["ends"]) == (1, 121, [1, 121])
+    for name in ("memory", "pattern"):
+        assert history[name][0] == pytest.approx(np.mean(first["curves"][name]))
+        assert (
+            history[name][-1] == pytest.approx(np.mean(last["curves"][name])) and history[name][-1] < history[name][0]
+        )
+    assert history["distance"][-1] == pytest.approx(max(LEAST_DISTANCE, last["distance"]))
+    assert history["drawn"][0] == 1 and history["drawn"][-1] == 121
+    # How far what it can come to is apart: of a network that were the one, that would be its distance from the other.
+    probes = make_probes(POINTS, MOONS.mixture())
+    assert probes.pattern is not None
+    assert history["apart"][0] == pytest.approx(float((probes.exact - probes.pattern).square().mean()), rel=1e-5)
+    assert last_of(lesson, 1, points=POINTS[:50])["history"]["updates"] == [1]  # of other points nothing is known
+
+
+def test_few_points_are_learnt_by_heart_and_many_are_not() -> None:
+    wish = replace(SMALL, width=64, depth=3)
+    few = last_of(Lesson(wish), 900, points=MOONS.draw(4, 1)[0])["history"]
+    many = last_of(Lesson(wish), 900, points=MOONS.draw(100, 1)[0])["history"]
+    assert few["memory"][-1] < few["pattern"][-1] / 3 and few["memory"][-1] < few["apart"][-1] / 3
+    assert many["pattern"][-1] < many["memory"][-1] / 3 and many["pattern"][-1] < many["apart"][-1] / 3
+
+
+def test_of_points_that_come_from_nowhere_known_only_memory_is_followed() -> None:
+    history = last_of(Lesson(SMALL), 2, behind=None)["history"]
+    assert "memory" in history and not {"pattern", "apart"} & history.keys()
+
+
+def test_a_track_stays_short_and_even_however_long_it_gets() -> None:
+    track = Track()
+    for updates in range(1, 100_000, 7):
+        track.add(updates, {"twice": 2.0 * updates})
+    kept = np.array(track.updates)
+    assert kept[0] == 1 and kept[-1] == 99_996 and len(kept) < np.log(1e5) / np.log(GROWTH)
+    growth = kept[1:-1] / kept[:-2]
+    assert (growth >= GROWTH).all() and growth[kept[:-2] > 1000].max() < GROWTH + 0.02
+    assert track.columns == {"twice": [2.0 * n for n in track.updates]}
+
+
+def test_what_chance_makes_of_a_distance_is_that_of_samples_which_are_points() -> None:
+    found = distance_by_chance(POINTS)
+    generator = torch.Generator().manual_seed(7)
+    again = [
+        abs(learning.kernel_distance(POINTS[torch.randint(len(POINTS), (DRAWN,), generator=generator)], POINTS))
+        for _ in range(20)
+    ]
+    assert np.mean(again) / 3 < found < 3 * np.mean(again) and found < 0.01
+    assert distance_by_chance(POINTS[:2]) >= LEAST_DISTANCE
 
 
 def test_a_field_has_its_rows_from_the_top() -> None:

@@ -168,6 +168,33 @@ def learning_figure() -> dict[str, Any]:
     return content
 
 
+def history_figure(*, across: int = 2) -> dict[str, Any]:
+    """How far a network that learns is from the two fields that it can come to, and its samples from the data, over the
+    updates; see ``Lesson`` of learning.py.
+
+    ``across``: panels side by side, 2 on a wide screen and 1 on a phone.
+    """
+    titles = ("how far from each", "its samples: kernel distance")
+    rows = len(titles) // across
+    figure = make_subplots(rows, across, subplot_titles=titles, horizontal_spacing=0.1, vertical_spacing=0.24)
+    far, drawn = (1, 1), (rows, across)
+    _line(figure, "memory", "memory, d(ε<sub>θ</sub>, ε*)", PREDICTED, far, dash="5px,3px")
+    _line(figure, "pattern", "pattern, d(ε<sub>θ</sub>, ε<sub>p</sub>)", SCHEDULE, far, dash="2px,2px")
+    _line(figure, "apart", "apart, d(ε*, ε<sub>p</sub>)", GREY, far)
+    _line(figure, "distance", "its samples", LEARNED, drawn)
+    _line(figure, "chance", "the exact denoiser's", GREY, drawn)
+    over = {"memory": "updates", "pattern": "updates", "apart": "ends", "distance": "drawn", "chance": "ends"}
+    for trace in figure.data:
+        trace.meta = trace.meta | {"x": over[trace.meta["y"]]}
+    figure.update_xaxes(type="log", exponentformat="power", dtick=1, title={"text": "updates", "standoff": 2})
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    content = _finish(figure, height=310 if across == 2 else 540, legends={}, below=106 if across == 2 else 130)
+    content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom",
+                                   "font": {"size": 12}}  # fmt: skip
+    content["layout"]["margin"] |= {"l": 50, "t": 28}
+    return content
+
+
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")  # for eyes that do not tell the hues apart
 
 

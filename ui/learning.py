@@ -7,6 +7,8 @@ what it makes of a few noises, and how far it is from what it should say, at eve
     floor      E|eps - eps*(x_t)|^2, that of the exact denoiser of the points;
     memory     E|eps_theta - eps*|^2, how far it is from knowing the points by heart;
     pattern    E|eps_theta - eps_p|^2, how far from the distribution that they were drawn from, where that is known.
+
+While it learns, the last two are followed as one number each, their mean over the noise levels.
 """
 
 from __future__ import annotations
@@ -53,6 +55,8 @@ FIELD, REACH = 24, 1.6  # arrows across the square -REACH ... REACH, as assets/j
 PROBES = 200  # points at each level
 LOOK_SECONDS, DRAW_SECONDS = 0.25, 2.0
 DRAWN, DRAWN_STEPS = 400, 10
+GROWTH = 1.03  # of the updates, from one kept mark to the next
+LEAST_DISTANCE = 1e-4  # that is shown: by chance it is below nothing, which has no place on a logarithmic axis
 MOST_SECONDS = 600.0  # of a press: a page that was forgotten does not learn for ever
 SCHEDULE = ScheduleSpec("cosine", 1000)  # whose levels it sees in training; it can be asked under any
 
@@ -96,12 +100,43 @@ class LearnWish:
 
 
 @dataclass
+class Track:
+    """Numbers that are followed over the updates: the newest in any case, and of those before as many in every tenfold,
+    so that they stay few however long it learns.
+    """
+
+    updates: list[int] = field(default_factory=list)
+    columns: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, updates: int, numbers: dict[str, float]) -> None:
+        """The same names every time, and no fewer updates than the time before."""
+        if len(self.updates) > 1 and self.updates[-1] < GROWTH * self.updates[-2]:
+            for column in (self.updates, *self.columns.values()):
+                column.pop()
+        self.updates.append(updates)
+        for name, number in numbers.items():
+            self.columns.setdefault(name, []).append(number)
+
+
+@dataclass
 class Lesson:
-    """A visitor's network between two presses; what may change while it learns is read from ``wish`` at every step."""
+    """A visitor's network between two presses; what may change while it learns is read from ``wish`` at every step.
+
+    Args:
+        fields: how far it was from the two fields that it can come to, see ``Probes``.
+        samples: how far what it drew was from the data.
+    """
 
     wish: LearnWish = field(default_factory=LearnWish)
     run: Training | None = None
     points: Tensor | None = None
+    fields: Track = field(default_factory=Track)
+    samples: Track = field(default_factory=Track)
+
+    def begin(self, points: Tensor, labels: Tensor | None) -> None:
+        """A network that knows nothing yet."""
+        self.run, self.points = begin_lesson(points, labels, self.wish), points
+        self.fields, self.samples = Track(), Track()
 
     def fits(self, points: Tensor, network: PointsConfig) -> bool:
         """Whether what was begun can be gone on with."""
@@ -132,6 +167,11 @@ class Probes:
     def floor(self) -> Array:
         """Of the exact denoiser, (levels,)."""
         return by_level(self.exact, self.eps)
+
+    @cached_property
+    def apart(self) -> float | None:
+        """How far the two fields that it can come to are from one another, as ``Lesson.fields`` has it."""
+        return None if self.pattern is None else float(by_level(self.exact, self.pattern).mean())
 
 
 def by_level(a: Tensor, b: Tensor) -> Array:
@@ -185,10 +225,10 @@ def learn(
     from diffusion.training.train import take_step
 
     if not lesson.fits(points, lesson.wish.network(classes_of(labels))):
-        lesson.run, lesson.points = begin_lesson(points, labels, lesson.wish), points
+        lesson.begin(points, labels)
     run = lesson.run
     assert run is not None
-    data, probes = data_of(points, labels), make_probes(points, behind)
+    data, probes, chance = data_of(points, labels), make_probes(points, behind), distance_by_chance(points)
     started = looked = time.monotonic()
     drawn, first, spent = -DRAW_SECONDS, run.state.step, 0.0
     view: dict[str, Any] = {}
@@ -208,7 +248,7 @@ def learn(
             if over or now - drawn > DRAW_SECONDS:
                 drawn = now
                 view |= draw_some(run, points)
-            yield view
+            yield view | {"history": keep_track(lesson, view, probes, chance)}
         if over:
             return
 
@@ -227,6 +267,29 @@ def look(run: Training, probes: Probes) -> dict[str, Any]:
         "field": encode_field(field_of(denoiser)),
         "curves": {name: curve.tolist() for name, curve in curves.items()},
     }
+
+
+def keep_track(lesson: Lesson, view: dict[str, Any], probes: Probes, chance: float) -> dict[str, list[float]]:
+    """Remember how far it is, and give all that is remembered: columns over "updates", and over "drawn" those of its
+    samples; where it can be told, two places of each line that it is held against.
+    """
+    far = {name: float(np.mean(view["curves"][name])) for name in ("memory", "pattern") if name in view["curves"]}
+    lesson.fields.add(view["updates"], far)
+    if not lesson.samples.updates or view["drawn_at"] > lesson.samples.updates[-1]:
+        lesson.samples.add(view["drawn_at"], {"distance": max(LEAST_DISTANCE, view["distance"])})
+    ends = [lesson.fields.updates[0], lesson.fields.updates[-1]]
+    history: dict[str, list[float]] = {"updates": [*lesson.fields.updates], "drawn": [*lesson.samples.updates]}
+    history |= lesson.fields.columns | lesson.samples.columns | {"ends": [*ends], "chance": [chance, chance]}
+    return history if probes.apart is None else history | {"apart": [probes.apart, probes.apart]}
+
+
+def distance_by_chance(points: Tensor, times: int = 8) -> float:
+    """The kernel distance that as many samples have which the exact denoiser of the points would draw, for these are
+    points themselves: the mean of its size, for it is on both sides of what it is on average.
+    """
+    generator = torch.Generator().manual_seed(2)
+    drawn = (points[torch.randint(len(points), (DRAWN,), generator=generator)] for _ in range(times))
+    return max(LEAST_DISTANCE, sum(abs(kernel_distance(x, points)) for x in drawn) / times)
 
 
 @torch.inference_mode()
@@ -257,4 +320,5 @@ def draw_some(run: Training, points: Tensor) -> dict[str, Any]:
     return {
         "samples": base64.b64encode(x.flatten(1).numpy().astype("<f4").tobytes()).decode(),
         "distance": kernel_distance(x, points),
+        "drawn_at": run.state.step,
     }

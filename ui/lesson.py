@@ -17,7 +17,7 @@ from diffusion.process import Prediction
 from diffusion.training.config import TrainError, Weighting
 from ui.asked import AskedError, read_arguments
 from ui.background import in_background
-from ui.figures import learning_figure
+from ui.figures import history_figure, learning_figure
 from ui.job import Values, ended, run_job
 from ui.learning import LearnWish, Lesson, learn, learned_before
 from ui.models import AT_TIMING, StopFlag, stop
@@ -157,7 +157,7 @@ def lesson_section(data: View) -> None:
         with gr.Column(scale=3, min_width=320):
             view = View(
                 "learning", elem_id="lab-learning", server_functions=[taught_before], figure=learning_figure(),
-                taught=list(patterns()), plotly=served(PLOTLY),
+                wide=history_figure(), narrow=history_figure(across=1), taught=list(patterns()), plotly=served(PLOTLY),
             )  # fmt: skip
     with gr.Accordion("The network, and how it learns", open=False):
         controls = build_lesson_wish()

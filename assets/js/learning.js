@@ -5,6 +5,7 @@ import { decodePoints, el, setData, setText } from "./dom.js";
 import { LearnedField } from "./learned.js";
 import { digits } from "./numbers.js";
 import { assign, store, subscribe } from "./store.js";
+import { fill, tex } from "./tex.js";
 
 /**
  * What is shown of a network. field: eps at each level, in cells x cells, rows from the top.
@@ -16,6 +17,7 @@ import { assign, store, subscribe } from "./store.js";
  * @property {string} [key] of the points
  * @property {number} [per_second]
  * @property {Record<string, number[]>} [curves]
+ * @property {Record<string, number[]>} [history] of one number each, over the updates
  * @property {string} [samples]
  * @property {number} [distance]
  */
@@ -26,9 +28,25 @@ import { assign, store, subscribe } from "./store.js";
  * @property {Float64Array | null} samples
  * @property {boolean} watched whether it learns here
  */
-/** @typedef {{value: LearnedValue | null, figure: PlotlyFigure, taught: string[], plotly: string}} LearningProps */
+/**
+ * @typedef {object} LearningProps
+ * @property {LearnedValue | null} value
+ * @property {PlotlyFigure} figure
+ * @property {PlotlyFigure} wide
+ * @property {PlotlyFigure} narrow
+ * @property {string[]} taught patterns that there is a network of
+ * @property {string} plotly
+ */
 /** @typedef {{taught_before: (asked: {pattern: string}) => Promise<LearnedValue>}} LearningServer */
 
+const NARROW = 760; // pixels of a page below which panels lie one under another
+const FORMULA =
+  "d(\\htmlClass{ink-learned}{\\epsilon_\\theta}, \\epsilon) = \\tfrac12\\,\\mathbb E_{\\lambda,\\,\\xt}" +
+  "\\lVert \\htmlClass{ink-learned}{\\epsilon_\\theta(\\xt)} - \\epsilon(\\xt)\\rVert^2,\\quad ";
+const MEMORY = "d(\\htmlClass{ink-learned}{\\epsilon_\\theta}, \\htmlClass{ink-pred}{\\epsilon^*}) = \\num{memory}";
+const PATTERN = ",\\quad d(\\htmlClass{ink-learned}{\\epsilon_\\theta}, \\epsilon_p) = \\num{pattern}";
+const ABOUT =
+  "Each distance as one number: the mean over noise levels λ = log SNR from 9 to −9, of the noised points. Where memory is the lower line, the network knows the points by heart; where the pattern is, it has found what is behind them. The grey line is how far these two are apart.";
 const NOTHING = "Nothing has been learnt of these points yet: press Train.";
 
 /**
@@ -49,9 +67,16 @@ class Learning {
     this.asking = "";
     this.status = el("p", { class: "lab-status", role: "status" }, NOTHING);
     const picture = el("div", {});
-    this.root = el("section", { class: "lab-learning", "data-state": "empty" }, this.status, picture);
+    const past = el("div", {});
+    this.formula = el("div", { class: "lab-formula" });
+    this.said = ""; // which formula that is
+    const about = el("p", { class: "lab-note" }, ABOUT);
+    this.history = el("div", { class: "lab-learning-history" }, this.formula, about, past);
+    this.root = el("section", { class: "lab-learning", "data-state": "empty" }, this.status, picture, this.history);
     element.replaceChildren(this.root);
     this.chart = new Chart(picture, props.figure, props.plotly, "learning", { over: AXES.log_snr });
+    const figure = window.innerWidth < NARROW ? props.narrow : props.wide;
+    this.past = new Chart(past, figure, props.plotly, "history", { over: { title: "updates", of: () => Number.NaN } });
     subscribe((changes) => this.follow(changes));
   }
 
@@ -106,8 +131,22 @@ class Learning {
       },
     });
     this.say(value);
-    const { curves } = value;
+    const { curves, history } = value;
     if (curves) this.chart.update({ log_snr, ...curves });
+    if (history) this.showHistory(history);
+  }
+
+  /** @param {Record<string, number[]>} history */
+  showHistory(history) {
+    const source = FORMULA + MEMORY + (history.pattern ? PATTERN : "");
+    if (this.said !== source) tex(this.formula, source);
+    this.said = source;
+    const last = (/** @type {number[]} */ column) => digits(column[column.length - 1], 2);
+    fill(this.formula, {
+      memory: last(history.memory),
+      ...(history.pattern ? { pattern: last(history.pattern) } : {}),
+    });
+    this.past.update({ pattern: [], apart: [], ...history });
   }
 
   /** @param {LearnedValue | null} value */
