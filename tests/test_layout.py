@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     "checks device files images animation",
     "schedules.schedule schedules.families schedules.given schedules.spec schedules.exchange schedules.review",
-    "process chain denoiser mixture",
+    "process chain denoiser mixture plane",
     "data.sets data.points data.folders data.draws",
     "networks.embeddings networks.network networks.unet networks.fast networks.points networks.kinds",
     "networks.denoiser networks.checkpoint networks.card networks.model",
@@ -48,8 +48,8 @@ MAY_TAKE_A_TAB = {
 }
 UI_ROWS = (
     "theme figures files asked view page picture sidebar",
-    "models subjects card cost background job frames sampling plane opening seen told weighing whatif composing",
-    "learning make_opening link wire",
+    "models subjects card cost background job frames sampling plane_away plane opening seen told weighing",
+    "whatif composing learning make_opening link wire",
     "enough lesson schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
     "api guard demo",
 )

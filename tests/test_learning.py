@@ -12,6 +12,7 @@ import torch
 
 from diffusion.data.points import patterns
 from diffusion.denoiser import ExactDenoiser
+from diffusion.evaluation.distances import kernel_distance
 from diffusion.mixture import Mixture, MixtureDenoiser
 from diffusion.networks.model import read_card
 from ui import learning
@@ -118,7 +119,7 @@ def test_what_chance_makes_of_a_distance_is_that_of_samples_which_are_points() -
     found = distance_by_chance(POINTS)
     generator = torch.Generator().manual_seed(7)
     again = [
-        abs(learning.kernel_distance(POINTS[torch.randint(len(POINTS), (DRAWN,), generator=generator)], POINTS))
+        abs(kernel_distance(POINTS[torch.randint(len(POINTS), (DRAWN,), generator=generator)], POINTS))
         for _ in range(20)
     ]
     assert np.mean(again) / 3 < found < 3 * np.mean(again) and found < 0.01

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import base64
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -33,7 +35,7 @@ from diffusion.files import ASSETS
 from diffusion.mixture import Mixture, MixtureDenoiser
 from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
-from diffusion.networks.model import load_model
+from diffusion.networks.model import load_model, save_model
 from diffusion.networks.network import Network
 from diffusion.networks.points import PointsConfig
 from diffusion.process import Prediction
@@ -43,6 +45,7 @@ from diffusion.sampling.steps import timesteps
 from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training.config import TrainConfig, Weighting
 from diffusion.training.presets import PRESETS
+from ui.files import made_path
 from ui.models import StopFlag
 
 if TYPE_CHECKING:  # takes seconds to import, and few visitors train
@@ -111,7 +114,8 @@ class Track:
     def add(self, updates: int, numbers: dict[str, float]) -> None:
         """The same names every time, and no fewer updates than the time before."""
         if len(self.updates) > 1 and self.updates[-1] < GROWTH * self.updates[-2]:
-            for column in (self.updates, *self.columns.values()):
+            self.updates.pop()
+            for column in self.columns.values():
                 column.pop()
         self.updates.append(updates)
         for name, number in numbers.items():
@@ -251,6 +255,29 @@ def learn(
             yield view | {"history": keep_track(lesson, view, probes, chance)}
         if over:
             return
+
+
+def save_lesson(lesson: Lesson, key: str, names: tuple[str, ...]) -> Path:
+    """The network as it is now with its card, in a zip that `python -m diffusion sample` takes when it is unpacked.
+
+    Args:
+        key: of the points, see ``PlaneData``.
+        names: of their classes.
+    """
+    run = lesson.run
+    assert run is not None and lesson.points is not None
+    name = f"plane-{key.split('-')[0]}"
+    path = made_path(f"{name}.zip")
+    weights = path.with_name(f"{name}.safetensors")
+    card = replace(
+        run.card, name=name, title=f"Plane: {key.split('-')[0]}", classes=list(names) or run.card.classes,
+        data=f"{len(lesson.points):,} points", images_seen=run.state.step * run.config.batch,
+    )  # fmt: skip
+    save_model(weights, run.state.average, card)
+    with zipfile.ZipFile(path, "w") as bundle:
+        for file in (weights, weights.with_suffix(".json")):
+            bundle.write(file, file.name)
+    return path
 
 
 def look(run: Training, probes: Probes) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from diffusion.training.config import TrainError, Weighting
 from ui.asked import AskedError, read_arguments
 from ui.background import in_background
 from ui.figures import history_figure, learning_figure
+from ui.files import for_browser
 from ui.job import Values, ended, run_job
-from ui.learning import LearnWish, Lesson, learn, learned_before
+from ui.learning import LearnWish, Lesson, learn, learned_before, save_lesson
 from ui.models import AT_TIMING, StopFlag, stop
 from ui.plane import PlaneData, read_plane_data
 from ui.view import PLOTLY, View, served
@@ -60,6 +61,12 @@ def behind(data: PlaneData) -> Mixture | None:
     return None if known is None else known.mixture()
 
 
+def class_names(data: PlaneData) -> tuple[str, ...]:
+    """Those of the pattern that points are of, if it has any."""
+    known = patterns().get(data["key"].split("-")[0])
+    return known.names if known is not None and data["labels"] else ()
+
+
 def press_train(data: PlaneData | None, flag: StopFlag, lesson: Lesson, *controls: Any) -> Iterator[Values]:
     """Train's handler, ``controls`` in the order of ``LearnWish``. Yields (view, message, Train, Pause, One step)."""
     yield from _teach(data, flag, lesson, controls, None)
@@ -80,7 +87,9 @@ def _teach(
             raise AskedError("One point is nothing to learn from; two are the least.")
         lesson.wish = read_wish(controls)
         for view in in_background(learn(lesson, points, labels, behind(data), flag, updates)):
-            yield (view | {"key": data["key"]}, ""), view["state"] == "done"
+            over = view["state"] == "done"
+            away = {"weights": for_browser(save_lesson(lesson, data["key"], class_names(data)))} if over else {}
+            yield (view | away | {"key": data["key"]}, ""), over
         if lesson.run is None:  # it was reset meanwhile
             yield (None, ""), True
 

@@ -41,6 +41,7 @@ from ui.cost import duration
 from ui.files import ASSETS, for_browser, made_path
 from ui.models import StopFlag
 from ui.picture import EPS_UNIT
+from ui.plane_away import TRAILS, keep_beside
 from ui.sampling import read_seed
 
 MIXED = 2000  # points that density, field and samples are made from, evenly chosen where there are more
@@ -52,7 +53,6 @@ TABLES = (".csv", ".tsv", ".txt")  # files that are read as numbers; all others 
 MANY = 60  # points of the small picture of a pattern
 NO_POINTS = "There are no points yet: sketch some, or choose a pattern."
 NOTHING, IN_TURN = "of no class", "of its class, all in turn"
-TRAILS = ".trails"  # of a file with a run
 # The run that the tab opens with, of the points of OPENED_WITH; ui/make_opening.py makes it.
 PLANE_OPENING = ASSETS / "opening" / f"plane{TRAILS}"
 
@@ -254,6 +254,8 @@ def run_on_plane(
         assert step is not None
         whole = step.s == 0 and len(plan.seeds) > 1 and len(points) > 1
         runs.append(kept_run(plan, trails, distances(step.x_s, points) if whole else None))
+        total = len(base64.b64decode(data["points"])) // 8
+        keep_beside(Path(runs[-1]["file"]["path"]), data["key"], total, points, schedule, plan)
         if flag.up:
             break
     many = len(plans[0].seeds)

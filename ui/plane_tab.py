@@ -36,6 +36,7 @@ from ui.plane import (
     read_points_file,
     run_on_plane,
 )
+from ui.plane_away import take_away_plane
 from ui.sidebar import Settings, read_schedule
 from ui.view import View, served
 
@@ -108,7 +109,10 @@ def plane_tab(page: Page) -> None:
     refused = gr.Markdown(elem_classes="lab-message", elem_id="lab-plane-data-message")
     with gr.Row(elem_id="lab-plane-row"):
         with gr.Column(scale=5, min_width=320):
-            view = View("plane", elem_id="lab-plane", opening=opening, taught=list(patterns()))
+            view = View(
+                "plane", elem_id="lab-plane", server_functions=[take_away_plane], opening=opening,
+                taught=list(patterns()),
+            )  # fmt: skip
         with gr.Column(scale=3, min_width=260, elem_id="lab-plane-side"):
             View("planesaid", elem_id="lab-plane-said")
             controls, start, halt = build_wish()

@@ -18,6 +18,7 @@ import { fill, tex } from "./tex.js";
  * @property {number} [per_second]
  * @property {Record<string, number[]>} [curves]
  * @property {Record<string, number[]>} [history] of one number each, over the updates
+ * @property {{url: string}} [weights] of the network and its card, a zip
  * @property {string} [samples]
  * @property {number} [distance]
  */
@@ -47,6 +48,8 @@ const MEMORY = "d(\\htmlClass{ink-learned}{\\epsilon_\\theta}, \\htmlClass{ink-p
 const PATTERN = ",\\quad d(\\htmlClass{ink-learned}{\\epsilon_\\theta}, \\epsilon_p) = \\num{pattern}";
 const ABOUT =
   "Each distance as one number: the mean over noise levels λ = log SNR from 9 to −9, of the noised points. Where memory is the lower line, the network knows the points by heart; where the pattern is, it has found what is behind them. The grey line is how far these two are apart.";
+const WEIGHTS =
+  "the network and its card; unpacked, python -m diffusion sample --model NAME.safetensors --out points.csv runs it";
 const NOTHING = "Nothing has been learnt of these points yet: press Train.";
 
 /**
@@ -72,7 +75,9 @@ class Learning {
     this.said = ""; // which formula that is
     const about = el("p", { class: "lab-note" }, ABOUT);
     this.history = el("div", { class: "lab-learning-history" }, this.formula, about, past);
-    this.root = el("section", { class: "lab-learning", "data-state": "empty" }, this.status, picture, this.history);
+    this.weights = el("a", { class: "lab-save lab-learning-weights", hidden: true, title: WEIGHTS }, "Weights");
+    const line = el("div", { class: "lab-statusline" }, this.status, this.weights);
+    this.root = el("section", { class: "lab-learning", "data-state": "empty" }, line, picture, this.history);
     element.replaceChildren(this.root);
     this.chart = new Chart(picture, props.figure, props.plotly, "learning", { over: AXES.log_snr });
     const figure = window.innerWidth < NARROW ? props.narrow : props.wide;
@@ -152,6 +157,9 @@ class Learning {
   /** @param {LearnedValue | null} value */
   say(value) {
     setData(this.root, { state: value?.state ?? (value ? "taught" : "empty"), updates: value?.updates ?? 0 });
+    const url = value?.weights?.url;
+    this.weights.hidden = !url;
+    if (url) Object.assign(this.weights, { href: url, download: `plane-${patternOf(value.key ?? "")}.zip` });
     if (!value) {
       setText(this.status, NOTHING);
       return;

@@ -2,6 +2,7 @@
 
 import { constants } from "./constants.js";
 import { button, choice, el, setData, shown } from "./dom.js";
+import { download } from "./download.js";
 import { savePicture } from "./drawing.js";
 import { patternOf } from "./learning.js";
 import { cellsFor, counted, density, epsOnGrid, marginal, placeOn, posteriorAt } from "./mixture.js";
@@ -11,6 +12,7 @@ import { Painter } from "./planepaint.js";
 import { Player } from "./player.js";
 import { oncePerFrame } from "./scheduling.js";
 import { assign, setT, store, subscribe } from "./store.js";
+import { TakeAway } from "./takeaway.js";
 import { openTrails } from "./trails.js";
 import { fillNormal } from "./walk.js";
 
@@ -20,7 +22,7 @@ import { fillNormal } from "./walk.js";
 
 /** @typedef {{state: "live", status: string, part: number}} LiveDraw */
 /** @typedef {{kernel: number, wasserstein: number}} Far from the data */
-/** @typedef {{file: {url: string}, sampler: string, title: string, numbers: Far | null}} DrawnRun */
+/** @typedef {{file: {url: string, path: string}, sampler: string, title: string, numbers: Far | null}} DrawnRun */
 /**
  * @typedef {object} DoneDraw
  * @property {"done"} state
@@ -33,6 +35,17 @@ import { fillNormal } from "./walk.js";
 /** @typedef {{url: string, data: string}} Opening the points that it is of, by their key */
 /** @typedef {{value: Drawn | null, opening: Opening, taught: string[]}} PlaneProps taught: patterns that there is a network of */
 
+/** @typedef {{take_away_plane: import("./takeaway.js").AskRun}} PlaneServer */
+
+/** @type {import("./takeaway.js").Form[]} */
+const FORMS = [
+  ["gif", "GIF", "the samples on their way through p_t, an animation that plays everywhere"],
+  ["mp4", "MP4", "the samples on their way through p_t, a film"],
+  ["samples", "Samples", "where the samples ended, as a CSV"],
+  ["paths", "Paths", "where every sample was in every frame, as a CSV"],
+  ["py", "Python", "copy the code that draws the same samples"],
+];
+const POINTS_FILE = "plane-points.csv"; // as the Python calls it
 const ARROWS = 24; // across
 const BINS = 48; // of a margin
 const WEIGHING = 80; // points that are drawn by their share, at most
@@ -46,9 +59,16 @@ class Plane {
   /**
    * @param {HTMLElement} element
    * @param {PlaneProps} props
+   * @param {PlaneServer} server
    */
-  constructor(element, props) {
+  constructor(element, props, server) {
     this.props = props;
+    this.away = new TakeAway(
+      (asked) => server.take_away_plane(asked),
+      () => this.run,
+      FORMS,
+    );
+    this.run = ""; // the path of the run that is shown
     this.layers = new PlaneLayers(() => this.draw());
     /** @type {Trails[]} */
     this.trails = []; // of one sampler, or two
@@ -85,6 +105,9 @@ class Plane {
       el("div", { class: "lab-plane-frame" }, this.canvas, this.note, this.hand.tools),
       transport,
       this.buildBar(),
+      this.buildAway(),
+      this.away.notes,
+      this.away.code,
     );
     element.replaceChildren(this.root);
     this.player = this.buildPlayer(transport);
@@ -136,18 +159,26 @@ class Plane {
       "plane-wander",
     );
     for (const toggle of [slow, both]) toggle.setAttribute("aria-pressed", "false");
-    const save = el(
-      "button",
-      {
-        type: "button",
-        class: "lab-save",
-        "data-do": "plane-png",
-        title: "the plane as it is shown",
-        onclick: () => savePicture(this.canvas, `plane-t${store.t}.png`),
-      },
+    return el("div", { class: "lab-bar lab-plane-bar" }, ways, slow, both);
+  }
+
+  /** What is shown, its points and its run, as files. */
+  buildAway() {
+    const save = button(
       "PNG",
+      "the plane as it is shown",
+      () => savePicture(this.canvas, `plane-t${store.t}.png`),
+      "plane-png",
     );
-    return el("div", { class: "lab-bar lab-plane-bar" }, ways, slow, both, save);
+    const points = button("Points", "the points, as a CSV", () => this.savePoints(), "plane-csv");
+    this.away.bar.children[0].after(save, points);
+    return this.away.bar;
+  }
+
+  savePoints() {
+    const { points } = store.plane ?? { points: [] };
+    const rows = Array.from({ length: points.length / 2 }, (_, k) => `${points[2 * k]},${points[2 * k + 1]}\n`);
+    download(`x,y\n${rows.join("")}`, POINTS_FILE);
   }
 
   /** @param {HTMLElement} toggle */
@@ -409,6 +440,8 @@ class Plane {
     const buffers = await Promise.all(answers.map((answer) => answer.arrayBuffer()));
     this.trails = buffers.map((buffer) => openTrails(buffer, constants().units.eps));
     this.trailsOf = value.data;
+    this.run = value.runs[0].file.path;
+    this.away.ready("");
     this.second = value.runs[1]?.sampler ?? "";
     this.told = value;
     assign({ drawn: value });
@@ -421,10 +454,10 @@ class Plane {
 
 /**
  * @param {HTMLElement} element
- * @param {LabView<PlaneProps>} view
+ * @param {LabView<PlaneProps, PlaneServer>} view
  */
-export function mount(element, { props, watch }) {
-  const plane = new Plane(element, props);
+export function mount(element, { props, watch, server }) {
+  const plane = new Plane(element, props, server);
   watch("value", () => plane.sync());
   plane.sync();
 }

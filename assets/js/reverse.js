@@ -150,7 +150,10 @@ class Reverse {
     this.one = this.buildOne();
     const about = "show one sample alone; a click on it does the same";
     this.toOne = small("Enlarge one", about, () => this.enlarge(0));
-    this.away = new TakeAway(server, () => this.value?.file.path ?? "");
+    this.away = new TakeAway(
+      (asked) => server.take_away(asked),
+      () => this.value?.file.path ?? "",
+    );
     this.far = el("p", { class: "lab-note lab-far" });
     const transport = el("div", {});
     const numbers = el("div", { class: "lab-numbers" });

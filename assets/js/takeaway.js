@@ -2,6 +2,9 @@
 
 import { el } from "./dom.js";
 
+/** @typedef {string[]} Form a name in Python, on its button, and what it is */
+
+/** @type {Form[]} */
 const FORMS = [
   ["gif", "GIF", "an animation that plays everywhere, in 256 colours"],
   ["webp", "WebP", "an animation with every pixel as it is"],
@@ -16,20 +19,22 @@ const FORMS = [
 ];
 
 /** @typedef {{error?: string, text?: string, url?: string, name?: string}} Taken */
-/** @typedef {{take_away: (asked: {file: string, form: string}) => Promise<Taken>}} TakeAwayServer */
+/** @typedef {(asked: {file: string, form: string}) => Promise<Taken>} AskRun */
+/** @typedef {{take_away: AskRun}} TakeAwayServer */
 
 export class TakeAway {
   /**
-   * @param {TakeAwayServer} server
+   * @param {AskRun} ask
    * @param {() => string} file the path of the run that is shown
+   * @param {Form[]} forms
    */
-  constructor(server, file) {
-    this.server = server;
+  constructor(ask, file, forms = FORMS) {
+    this.ask = ask;
     this.file = file;
     this.notes = el("div", { class: "lab-notes" });
     this.text = el("code", {});
     this.code = el("pre", { class: "lab-code", hidden: true }, this.text);
-    this.buttons = FORMS.map(([form, name, about]) => {
+    this.buttons = forms.map(([form, name, about]) => {
       const attributes = { type: "button", class: "lab-save", title: about, "data-form": form, disabled: true };
       const button = el("button", attributes, name);
       button.addEventListener("click", () => this.take(button, form));
@@ -59,7 +64,7 @@ export class TakeAway {
     button.disabled = true;
     button.textContent = "…";
     try {
-      const answer = await this.server.take_away({ file: this.file(), form });
+      const answer = await this.ask({ file: this.file(), form });
       if (answer.error) this.notes.textContent = answer.error;
       else if (answer.text) this.showCode(answer.text);
       else el("a", { href: answer.url, download: answer.name }).click();

@@ -34,9 +34,13 @@ from diffusion.sampling.updates import SAMPLERS, make_update, option_parameters,
 from diffusion.schedules.families import Parameter
 
 if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compute do
+    import torch
+
+    from diffusion.denoiser import Denoiser
     from diffusion.networks.card import Card
     from diffusion.sampling.recipe import Recipe
 
+POINT = (2, 1, 1)  # the shape of a point of the plane
 # At the command line some options of samplers have another name, and some values a word.
 NAMES = {"v": "variance"}
 WORDS = {"v": {"beta": 1.0, "posterior": 0.0}}
@@ -58,8 +62,9 @@ def run_sample(args: argparse.Namespace) -> None:
         raise CommandError("Say where to write the images: --out FILE.")
     suffix = "" if args.out is None else args.out.suffix.lower()
     if args.out is not None:
-        if suffix not in (".png", ".npz"):
-            raise CommandError(f"--out must end in .png or .npz, not {args.out.suffix or args.out.name!r}.")
+        if suffix not in (".png", ".npz", ".csv"):
+            raise CommandError(f"--out must end in .png, .npz or, for points, .csv, not "
+                               f"{args.out.suffix or args.out.name!r}.")  # fmt: skip
         check_place(args.out)
     if args.frames and suffix != ".npz":
         raise CommandError("Frames need an --out that ends in .npz.")
@@ -89,6 +94,11 @@ def run_sample(args: argparse.Namespace) -> None:
     device = processes.device if args.device == "auto" else device
     model = recipes.load_model_of(recipe, device, compiled=args.compile)
     denoiser, shape = recipes.denoiser_of(recipe, model, device)
+    if shape == POINT:
+        _draw_points(args, recipe, denoiser, device)
+        return
+    if suffix == ".csv":
+        raise CommandError("A table is for points, and these are images; give an --out that ends in .png or .npz.")
     if suffix == ".png" and shape[0] not in (1, 3):
         raise CommandError(f"Images of {shape[0]} channels are no pictures; give an --out that ends in .npz.")
     frames = None
@@ -107,6 +117,25 @@ def run_sample(args: argparse.Namespace) -> None:
     processes.destroy_process_group()
 
 
+def _draw_points(args: argparse.Namespace, recipe: Recipe, denoiser: Denoiser, device: torch.device) -> None:
+    """Points of the plane are no pixels: their numbers are kept as they are, in a table, or drawn."""
+    from diffusion.files import write_atomically
+    from diffusion.images import encode
+    from diffusion.plane import plane_picture, points_csv
+    from diffusion.sampling.recipe import run
+
+    if args.out.suffix.lower() == ".npz":
+        raise CommandError(
+            "Points of the plane are written as a table or drawn; give an --out that ends in .csv or .png."
+        )
+    for step in run(recipe, denoiser, POINT, device):
+        points = step.x_s
+    points = points.cpu()
+    png = args.out.suffix.lower() == ".png"
+    content = encode(plane_picture(points), "PNG") if png else points_csv(points, recipe.labels)
+    write_atomically(args.out, content)
+
+
 def _recipe(args: argparse.Namespace) -> Recipe:
     """What the options of ``sample`` describe."""
     from diffusion.images import picture_for
@@ -118,12 +147,14 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     _check_together(args)
     options = _sampler_options(args)
     repeated = (args.jump, args.repeats) != (None, None)
+    card = None if args.model is None else read_card(find_model(args.model))
+    if card is not None and card.network.image_shape == POINT:
+        args.clip = args.clip or "none"  # they may lie anywhere
     for option, value in _defaults().items():
         if getattr(args, option) is None:
             setattr(args, option, value)
     check_seed(args.seed, args.count)
     schedule = schedule_of(args, args.schedule)
-    card = None if args.model is None else read_card(find_model(args.model))
     steps, spacing = steps_asked(card.levels if card else (), schedule, args.steps, args.spacing, args.at)
     if repeated and args.jump >= len(steps):
         raise CommandError("--jump must be smaller than --steps, or nothing is repeated.")
@@ -231,7 +262,8 @@ def add_sample(commands: Commands) -> None:
     add("--examples", metavar="DATA", help="draw with the exact denoiser of these images instead of a "
                         "network: " + DATA_HELP)  # fmt: skip
     choose("--size", "side of the examples", type=int)
-    add("--out", type=Path, help=".png: a grid; .npz: arrays images and labels, and what drew them")
+    add("--out", type=Path, help=".png: a grid; .npz: arrays images and labels, and what drew them; "
+                        "of points .png: the plane; .csv: a table")  # fmt: skip
     add("--frames", action="store_true", help="keep x_t and the predicted x_0 of the steps in the .npz")
     add("--like", type=Path, metavar="FILE", help=".npz whose images to draw again; beside its options "
                         "only --device, --compile, --frames, --out and --python are taken")  # fmt: skip
@@ -248,7 +280,7 @@ def add_sample(commands: Commands) -> None:
         about = f"of {_either(samplers_with(option))}: {parameter.about}"
         words = f"; or {_either(WORDS[option])}" if option in WORDS else ""
         choose(option_of(NAMES.get(option, option)), about + words, type=str if words else float, metavar="X")
-    choose("--clip", "how the predicted x_0 is kept in [-1, 1]", choices=tuple(CLIPS))
+    choose("--clip", "how the predicted x_0 is kept in [-1, 1]; points are not", choices=tuple(CLIPS))
     choose("--guidance", "1 is plain", type=float)
     add("--image", type=Path, help="picture to begin with: give --at or --mask too")
     add("--at", type=int, metavar="T", help="step to noise the picture to, and to begin at (SDEdit)")

@@ -51,6 +51,46 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
     return _with_imports(lines, imports, file)
 
 
+def points_snippet(recipe: Recipe, pattern: tuple[str, int, int] | None, file: str, used: int | None = None) -> str:
+    """Python that draws the same samples of points of the plane, ``samples`` (N, 2), with their exact denoiser.
+
+    Args:
+        recipe: without a network.
+        pattern: its name, how many points of it and the seed; None where they are in ``file``, a CSV.
+        used: of the points so many, evenly chosen; None for all.
+    """
+    imports = {
+        ("diffusion.mixture", "Mixture"), ("diffusion.mixture", "MixtureDenoiser"),
+        ("diffusion.sampling.loop", "sample"), ("diffusion.sampling.plan", "SamplingPlan"),
+        ("diffusion.schedules.spec", "ScheduleSpec"),
+    }  # fmt: skip
+    if pattern is None:
+        imports.add(("diffusion.data.points", "as_points"))
+        lines = [f"points, labels = as_points(np.loadtxt({file!r}, delimiter=',', skiprows=1)[:, :2]), None"]
+    else:
+        name, count, seed = pattern
+        imports.add(("diffusion.data.points", "patterns"))
+        lines = [f"points, labels = patterns()[{name!r}].draw({count}, {seed})"]
+    if used is not None:
+        lines += [f"used = np.arange({used}) * len(points) // {used}",
+                  "points, labels = points[used], None if labels is None else labels[used]"]  # fmt: skip
+    steps = _steps(recipe)
+    if steps.startswith("timesteps"):
+        imports.add(("diffusion.sampling.steps", "timesteps"))
+    elif steps.startswith("recipe"):
+        steps = repr(list(recipe.steps))
+    lines += [
+        "denoiser = MixtureDenoiser(Mixture(points), labels)",
+        f"schedule = ScheduleSpec.from_json({ScheduleSpec.of(recipe.schedule).to_json()!r}).make()",
+        f"steps = {steps}",
+        "plan = SamplingPlan(\n" + "".join(f"    {argument},\n" for argument in _arguments(recipe)) + ")",
+        "for step in sample(denoiser, schedule, plan, (2, 1, 1)):",
+        "    print(step.t)",
+        "samples = step.x_s.flatten(1)",
+    ]
+    return _with_imports(lines, imports, file)
+
+
 def _arguments(recipe: Recipe) -> list[str]:
     """Those of the plan, in Python."""
     seeds = list(recipe.seeds)

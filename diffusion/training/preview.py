@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +15,7 @@ from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.networks.kinds import find_kind
 from diffusion.networks.network import Network
+from diffusion.plane import plane_picture
 from diffusion.sampling.loop import sample
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import timesteps
@@ -74,18 +74,6 @@ def preview(
     write_atomically(folder / "loss_by_t.png", history_plot(run.history))
     write_atomically(folder / "loss_by_t.csv", history_csv(run.history).encode())
     drawn = torch.cat(made)
-    write_atomically(path, points_plot(drawn) if points else encode(to_pil(grid(to_bytes(drawn), gap=2)), "PNG"))
-
-
-def points_plot(points: Tensor) -> bytes:
-    """PNG of points (N, 2, 1, 1) in the plane."""
-    from matplotlib.figure import Figure  # takes long to import, and most runs are of images
-
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    axes = figure.subplots()
-    x, y = points.flatten(1).T.numpy()
-    axes.scatter(x, y, s=2, color="#8E5BB5")
-    axes.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
+    write_atomically(
+        path, encode(plane_picture(drawn), "PNG") if points else encode(to_pil(grid(to_bytes(drawn), gap=2)), "PNG")
+    )

@@ -1,0 +1,184 @@
+"""What is taken away from the plane is what was seen there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffusion.cli.main import main
+from diffusion.data.points import as_points, patterns, points_from_csv
+from diffusion.evaluation.distances import kernel_distance
+from diffusion.mixture import Mixture
+from diffusion.plane import CELLS, COLOUR, REACH, SIDE, density_on_grid, plane_picture, points_csv
+from ui import plane, plane_tab
+from ui.learning import LearnWish, Lesson, learn, save_lesson
+from ui.models import StopFlag
+from ui.plane_away import POINTS_FILE, places_at, read_trails, take_away_plane
+from ui.sidebar import default_settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    monkeypatch.chdir(tmp_path)
+
+
+def draw(data: plane.PlaneData, flag: StopFlag | None = None, **wish: Any) -> str:
+    """The path of a run."""
+    controls = vars(plane.PlaneWish(**({"steps": 9, "count": 70} | wish))).values()
+    value: Any = None
+    for values in plane_tab.press_draw(default_settings(), data, flag or StopFlag(), *controls):
+        value = values[0]
+        if flag is not None:
+            flag.up = True
+    path: str = value["runs"][0]["file"]["path"]
+    return path
+
+
+def taken(file: str, form: Any) -> bytes:
+    answer = take_away_plane({"file": file, "form": form})
+    path = Path(answer["url"].partition("file=")[2])
+    assert path.name == answer["name"]
+    return path.read_bytes()
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode())))
+
+
+def moons(count: int = 300) -> plane.PlaneData:
+    return plane.pattern_points({"pattern": "moons", "count": count, "seed": 4})
+
+
+@pytest.mark.parametrize("wish", [
+    {}, {"sampler": "ddpm", "steps": 60}, {"told": plane.IN_TURN, "guidance": 1.5, "sampler": "unipc"},
+])  # fmt: skip
+@pytest.mark.parametrize("count", [300, 2500])
+def test_the_python_draws_the_same_samples(
+    count: int, wish: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = draw(moons(count), **wish)
+    names: dict[str, Any] = {}
+    exec(take_away_plane({"file": file, "form": "py"})["text"], names)
+    places = read_trails(Path(file))[1]
+    np.testing.assert_allclose(names["samples"], places[-1], atol=2e-3)  # to which a run is kept
+    assert capsys.readouterr().out.splitlines()[0] == "1000"
+
+
+def test_the_python_for_points_of_ones_own_reads_them_from_their_file() -> None:
+    rows = patterns()["ring"].draw(50, 3)[0]
+    data: plane.PlaneData = {"points": plane.encode_points(rows.flatten(1)), "labels": "", "key": "file-a-1-2.csv"}
+    file = draw(data)
+    Path(POINTS_FILE).write_bytes(points_csv(rows))
+    names: dict[str, Any] = {}
+    exec(take_away_plane({"file": file, "form": "py"})["text"], names)
+    np.testing.assert_allclose(names["samples"], read_trails(Path(file))[1][-1], atol=2e-3)
+
+
+def test_tables_have_the_samples_and_their_paths() -> None:
+    file = draw(moons())
+    places = read_trails(Path(file))[1]
+    samples = np.array([[float(row["x"]), float(row["y"])] for row in rows_of(taken(file, "samples"))])
+    np.testing.assert_allclose(samples, places[-1], atol=1e-6)
+    paths = rows_of(taken(file, "paths"))
+    assert len(paths) == places.shape[0] * places.shape[1] and float(paths[-1]["alpha_bar"]) == 1
+    third = [(float(row["x"]), float(row["y"])) for row in paths if row["sample"] == "3"]
+    np.testing.assert_allclose(third, places[:, 3], atol=1e-4)
+
+
+def test_a_film_ends_on_the_data() -> None:
+    file = draw(moons(), steps=5)
+    gif = Image.open(io.BytesIO(taken(file, "gif")))
+    assert gif.size == (SIDE, SIDE) and gif.n_frames == 60  # type: ignore[attr-defined]
+    gif.seek(59)
+    last = np.asarray(gif.convert("L"), float)
+    gif.seek(0)
+    first = np.asarray(gif.convert("L"), float)
+    # At first there is noise wherever one looks; at the end nothing is left far from the moons.
+    corner = slice(0, SIDE // 5), slice(2 * SIDE // 5, None)
+    assert last[corner].min() > 245 > first[corner].min()
+    with av.open(io.BytesIO(taken(file, "mp4")), "r") as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert frames[0].shape == (SIDE * 2, SIDE * 2) or frames[0].shape == (SIDE, SIDE)
+    assert len(frames) >= 60 and frames[0].std() != frames[-1].std()
+
+
+def test_between_two_frames_samples_move_on_an_arc() -> None:
+    x_0, eps = np.array([[0.3, -0.4]]), np.array([[1.1, 0.6]])
+    at = [np.cos(a) * x_0 + np.sin(a) * eps for a in (1.2, 0.7, 0.1)]
+    levels = [float(np.cos(a) ** 2) for a in (1.2, 0.7, 0.1)]
+    for angle in (1.2, 0.9, 0.7, 0.3, 0.1):
+        expected = np.cos(angle) * x_0 + np.sin(angle) * eps
+        np.testing.assert_allclose(places_at(levels, np.stack(at), angle), expected, atol=1e-9)
+
+
+def test_what_is_no_run_or_was_stopped_is_said_in_a_sentence(tmp_path: Path) -> None:
+    assert "no longer kept" in take_away_plane({"file": str(tmp_path), "form": "gif"})["error"]
+    stopped = draw(moons(), StopFlag(), steps=500)
+    assert "was stopped" in take_away_plane({"file": stopped, "form": "py"})["error"]
+    assert rows_of(taken(stopped, "samples"))
+
+
+def test_the_density_of_a_picture_is_that_of_the_mixture() -> None:
+    mixture = Mixture(patterns()["clusters"].draw(40, 0)[0], 0.3, torch.arange(1.0, 41) / 820)
+    density = density_on_grid(mixture)
+    cell = 2 * REACH / CELLS
+    middle = -REACH + (np.arange(CELLS) + 0.5) * cell
+    y, x = np.meshgrid(-middle, middle, indexing="ij")
+    places = as_points(np.stack([x.ravel(), y.ravel()], 1))
+    seen = Mixture(mixture.centres, (0.3**2 + cell**2 / 4) ** 0.5, mixture.weights)
+    np.testing.assert_allclose(density.ravel(), seen.log_density(places).exp(), rtol=2e-3, atol=1e-6)
+    assert density.sum() * cell**2 == pytest.approx(1, abs=2e-3)
+
+
+def test_a_point_is_where_it_belongs() -> None:
+    picture = np.asarray(plane_picture(as_points(np.array([[0.8, 0.4], [50.0, 0.0]]))))
+    row, column = (round(SIDE * v / (2 * REACH)) for v in (REACH - 0.4, REACH + 0.8))
+    assert np.abs(picture[row, column].astype(int) - COLOUR).max() < 12
+    assert (picture[:, : SIDE // 2] == 255).all()
+
+
+def test_points_of_a_file_come_back_as_they_were() -> None:
+    first = points_from_csv(b"a;b\n1,5;2\n".replace(b",", b".") + b"3;4\n-2;9\n")
+    again = points_from_csv(points_csv(as_points(first), [0, 1, 0]))
+    np.testing.assert_allclose(again, first, atol=1e-6)
+
+
+def test_the_weights_of_a_lesson_are_sampled_by_the_command(fresh_accelerate: None, tmp_path: Path) -> None:
+    pattern, lesson = patterns()["clusters"], Lesson(LearnWish(width=48, depth=2))
+    points, labels = pattern.draw(500, 0)
+    for _ in learn(lesson, points, labels, None, StopFlag(), 500):
+        pass
+    path = save_lesson(lesson, "clusters-500-0", pattern.names)
+    with zipfile.ZipFile(path) as bundle:
+        assert sorted(bundle.namelist()) == ["plane-clusters.json", "plane-clusters.safetensors"]
+        bundle.extractall(tmp_path)
+    model = "sample", "--model", "plane-clusters.safetensors", "--count", "300", "--steps", "15"
+    assert main([*model, "--out", "drawn.csv"]) == 0
+    rows = rows_of(Path("drawn.csv").read_bytes())
+    assert list(rows[0]) == ["x", "y", "class"] and [row["class"] for row in rows[:4]] == ["0", "1", "2", "0"]
+    for k in range(3):  # each where its class is
+        drawn = as_points(np.array([[float(row["x"]), float(row["y"])] for row in rows if row["class"] == str(k)]))
+        assert kernel_distance(drawn, points[labels == k]) < 0.1 < 0.5 < kernel_distance(drawn, points[labels != k])
+    assert main([*model, "--label", "10 %", "--out", "drawn.png"]) == 0
+    with Image.open("drawn.png") as picture:
+        assert picture.size == (SIDE, SIDE)
+
+
+def test_a_table_is_for_points_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--model", "digits", "--count", "1", "--out", "a.csv"]) == 1
+    assert "A table is for points" in capsys.readouterr().err
+    network = str(Path(__file__).parents[1] / "assets/plane/ring.safetensors")
+    assert main(["sample", "--model", network, "--out", "a.npz"]) == 1
+    assert "ends in .csv or .png" in capsys.readouterr().err

@@ -1,0 +1,128 @@
+"""A run on the plane taken away: as a film, as tables, or as Python that draws the same samples.
+
+Beside the file of a run (ui/plane.py) lie the points that it is of, as NAME.npy, and the Python, as NAME.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import TypedDict
+
+from diffusion.animation import animate
+from diffusion.data.points import as_points, patterns
+from diffusion.mixture import Mixture
+from diffusion.plane import plane_picture, points_csv, table_csv
+from diffusion.sampling.plan import SamplingPlan
+from diffusion.sampling.recipe import Recipe
+from diffusion.sampling.snippet import points_snippet
+from diffusion.schedules.schedule import Schedule
+from ui.files import find_made, made_path
+from ui.picture import EPS_UNIT
+from ui.view import served
+
+TRAILS = ".trails"  # of a file with a run
+FILM_FRAMES, FILM_MILLISECONDS = 60, 80
+POINTS_FILE = "plane-points.csv"  # what the page calls the points when they are taken away
+Places = NDArray[np.float64]
+
+
+class AskedPlaneRun(TypedDict):
+    """A run, and as what it is wanted."""
+
+    file: str
+    form: Literal["gif", "mp4", "samples", "paths", "py"]
+
+
+def keep_beside(path: Path, key: str, count: int, points: Tensor, schedule: Schedule, plan: SamplingPlan) -> None:
+    """Keep what a run that is stored at ``path`` can be drawn from again.
+
+    Args:
+        key: of its points, see ``PlaneData``.
+        count: of all of them; ``points`` are those that are used.
+    """
+    np.save(path.with_suffix(".npy"), points.flatten(1).numpy())
+    recipe = Recipe(**vars(plan), schedule=schedule)
+    name, *numbers = key.split("-")
+    known = name in patterns() and len(numbers) == 2 and all(number.isdecimal() for number in numbers)
+    pattern = (name, count, int(numbers[1])) if known else None
+    text = points_snippet(recipe, pattern, POINTS_FILE, None if count == len(points) else len(points))
+    path.with_suffix(".py").write_text(text, encoding="utf-8")
+
+
+def take_away_plane(asked: AskedPlaneRun) -> dict[str, str]:
+    """A run as a file, {"url", "name"}; as Python, {"text"}; or {"error"}."""
+    path, form = find_made(asked["file"], TRAILS), asked["form"]
+    if path is None:
+        return {"error": "This run is no longer kept; draw the samples again."}
+    levels, places = read_trails(path)
+    match form:
+        case "py":
+            if levels[-1] < 1:
+                return {"error": "This run was stopped; let one end to have it drawn again."}
+            return {"text": path.with_suffix(".py").read_text(encoding="utf-8")}
+        case "samples":
+            name, content = f"{path.stem}.csv", points_csv(as_points(places[-1]))
+        case "paths":
+            name, content = f"{path.stem}-paths.csv", paths_csv(levels, places)
+        case "gif" | "mp4":
+            name, content = (
+                f"{path.stem}.{form}",
+                film(levels, places, as_points(np.load(path.with_suffix(".npy"))), form),
+            )
+        case _:
+            return {"error": f"There is no form {str(form)[:20]!r}."}
+    file = made_path(name)
+    file.write_bytes(content)
+    return {"url": served(file), "name": file.name}
+
+
+def read_trails(path: Path) -> tuple[list[float], Places]:
+    """alpha_bar of each frame of a run, and where the samples are, (frames, samples, 2)."""
+    line, _, rest = path.read_bytes().partition(b"\n")
+    head = json.loads(line)
+    return head["levels"], np.frombuffer(rest, "<i2").reshape(len(head["levels"]), -1, 2) / EPS_UNIT
+
+
+def paths_csv(levels: list[float], places: Places) -> bytes:
+    """A row for each sample of each frame."""
+    rows = (
+        [str(sample), str(frame), f"{level:.6g}", f"{x:.4f}", f"{y:.4f}"]
+        for frame, level in enumerate(levels)
+        for sample, (x, y) in enumerate(places[frame].tolist())
+    )
+    return table_csv(["sample", "frame", "alpha_bar", "x", "y"], rows)
+
+
+def film(levels: list[float], places: Places, points: Tensor, form: Literal["gif", "mp4"]) -> bytes:
+    """The samples through the noise on p_t of the points, as evenly as it turns into data."""
+    frames = []
+    for angle in np.linspace(math.acos(math.sqrt(levels[0])), math.acos(math.sqrt(levels[-1])), FILM_FRAMES):
+        level = math.cos(angle) ** 2
+        decibel = 10 * math.log10(level / (1 - level)) if 0 < level < 1 - 1e-9 else math.inf
+        words = "data" if decibel == math.inf else f"SNR {decibel:+.0f} dB".replace("-", "−")
+        now = as_points(places_at(levels, places, float(angle)))
+        frames.append(plane_picture(now, Mixture(points).noised(level), words))
+    return animate(frames, form, milliseconds=FILM_MILLISECONDS)
+
+
+def places_at(levels: list[float], places: Places, angle: float) -> Places:
+    """Where the samples are at an angle whose cosine is sqrt(alpha_bar): between two frames on the arc on which x_0 and
+    eps stay as they are, as ``between`` of assets/js/mixture.js has it.
+    """
+    angles = [math.acos(math.sqrt(level)) for level in levels]
+    after = next((k for k, value in enumerate(angles) if value <= angle), len(angles) - 1)
+    if after == 0:
+        return places[0]
+    high, low = angles[after - 1], angles[after]
+    whole = math.sin(high - low)
+    if whole < 1e-9:
+        return places[after]
+    there: Places = (math.sin(angle - low) * places[after - 1] + math.sin(high - angle) * places[after]) / whole
+    return there
