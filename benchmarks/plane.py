@@ -6,6 +6,9 @@
 - schedule: moves of beta_T's slider, which go through Python;
 - layer: the arrows switched off and on.
 
+First with nobody else at work ("alone"), then while a network learns the same points in another browser, which shows
+it as it comes ("beside"); of that, updates a second. All share this machine's cores.
+
 Moves begin at random moments between two frames of the display. "pixel" runs from the input event to the start of the
 first frame for which the plane says that it was drawn anew and has other pixels, "painted" to the end of the page's
 work on that frame. "drawing" is the page's own part, as it says itself. JSON on the last line, times in milliseconds.
@@ -15,13 +18,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import Page
 
 from benchmarks.browser import TOOLS, figures_of, time_moves
-from tests.chromium import chromium
+from tests.chromium import chromium, launch
 from ui.demo import build_demo, launch_options
 
 LINK = "#tab=plane&layers=data+noised+density+eps+samples+paths"
@@ -56,6 +60,16 @@ def measure(page: Page, name: str, moves: list[int]) -> dict[str, Any]:
     return row | (figures_of(np.array(drawing), "drawing") if drawing else {})
 
 
+def begin_to_learn(page: Page, url: str) -> Page:
+    """A page on which a network learns."""
+    page.goto(url)
+    page.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]", timeout=120_000)
+    page.click("#lab-train")
+    page.wait_for_selector(".lab-learning[data-state=live]", timeout=120_000)
+    page.wait_for_timeout(2000)
+    return page
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moves", type=int, default=80)
@@ -73,10 +87,18 @@ def main(arguments: list[str] | None = None) -> None:
         page.goto(f"{url}{LINK}")
         page.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]", timeout=120_000)
         page.wait_for_timeout(1000)
-        result = {name: measure(page, name, moves[name]) for name in ACTS}
+        result: dict[str, Any] = {"alone": {name: measure(page, name, moves[name]) for name in ACTS}}
+        other = launch(browser.browser_type)
+        lesson = begin_to_learn(other.new_page(viewport={"width": 1280, "height": 900}), f"{url}{LINK}")
+        result["beside"] = {name: measure(page, name, moves[name]) for name in ACTS}
+        said = lesson.inner_text(".lab-learning .lab-status")
+        result["learning"] = lesson.get_attribute(".lab-learning", "data-state") == "live"
+        result["updates_a_second"] = int(re.findall(r"([\d,]+) a second", said)[0].replace(",", ""))
+        other.close()
     demo.close()
-    for name, row in result.items():
-        print(f"{name:9s} {row}")
+    for when in ("alone", "beside"):
+        for name, row in result[when].items():
+            print(f"{when:6s} {name:9s} {row}")
     print(json.dumps(result))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,11 @@ from ui.plane import PlaneData, pattern_points
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
 SMALL: tuple[Any, ...] = (16, 1, False, "eps", "simple", 1e-3, 64)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
 
 
 def points_of(pattern: str, count: int) -> PlaneData:
@@ -46,6 +52,30 @@ def test_a_reset_ends_what_is_learning() -> None:
         if len(values) == 1:
             press_reset(flag, lesson)
     assert len(values) == 2 and values[-1][0] is None and values[-1][2]["interactive"] and lesson.run is None
+
+
+def test_a_turn_ends_where_others_wait_and_only_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    lesson, data = Lesson(), points_of("moons", 200)
+    monkeypatch.setattr("ui.lesson.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("ui.lesson.others_wait", lambda: True)
+    *_, (view, message, start, *_) = press_train(data, StopFlag(), lesson, *SMALL)
+    assert view["state"] == "done" and message.startswith("Others were waiting") and start["interactive"]
+    monkeypatch.setattr("ui.lesson.others_wait", lambda: False)
+    flag, seen = StopFlag(), []
+    for view, message, *_ in press_train(data, flag, lesson, *SMALL):
+        seen.append((view["state"], message))
+        flag.up = len(seen) == 3
+    assert seen == [("live", ""), ("live", ""), ("live", ""), ("done", "")]
+
+
+def test_nothing_of_one_lesson_reaches_another() -> None:
+    """Two visitors in turn, as two states of the page: what one has learnt is not the other's to go on with."""
+    one, other, data = Lesson(), Lesson(), points_of("moons", 200)
+    for lesson in (one, other, one):
+        *_, (view, *_) = press_once(data, StopFlag(), lesson, *SMALL)
+    assert view["updates"] == 2 and other.run is not None and other.run.state.step == 1
+    assert one.run is not None and one.run.state.network is not other.run.state.network
+    assert one.fields.updates == [1, 2] and other.fields.updates == [1] and one.wish is not other.wish
 
 
 @pytest.mark.parametrize("name", patterns())

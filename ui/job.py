@@ -29,6 +29,16 @@ def is_abandoned() -> bool:
     return event is not None and not event.alive
 
 
+def others_wait() -> bool:
+    """Whether others stand in the queue for what is being computed for this visitor."""
+    blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    event = blocks._queue.event_ids_to_events.get(event_id) if blocks is not None and event_id is not None else None
+    if blocks is None or event is None:
+        return False
+    waiting = blocks._queue.event_queue_per_concurrency_id.get(event.concurrency_id)
+    return waiting is not None and len(waiting.queue) > 0
+
+
 def run_job(
     flag: StopFlag, work: Iterable[tuple[Values, bool]], refuse: Callable[[Exception, Values | None], Values]
 ) -> Iterator[Values]:

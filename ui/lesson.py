@@ -5,6 +5,7 @@ What is shown of it is computed in learning.py; here are its controls, handlers 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -19,7 +20,7 @@ from ui.asked import AskedError, read_arguments
 from ui.background import in_background
 from ui.figures import history_figure, learning_figure
 from ui.files import for_browser
-from ui.job import Values, ended, run_job
+from ui.job import Values, ended, others_wait, run_job
 from ui.learning import LearnWish, Lesson, learn, learned_before, save_lesson
 from ui.models import AT_TIMING, StopFlag, stop
 from ui.plane import PlaneData, read_plane_data
@@ -27,9 +28,11 @@ from ui.view import PLOTLY, View, served
 
 # One at a time: training takes a core for minutes, and what else the page does must not wait for it.
 AT_LESSON: dict[str, Any] = {"concurrency_id": "lesson", "concurrency_limit": 1}
+TURN_SECONDS = 60.0  # after which a lesson pauses where others wait for theirs
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 TARGETS = {"v": "v", "eps": "ε", "x0": "x₀"}
 WEIGHTED = {"simple": "as it is", "min-snr": "min-SNR"}
+OTHERS_WAIT = "Others were waiting for their turn, so it was paused; press Train to go on."
 ABOUT = (
     "The network's error at every noise level, and the **floor** below it: the exact denoiser's, which none can beat "
     "on these points. **Memory**: how far it is from that denoiser, and so from knowing the points by heart. "
@@ -86,10 +89,14 @@ def _teach(
         if len(points) < 2:
             raise AskedError("One point is nothing to learn from; two are the least.")
         lesson.wish = read_wish(controls)
+        started, turned = time.monotonic(), False
         for view in in_background(learn(lesson, points, labels, behind(data), flag, updates)):
             over = view["state"] == "done"
             away = {"weights": for_browser(save_lesson(lesson, data["key"], class_names(data)))} if over else {}
-            yield (view | away | {"key": data["key"]}, ""), over
+            message = OTHERS_WAIT if over and turned else ""
+            yield (view | away | {"key": data["key"]}, message), over
+            if not flag.up and time.monotonic() - started > TURN_SECONDS and others_wait():
+                flag.up = turned = True
         if lesson.run is None:  # it was reset meanwhile
             yield (None, ""), True
 

@@ -106,7 +106,7 @@ def film(levels: list[float], places: Places, points: Tensor, form: Literal["gif
     for angle in np.linspace(math.acos(math.sqrt(levels[0])), math.acos(math.sqrt(levels[-1])), FILM_FRAMES):
         level = math.cos(angle) ** 2
         decibel = 10 * math.log10(level / (1 - level)) if 0 < level < 1 - 1e-9 else math.inf
-        words = "data" if decibel == math.inf else f"SNR {decibel:+.0f} dB".replace("-", "−")
+        words = "data" if decibel == math.inf else f"SNR {decibel:+.0f} dB"
         now = as_points(places_at(levels, places, float(angle)))
         frames.append(plane_picture(now, Mixture(points).noised(level), words))
     return animate(frames, form, milliseconds=FILM_MILLISECONDS)

@@ -173,3 +173,45 @@ def test_a_network_learns_the_plane_while_one_watches(plane: Page) -> None:
     choose(plane, "ring")  # of which nothing has been learnt here
     plane.wait_for_selector(".lab-learning[data-state=empty], .lab-learning[data-state=taught]")
     expect(plane.locator("[data-layer=made]")).to_be_disabled()
+
+
+def test_a_second_lesson_waits_for_its_turn_and_gets_it_when_the_first_page_is_closed(plane: Page) -> None:
+    browser = plane.context.browser
+    assert browser is not None
+    first = browser.new_context().new_page()
+    first.goto(plane.url)
+    first.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]")
+    first.click("#lab-train")
+    first.wait_for_selector(".lab-learning[data-state=live]", timeout=60_000)
+    plane.click("#lab-train-once")
+    expect(plane.locator("#lab-train-waiting")).to_contain_text(re.compile(r"queue: 1/1"))
+    expect(plane.locator(".lab-learning")).to_have_attribute("data-state", "empty")
+    first.context.close()
+    plane.wait_for_selector(".lab-learning[data-state=done]", timeout=30_000)  # a turn alone would last longer
+    assert plane.get_attribute(".lab-learning", "data-updates") == "1"  # of a network of its own, not that of the first
+
+
+def test_what_the_plane_shows_is_taken_away(plane: Page, tmp_path: Path) -> None:
+    expect(plane.locator("#lab-plane [data-form=gif]")).to_be_disabled()  # until a run was drawn
+    with plane.expect_download() as points:
+        plane.click("[data-do=plane-csv]")
+    rows = np.loadtxt(points.value.path(), delimiter=",", skiprows=1)
+    assert rows.shape == (1000, 2)
+    plane.click("#lab-plane-draw")
+    plane.wait_for_selector(".lab-planeview[data-t='0']")
+    for form, suffix in (("gif", ".gif"), ("samples", ".csv")):
+        with plane.expect_download() as file:
+            plane.click(f"#lab-plane [data-form={form}]")
+        assert file.value.suggested_filename.endswith(suffix) and Path(file.value.path()).stat().st_size > 1000
+    plane.click("#lab-plane [data-form=py]")
+    expect(plane.locator("#lab-plane .lab-code")).to_contain_text("MixtureDenoiser(Mixture(points), labels)")
+    # A file of points comes back as it was: what is uploaded once more is what was taken away.
+    taken: list[str] = []
+    for k in range(2):
+        (tmp_path / f"{k}.csv").write_text("x,y\n0,1\n3,4.5\n-2,8\n" if k == 0 else taken[0])
+        plane.set_input_files("#lab-plane-data-row input[type=file]", tmp_path / f"{k}.csv")
+        plane.wait_for_selector(f".lab-planeview[data-data='file-{k}.csv']")
+        with plane.expect_download() as points:
+            plane.click("[data-do=plane-csv]")
+        taken.append(Path(points.value.path()).read_text())
+    assert taken[0] == taken[1] and taken[0].count("\n") == 4
