@@ -180,6 +180,11 @@ def test_points_come_from_a_table_or_a_picture(tmp_path: Path) -> None:
         ("a.csv", b"x,y\n1,2", "At least two different points"),
         ("a.csv", b"1,1\n1,1\n1,1\n", "At least two different points"),
         ("a.csv", b"0,0\n1,1\nmany,words", "Row 3 of this file"),
+        ("a.csv", b"x,y\n1,2\nnan,3\n4,5\n", "Row 2 of this file"),
+        ("a.csv", b"1\n2\n3\n", "Row 1 of this file does not begin with two numbers"),
+        ("a.csv", b"1e999,0\n1,1\n2,2\n", "of at most 1e+12"),
+        ("a.csv", b"1e308,0\n-1e308,1\n", "of at most 1e+12"),
+        ("a.csv", b"1 2\n3 4\n5 6\n", "Row 1 of this file"),
         ("a.csv", b"\xff\xfe\x00", "no CSV that can be read"),
         ("a.csv", b"1,2\n3,4\n" * 10**5, "are too many; there can be 5,000"),
         ("a.csv", b"1.25,2.5\n3.5,4.75\n" * 10**6, "may have 4 MB"),
@@ -195,6 +200,25 @@ def test_a_bad_file_is_refused_in_a_sentence(tmp_path: Path, name: str, content:
         path.write_bytes(content)
     value, message = plane_tab.upload_points(str(path))
     assert "points" not in value and sentence in message and message.endswith(".")
+
+
+@pytest.mark.parametrize("content", [
+    b"1.5,2.5\n3.5,4\n0,0\n", b"x,y\n1.5,2.5\n3.5,4\n0,0", b"x;y\n1,5;2,5\n3,5;4\n0;0\n", b"1.5\t2.5\n3.5\t4\n0\t0\n",
+    b"1.5,2.5,a\n\n3.5,4,b\n0,0,c\n", "\ufeffx,y\n1.5,2.5\n3.5,4\n0,0\n".encode(),
+])  # fmt: skip
+def test_a_table_is_read_however_it_is_written(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p.csv").write_bytes(content)
+    value, message = plane_tab.upload_points(str(tmp_path / "p.csv"))
+    expected = (np.array([[1.5, 2.5], [3.5, 4], [0, 0]]) - [1.75, 2]) / 2
+    assert message == ""
+    np.testing.assert_allclose(plane.read_plane_data(value)[0].flatten(1), expected, atol=1e-6)
+
+
+def test_a_picture_that_is_all_width_has_its_points_too(tmp_path: Path) -> None:
+    Image.new("L", (20_000, 10), 0).save(tmp_path / "wide.png")
+    value, message = plane_tab.upload_points(str(tmp_path / "wide.png"))
+    points, _ = plane.read_plane_data(value)
+    assert message == "" and points.abs().max() <= 1.001 and np.ptp(points.flatten(1).numpy()[:, 1]) < 0.1
 
 
 def test_no_file_is_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -60,9 +61,9 @@ def test_a_csv_of_points_is_read_as_people_write_it(text: str) -> None:
     [
         (b"", "There are no points in this file."),
         (b"x,y\n", "There are no points in this file."),
-        (b"x,y\n1,2\nthree,4\n", "Row 2 of this file does not begin with two numbers: 'three, 4'."),
+        (b"x,y\n1,2\nthree,4\n", "Row 2 of this file does not begin with two numbers, of at most 1e+12: 'three, 4'."),
         (b"1\n2\n3\n", "Row 1 of this file does not begin with two numbers"),
-        (b"1,nan\n2,3\n4,inf\n", "Row 2"),
+        (b"1,nan\n2,3\n4,inf\n", "Row 1"),
         (b"1,2\n", "At least two different points are needed."),
         (b"1,2\n1,2\n1,2\n", "At least two different points are needed."),
         (b"1,2\n" * (MOST_POINTS + 1), "5,001 points are too many; there can be 5,000."),
@@ -72,7 +73,7 @@ def test_a_csv_of_points_is_read_as_people_write_it(text: str) -> None:
     ],
 )
 def test_what_is_no_file_of_points_is_refused_in_a_sentence(content: bytes, said: str) -> None:
-    with pytest.raises(DataError, match="^" + said.replace(".", r"\.").replace("(", r"\(")):
+    with pytest.raises(DataError, match="^" + re.escape(said)):
         points_from_csv(content)
 
 

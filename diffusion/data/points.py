@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from diffusion.mixture import Mixture
 Array = NDArray[np.float64]
 MOST_POINTS = 5000
 MOST_BYTES = 4_000_000  # of a file of points
+LARGEST = 1e12  # coordinate, either way
 DARK = 128  # a pixel is a point with a chance that falls with its grey level, from all at 0 to none at DARK
 PICTURE_SIDE = 256
 
@@ -152,11 +152,13 @@ def points_from_csv(content: bytes) -> Array:
         raise DataError(f"A file of points may have {MOST_BYTES // 10**6} MB, not {len(content) / 1e6:.1f}.")
     try:
         text = content.decode("utf-8-sig")
-        separator = ";" if text.count(";") > text.count(",") else "\t" if "\t" in text and "," not in text else ","
+        separator = ";" if ";" in text else "\t" if "\t" in text and "," not in text else ","
         lines = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"This is no CSV that can be read: {error}.") from error
-    if lines and not _numbers(lines[0]):
+    if separator == ";":  # where that is common, numbers have a comma
+        lines = [[cell.replace(",", ".") for cell in line] for line in lines]
+    if lines and not any(_is_number(cell) for cell in lines[0][:2]):
         lines = lines[1:]
     if not lines:
         raise DataError("There are no points in this file.")
@@ -164,18 +166,27 @@ def points_from_csv(content: bytes) -> Array:
     for number, line in enumerate(lines, 1):
         found = _numbers(line)
         if not found:
-            raise DataError(f"Row {number} of this file does not begin with two numbers: {', '.join(line)[:40]!r}.")
+            raise DataError(f"Row {number} of this file does not begin with two numbers, of at most {LARGEST:g}: "
+                            f"{', '.join(line)[:40]!r}.")  # fmt: skip
         rows.append(found)
     return usable(np.array(rows))
 
 
 def _numbers(cells: list[str]) -> tuple[float, float] | None:
-    """The first two of a row, if they are finite numbers."""
+    """The first two of a row, if they are numbers that can be used."""
     try:
         x, y = (float(cell) for cell in cells[:2])
     except ValueError:
         return None
-    return (x, y) if math.isfinite(x) and math.isfinite(y) else None
+    return (x, y) if abs(x) <= LARGEST and abs(y) <= LARGEST else None  # so nan is refused too
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def usable(rows: Array) -> Array:
