@@ -23,7 +23,7 @@ ROWS = (
     "sampling.snippet sampling.wishes",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
     "training.config training.presets training.history training.conditions training.batch training.errors",
-    "training.teacher training.state training.preview training.stop training.train",
+    "training.teacher training.matching training.state training.preview training.stop training.train",
     "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions evaluation.quality",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )

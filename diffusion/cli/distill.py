@@ -25,6 +25,9 @@ def run_distill(args: argparse.Namespace) -> None:
     check_names(args)
     model = load_model(args.model)
     card, teacher = model.card, unet_of(args.model, model)
+    if card.levels and args.critic_steps:
+        raise CommandError(f"{card.name} is a student itself: it knows a few noise levels, and a critic asks at all of "
+                           "them; match to its teacher, and begin with the student by --init.")  # fmt: skip
     if card.levels:
         check_unused(args, f"{card.name} is a student itself, and taught in its own steps; leave {{}} out.", "substeps")
         if len(card.levels) % args.calls or len(card.levels) == args.calls:
@@ -78,6 +81,9 @@ def add_distill(commands: Commands) -> None:
     add("--substeps", type=int, help="in how many steps the teacher does one of the student's (default: 8)")
     add("--guidance", type=float, nargs=2, metavar=("LOW", "HIGH"),
         help="scales of guidance that the student is to take as an input (default: 1 4)")  # fmt: skip
+    add("--critic-steps", type=int, metavar="N", help="match the images of the student to those of its teacher as a "
+        "whole, by a critic that learns N times for each step of the student (default: learn the teacher's steps)")  # fmt: skip
+    add("--critic-lr", type=float, help="learning rate of the critic (default: 2e-4)")
     add("--init", metavar="MODEL", help="begin with the weights of this student of it, not with the teacher's")
     add_run_options(command)
     command.set_defaults(run_command=run_distill)

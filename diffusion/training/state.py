@@ -24,6 +24,9 @@ class TrainingState:
     optimizer: Any
     scaler: Any
     history: LossHistory
+    # Of a student that is matched to its teacher: the critic and its optimizer.
+    critic: TrainableNetwork | None = None
+    critic_optimizer: Any = None
     step: int = 0
     seconds: float = 0.0
     # Of the steps since the last row of the log.
@@ -36,6 +39,8 @@ class TrainingState:
         torch.save({"network": self.network.state_dict(), "average": self.average.state_dict(),
                     "optimizer": self.optimizer.state_dict(), "scaler": self.scaler and self.scaler.state_dict(),
                     "history": [torch.from_numpy(self.history.losses), torch.from_numpy(self.history.count)],
+                    "critic": self.critic and self.critic.state_dict(),
+                    "critic_optimizer": self.critic_optimizer and self.critic_optimizer.state_dict(),
                     "step": self.step, "seconds": self.seconds, "losses": self.losses,
                     "config": asdict(config),
                     "architecture": asdict(cast(Any, self.network.config))}, buffer)  # fmt: skip
@@ -66,5 +71,8 @@ class TrainingState:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler is not None and state["scaler"] is not None:
             self.scaler.load_state_dict(state["scaler"])
+        if self.critic is not None:
+            self.critic.load_state_dict(state["critic"])
+            self.critic_optimizer.load_state_dict(state["critic_optimizer"])
         self.history = LossHistory(*(array.numpy() for array in state["history"]))
         self.step, self.seconds, self.losses = state["step"], state["seconds"], state["losses"]

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from diffusion import process
 from diffusion.networks.denoiser import log_snr_of
-from diffusion.networks.unet import UNet, UNetConfig
+from diffusion.networks.network import NetworkConfig
+from diffusion.networks.unet import UNet
 from diffusion.sampling.steps import timesteps
 from diffusion.schedules.schedule import Schedule
 from diffusion.training.batch import Batch
@@ -39,7 +40,7 @@ class Teacher:
     """
 
     model: nn.Module
-    config: UNetConfig
+    config: NetworkConfig
     levels: Tensor
 
     @torch.no_grad()
@@ -49,25 +50,29 @@ class Teacher:
         x = x_t
         for alpha_bar_t, alpha_bar_s in pairwise(way.unbind(1)):
             level_t, level_s = (a.to(x.device, x.dtype)[:, None, None, None] for a in (alpha_bar_t, alpha_bar_s))
-            x_0 = self._x_0(x, alpha_bar_t, level_t, batch)
+            x_0 = predicted_x_0(self.model, self.config, x, alpha_bar_t, batch).clamp(-1, 1)
             x = process.q_sample(x_0, level_s, process.eps_from_x0(x, x_0, level_t))
         first, last = (way[:, i].to(x.device, x.dtype)[:, None, None, None] for i in (0, -1))
         return process.x0_from_step(x_t, x, first, last)
 
-    def _x_0(self, x: Tensor, alpha_bar: Tensor, level: Tensor, batch: Batch) -> Tensor:
-        """Its prediction, guided and clipped."""
-        log_snr = log_snr_of(alpha_bar).to(x.device)
-        if self.config.guidance is not None:
-            out = self.model(x, log_snr, batch.label, batch.guidance).float()
-        elif self.config.conditions:
-            empty = torch.tensor(self.config.conditions, device=x.device).expand_as(batch.label)
-            both = torch.cat([batch.label, empty])
-            out, without = self.model(x.repeat(2, 1, 1, 1), log_snr.repeat(2), both).float().chunk(2)
-            # All predictions are linear in eps, so that one is guided as the other.
-            out = without + batch.guidance[:, None, None, None] * (out - without)
-        else:
-            out = self.model(x, log_snr, batch.label).float()
-        return process.x0_of(self.config.prediction, x, out, level).clamp(-1, 1)
+
+def predicted_x_0(model: nn.Module, config: NetworkConfig, x: Tensor, alpha_bar: Tensor, batch: Batch) -> Tensor:
+    """The x_0 that a network finds in x at levels alpha_bar (B,), with the labels and the guidance of a batch.
+
+    One that takes no scale of guidance is guided: asked with and without labels.
+    """
+    log_snr = log_snr_of(alpha_bar).to(x.device)
+    if config.guidance is not None:
+        out = model(x, log_snr, batch.label, batch.guidance).float()
+    elif config.conditions:
+        empty = torch.tensor(config.conditions, device=x.device).expand_as(batch.label)
+        both = torch.cat([batch.label, empty])
+        out, without = model(x.repeat(2, 1, 1, 1), log_snr.repeat(2), both).float().chunk(2)
+        # All predictions are linear in eps, so that one is guided as the other.
+        out = without + batch.guidance[:, None, None, None] * (out - without)
+    else:
+        out = model(x, log_snr, batch.label).float()
+    return process.x0_of(config.prediction, x, out, alpha_bar.to(x.device, x.dtype)[:, None, None, None])
 
 
 def make_teacher(network: UNet, schedule: Schedule, config: TrainConfig, accelerator: Accelerator) -> Teacher:

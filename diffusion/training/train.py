@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,13 +30,14 @@ from diffusion.networks.card import Card
 from diffusion.networks.kinds import find_kind
 from diffusion.networks.model import save_model
 from diffusion.networks.network import TrainableNetwork
-from diffusion.networks.unet import UNet
+from diffusion.networks.unet import UNet, UNetConfig, grow
 from diffusion.schedules.schedule import Schedule
 from diffusion.training.batch import Batch, draw_batch
 from diffusion.training.conditions import parameter_groups
 from diffusion.training.config import DivergenceError, TrainConfig, TrainError
 from diffusion.training.errors import Aim, errors_of_batch, expected_of
 from diffusion.training.history import LossHistory
+from diffusion.training.matching import Matching, make_matching
 from diffusion.training.preview import preview, preview_due, preview_path
 from diffusion.training.state import TrainingState
 from diffusion.training.stop import stop_requests, stopped
@@ -53,6 +54,7 @@ class Training:
         model: the network as ``accelerator`` calls it.
         state: what changes from step to step, and is saved.
         aim: what the network is to find, if not the image that was noised.
+        matching: what else it learns from, if it is a student whose images are matched to its teacher's.
     """
 
     config: TrainConfig
@@ -63,6 +65,7 @@ class Training:
     model: nn.Module
     state: TrainingState
     aim: Aim | None
+    matching: Matching | None = None
 
     @property
     def weights_path(self) -> Path:
@@ -159,8 +162,14 @@ def assemble(data: ImageSet, config: TrainConfig, card: Card, accelerator: Accel
         raise TrainError(f"--drop-label has {len(shares)} shares for {len(card.network.conditions)} conditions.")
     aim: Aim | None = expected_of(data, accelerator.device) if config.target == "mean" else None
     schedule = card.training_schedule()
+    matching = None
     if teacher is not None:
-        aim = make_teacher(teacher, schedule, config, accelerator)
+        shown = make_teacher(teacher, schedule, config, accelerator)
+        if config.critic_steps:
+            critic = grow(copy.deepcopy(teacher), cast(UNetConfig, card.network)).requires_grad_()
+            matching = make_matching(shown, critic, schedule, config, accelerator)
+        else:
+            aim = shown
     torch.manual_seed(config.seed)
     network = find_kind(card.kind).build(card.network)
     if not isinstance(network, TrainableNetwork):
@@ -173,8 +182,10 @@ def assemble(data: ImageSet, config: TrainConfig, card: Card, accelerator: Accel
         parameter_groups(network, config), lr=config.lr, betas=(0.9, config.beta2), fused=True
     ))  # fmt: skip
     state = TrainingState(network, average, optimizer, accelerator.scaler, LossHistory.empty(schedule.T))
+    if matching is not None:
+        state.critic, state.critic_optimizer = matching.critic_network, matching.optimizer
     network.train()
-    return Training(config, card, folder, accelerator, schedule, model, state, aim)
+    return Training(config, card, folder, accelerator, schedule, model, state, aim, matching)
 
 
 def batches(run: Training, data: ImageSet) -> Iterator[Batch]:
@@ -210,8 +221,12 @@ def take_step(run: Training, batch: Batch) -> float:
         group["lr"] = config.lr_at(state.step) * group.get("relative_lr", 1.0)
     # Dropout draws from the global generator; other seeds than the batch, or its masks would repeat those numbers, and
     # than in the other processes, or theirs would be the same.
-    torch.manual_seed(config.seed * 2**32 + 2**31 + state.step + rank * 2**40)
-    errors = errors_of_batch(run.model, state.network.config, mine.to(device), run.aim)
+    seed = config.seed * 2**32 + 2**31 + state.step + rank * 2**40
+    torch.manual_seed(seed)
+    if run.matching is not None:
+        errors = run.matching.errors(run.model, mine.to(device), seed + 2**30)
+    else:
+        errors = errors_of_batch(run.model, state.network.config, mine.to(device), run.aim)
     errors = errors * mine.fair.to(device, torch.float32)
     state.optimizer.zero_grad()
     accelerator.backward((errors * mine.weight.to(device, torch.float32)).mean())
