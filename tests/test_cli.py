@@ -240,7 +240,11 @@ def test_sample_refuses(
 
 @pytest.mark.parametrize(
     ("out", "message"),
-    [("a.jpg", "--out must end in .png or .npz, not '.jpg'."), ("a", "not 'a'."), ("no/a.npz", "There is no folder")],
+    [
+        ("a.jpg", "--out must end in .png, .npz or, for points, .csv, not '.jpg'."),
+        ("a", "not 'a'."),
+        ("no/a.npz", "There is no folder"),
+    ],
 )
 def test_sample_refuses_where_it_cannot_write(
     capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path, out: str, message: str
@@ -408,7 +412,7 @@ def test_the_python_that_is_printed_draws_the_same(
     [
         ([], "Say where to write the images"),
         (["--out", "a.npz"], "Say what to draw from"),
-        (["--out", "."], "--out must end in .png or .npz"),
+        (["--out", "."], "--out must end in .png, .npz or, for points, .csv"),
         (["--out", "a.npz", "--examples", "digits", "--precision", "bfloat16"], "leave --precision out."),
         (["--out", "a.npz", "--examples", "digits", "--compile"], "no network to compile"),
         (["--out", "a.npz", "--examples", "digits", "--size", "100000"], "--size must be at most 1,024"),

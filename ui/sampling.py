@@ -52,7 +52,7 @@ class Controls:
     label: str = IN_TURN
     count: float = 20
     sampler: str = "unipc"
-    steps: float | None = 12
+    steps: float | None = 10
     seed: str = "0"
     guidance: float = 1.0
     spacing: Spacing = "trailing"

@@ -49,8 +49,8 @@ class TrainConfig:
         calls: of a student, how many steps it is to take in place of its teacher, see ``Teacher``; 0 for a network that
             learns from images alone.
         substeps: in how many steps its teacher does one of its own.
-        critic_steps: how often a critic learns for each step of a student whose images are matched to its teacher's, see
-            ``Matching``; 0 for one that learns its teacher's steps.
+        critic_steps: how often a critic learns for each step of a student whose images are matched to its teacher's,
+            see ``Matching``; 0 for one that learns its teacher's steps.
         critic_lr: the learning rate of the critic, which stays.
         seed: of everything random.
         save_every: seconds between checkpoints.
@@ -89,7 +89,8 @@ class TrainConfig:
                   "weight_decay": (0, 1e3), "beta2": (0, 0.9999999), "drop_label": (0, 1), "drop_all": (0, 1),
                   "table_lr": (1e-12, 1e3), "ema": (0, 0.9999999), "clip": (1e-12, 1e12), "seed": (0, 2**20),
                   "save_every": (0, 1e12), "log_every": (1, 10**15), "preview_every": (1, 10**15),
-                  "calls": (0, 100), "substeps": (1, 1000), "critic_steps": (0, 100), "critic_lr": (1e-12, 1e3)}  # fmt: skip
+                  "calls": (0, 100), "substeps": (1, 1000), "critic_steps": (0, 100),
+                  "critic_lr": (1e-12, 1e3)}  # fmt: skip
         for name, (low, high) in bounds.items():
             given, option = getattr(self, name), "--" + name.replace("_", "-")
             for value in given if name == "drop_label" and isinstance(given, tuple) else (given,):
