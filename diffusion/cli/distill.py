@@ -82,7 +82,7 @@ def add_distill(commands: Commands) -> None:
     add("--guidance", type=float, nargs=2, metavar=("LOW", "HIGH"),
         help="scales of guidance that the student is to take as an input (default: 1 4)")  # fmt: skip
     add("--critic-steps", type=int, metavar="N", help="match the images of the student to those of its teacher "
-        "as a whole, by a critic that learns N times for each of its steps (default: learn the teacher's steps)")  # fmt: skip
+        "as a whole, by a critic that learns N times for each of its steps (default: learn the teacher's)")  # fmt: skip
     add("--critic-lr", type=float, help="learning rate of the critic (default: 2e-4)")
     add("--init", metavar="MODEL", help="begin with the weights of this student of it, not with the teacher's")
     add_run_options(command)

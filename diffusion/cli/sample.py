@@ -94,7 +94,7 @@ def run_sample(args: argparse.Namespace) -> None:
     device = processes.device if args.device == "auto" else device
     model = recipes.load_model_of(recipe, device, compiled=args.compile)
     denoiser, shape = recipes.denoiser_of(recipe, model, device)
-    if shape == POINT:
+    if model is not None and model.card.kind == "points":
         _draw_points(args, recipe, denoiser, device)
         return
     if suffix == ".csv":
@@ -148,7 +148,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     options = _sampler_options(args)
     repeated = (args.jump, args.repeats) != (None, None)
     card = None if args.model is None else read_card(find_model(args.model))
-    if card is not None and card.network.image_shape == POINT:
+    if card is not None and card.kind == "points":
         args.clip = args.clip or "none"  # they may lie anywhere
     for option, value in _defaults().items():
         if getattr(args, option) is None:
