@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,10 +10,10 @@ import torch
 torch.set_num_threads(1)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def fresh_accelerate() -> Iterator[None]:
     """Accelerate keeps its first device and precision for the life of a process."""
     yield
-    from accelerate.state import AcceleratorState  # takes long to import, and few tests train
-
-    AcceleratorState._reset_state(reset_partial_state=True)
+    state = sys.modules.get("accelerate.state")  # takes long to import, and few tests train
+    if state is not None:
+        state.AcceleratorState._reset_state(reset_partial_state=True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from diffusion import process
@@ -36,12 +34,6 @@ from tests.tiny import inputs, save_tiny, trained
 PLAIN = UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(0,))
 TOLD = dataclasses.replace(PLAIN, guidance=(1.0, 4.0))
 NOTHING = dataclasses.replace(PLAIN, conditions=())
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_the_x_0_of_a_step_is_the_one_that_ddim_takes_there() -> None:

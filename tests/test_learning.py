@@ -36,7 +36,7 @@ from ui.learning import (
 )
 from ui.models import StopFlag
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
+pytestmark = pytest.mark.slow
 MOONS = patterns()["moons"]
 POINTS, _ = MOONS.draw(300, 0)
 SMALL = LearnWish(width=32, depth=2, batch=128)

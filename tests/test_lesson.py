@@ -15,7 +15,7 @@ from ui.lesson import behind, change_wish, press_once, press_reset, press_train,
 from ui.models import StopFlag
 from ui.plane import PlaneData, pattern_points
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
+pytestmark = pytest.mark.slow
 SMALL: tuple[Any, ...] = (16, 1, False, "eps", "simple", 1e-3, 64)
 
 

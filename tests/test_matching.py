@@ -1,12 +1,10 @@
 """Students that are matched to their teacher: where a critic sends their images, and that a run goes on exactly."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from diffusion import process
@@ -25,12 +23,6 @@ from tests.test_train import batch_of
 from tests.tiny import trained
 
 SCHEDULE = make_schedule("cosine", 100)
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 class Gaussian(nn.Module):

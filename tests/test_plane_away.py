@@ -155,7 +155,7 @@ def test_points_of_a_file_come_back_as_they_were() -> None:
     np.testing.assert_allclose(again, first, atol=1e-6)
 
 
-def test_the_weights_of_a_lesson_are_sampled_by_the_command(fresh_accelerate: None, tmp_path: Path) -> None:
+def test_the_weights_of_a_lesson_are_sampled_by_the_command(tmp_path: Path) -> None:
     pattern, lesson = patterns()["clusters"], Lesson(LearnWish(width=48, depth=2))
     points, labels = pattern.draw(500, 0)
     for _ in learn(lesson, points, labels, None, StopFlag(), 500):

@@ -31,7 +31,7 @@ from diffusion.schedules.spec import ScheduleSpec
 from diffusion.training.config import TrainConfig
 from diffusion.training.train import train
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
+pytestmark = pytest.mark.slow
 SCHEDULE = make_schedule("cosine", 1000)
 
 

@@ -41,7 +41,7 @@ from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
 from tests.tiny import unet_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fresh_accelerate")]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 NETWORK = UNetConfig(8, 1, (2,), widths=(8, 16), blocks=1, attention=(), dropout=0.1)
