@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from diffusion.evaluation.distances import kernel_distance
 from diffusion.sampling.updates import SAMPLERS
 from ui import plane, plane_tab
 from ui.asked import AskedError
+from ui.learning import Lesson, learn
+from ui.link import plane_controls_in_link, plane_wish_from_link
 from ui.make_opening import make_plane_opening
 from ui.models import StopFlag
 from ui.picture import EPS_UNIT
+from ui.sampling import control_names, values_of
 from ui.sidebar import default_settings
 
 USUAL = plane.PlaneWish(steps=8, count=50)
@@ -35,7 +39,7 @@ def data_of(pattern: str = "moons", count: int = 300) -> plane.PlaneData:
 
 
 def press(data: plane.PlaneData | None, *controls: Any) -> list[tuple[Any, ...]]:
-    return list(plane_tab.press_draw(default_settings(), data, StopFlag(), *controls))
+    return list(plane_tab.press_draw(default_settings(), data, StopFlag(), Lesson(), *controls))
 
 
 def read_trails(content: bytes) -> tuple[list[float], np.ndarray]:
@@ -46,7 +50,7 @@ def read_trails(content: bytes) -> tuple[list[float], np.ndarray]:
 
 
 def controls(wish: plane.PlaneWish) -> list[Any]:
-    return list(vars(wish).values())
+    return list(values_of(wish).values())
 
 
 @pytest.mark.parametrize("pattern", patterns())
@@ -74,7 +78,7 @@ def test_of_many_points_some_are_used_evenly() -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_samples_are_of_the_points(sampler: str) -> None:
-    *_, (value, message, start, halt) = press(data_of(), *controls(plane.PlaneWish(sampler, 40, 100)))
+    *_, (value, message, start, halt) = press(data_of(), *controls(plane.PlaneWish(sampler, 40, count=100)))
     assert (value["state"], value["data"], message) == ("done", "moons-300-0", "")
     assert (start["interactive"], halt["interactive"]) == (True, False)
     levels, places = read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())
@@ -87,7 +91,7 @@ def test_samples_are_of_the_points(sampler: str) -> None:
 
 
 def test_a_class_is_drawn_where_it_is_asked_for() -> None:
-    wish = plane.PlaneWish(steps=20, count=40, told=plane.IN_TURN, guidance=1.5)
+    wish = plane.PlaneWish(steps=20, count=40, told="in-turn", guidance=1.5)
     *_, (value, *_) = press(data_of(), *controls(wish))
     end = read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())[1][-1]
     points, labels = plane.read_plane_data(data_of())
@@ -96,8 +100,89 @@ def test_a_class_is_drawn_where_it_is_asked_for() -> None:
     assert labels[nearest].tolist() == [0, 1] * 20
 
 
+@pytest.mark.parametrize("pattern", ["moons", "ring"])
+def test_what_a_network_has_learnt_is_drawn(pattern: str) -> None:
+    wish = plane.PlaneWish("dpmpp", 20, "learned", count=300)
+    *_, (value, message, *_) = press(data_of(pattern, 1000), *controls(wish))
+    assert message == "" and "Learned: the network that was taught" in value["status"]
+    end = torch.from_numpy(read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())[1][-1])
+    points, labels = plane.read_plane_data(data_of(pattern, 1000))
+    assert kernel_distance(end.float(), points) < 0.02
+    # The exact denoiser ends on its points; a network does not know them by heart.
+    assert torch.cdist(end.float(), points.flatten(1)).amin(1).median() > 0.003
+    wish = replace(wish, told="in-turn", guidance=2.0, count=60)
+    *_, (value, message, *_) = press(data_of(pattern, 1000), *controls(wish))
+    if labels is None:
+        assert "have no classes" in message
+    else:
+        end = torch.from_numpy(read_trails(Path(value["runs"][0]["file"]["path"]).read_bytes())[1][-1]).float()
+        nearest = labels[torch.cdist(end, points.flatten(1)).argmin(1)]
+        assert (nearest == torch.tensor([0, 1]).repeat(30)).float().mean() > 0.95
+
+
+def test_ones_own_network_draws_once_it_has_learnt() -> None:
+    points, labels = plane.read_plane_data(data_of())
+    lesson = Lesson()
+    for _ in learn(lesson, points, labels, None, StopFlag(), updates=2):
+        pass
+    assert lesson.run is not None
+    found = plane.find_denoiser("learned", data_of(), points, labels, lesson)
+    assert found.about == "Learned: your network after 2 updates."
+    x = torch.randn(5, 2, 1, 1)
+    before = found.denoiser(x, 0.5)
+    for parameter in lesson.run.state.average.parameters():
+        parameter.data.add_(1)
+    torch.testing.assert_close(found.denoiser(x, 0.5), before)  # the lesson goes on; the run keeps what it began with
+    other = plane.find_denoiser("learned", data_of("ring"), plane.read_plane_data(data_of("ring"))[0], None, lesson)
+    assert "Ring" in other.about  # of other points it has learnt nothing
+    unknown: plane.PlaneData = {**data_of(), "key": "sketch-1"}
+    with pytest.raises(AskedError, match="Nothing has learnt these points yet"):
+        plane.find_denoiser("learned", unknown, points[:9], None, lesson)
+
+
+def test_a_second_run_may_differ_by_its_denoiser_alone() -> None:
+    wish = plane.PlaneWish("ddim", 10, "learned", "ddim", "exact", count=20)
+    *_, (value, *_) = press(data_of(), *controls(wish))
+    (_, learned), (_, exact) = (read_trails(Path(run["file"]["path"]).read_bytes()) for run in value["runs"])
+    np.testing.assert_array_equal(learned[0], exact[0])
+    assert 0 < np.abs(learned - exact).max() and [run["denoiser"] for run in value["runs"]] == ["learned", "exact"]
+    assert [run["title"] for run in value["runs"]] == ["DDIM, learned", "DDIM, exact"]
+
+
+def test_each_sampler_takes_its_options_and_no_others() -> None:
+    ends = {}
+    for eta, v in ((0.0, 1.0), (1.0, 1.0), (1.0, 0.0)):
+        wish = plane.PlaneWish("ddim", 50, beside="ddpm", count=10, options={"eta": eta, "v": v})
+        *_, (value, *_) = press(data_of(), *controls(wish))
+        ends[eta, v] = [read_trails(Path(run["file"]["path"]).read_bytes())[1] for run in value["runs"]]
+    assert np.abs(ends[0.0, 1.0][0] - ends[1.0, 1.0][0]).max() > 0.3
+    np.testing.assert_array_equal(ends[0.0, 1.0][1], ends[1.0, 1.0][1])  # eta is none of DDPM's
+    # With eta = 1, DDIM is DDPM with the variance beta-tilde.
+    np.testing.assert_allclose(ends[1.0, 0.0][0], ends[1.0, 0.0][1], atol=0.01)
+    assert value["runs"][0]["title"] == "DDIM, η = 1, exact" and value["runs"][1]["title"] == "DDPM, v = 0, exact"
+
+
+def test_options_are_seen_where_one_of_the_samplers_has_them() -> None:
+    for beside, seen in (("", [False, True]), ("ddpm", [True, True]), ("heun", [False, True])):
+        *options, about = plane_tab.show_plane_options("ddim", beside)
+        assert [update["visible"] for update in options] == seen and "Song et al." in about
+
+
+def test_a_link_says_what_is_drawn() -> None:
+    wish = plane.PlaneWish(
+        "ddpm", 12, "learned", "ddim", "exact", 33, "7", "quadratic", "static", "in-turn", 2.5, {"v": 0.5}
+    )
+    names, values = plane_controls_in_link(), values_of(wish)
+    said = {name: str(values[of]) for name, of in names.items()}
+    assert set(names.values()) == set(control_names(plane.PlaneWish))
+    assert plane_wish_from_link(said) == wish
+    assert plane_wish_from_link({}) == plane_wish_from_link({"sampler": "ddpm", "steps": "3"}) == plane.PlaneWish()
+    about, *updates = plane_tab.open_plane_tab(said)
+    assert "Ho et al." in about and [update["value"] for update in updates] == list(values.values())
+
+
 def test_two_samplers_begin_at_the_same_noise() -> None:
-    *_, (value, *_) = press(data_of(), *controls(plane.PlaneWish("ddim", 10, 20, beside="ddpm")))
+    *_, (value, *_) = press(data_of(), *controls(plane.PlaneWish("ddim", 10, beside="ddpm", count=20)))
     (_, ode), (_, ddpm) = (read_trails(Path(run["file"]["path"]).read_bytes()) for run in value["runs"])
     np.testing.assert_array_equal(ode[0], ddpm[0])
     assert np.abs(ode[-1] - ddpm[-1]).max() > 0.3
@@ -118,7 +203,9 @@ def test_one_point_is_enough_for_samples() -> None:
 
 def test_stop_keeps_what_there_is() -> None:
     flag = StopFlag()
-    run = plane_tab.press_draw(default_settings(), data_of(), flag, *controls(plane.PlaneWish(steps=900, count=3)))
+    run = plane_tab.press_draw(
+        default_settings(), data_of(), flag, Lesson(), *controls(plane.PlaneWish(steps=900, count=3))
+    )
     live = next(run)
     assert live[0]["state"] == "live" and live[0]["status"].startswith("Step 1 of 900, ")
     flag.up = True
@@ -145,7 +232,10 @@ NOT_FINITE: plane.PlaneData = {
         (data_of(), plane.PlaneWish(steps=None), "must be a whole number"),
         (data_of(), plane.PlaneWish(steps=0), "between 1 and T = 1000"),
         (data_of(), plane.PlaneWish(seed="x"), "The seed must be a whole number"),
-        (data_of("ring"), plane.PlaneWish(told=plane.IN_TURN), "have no classes"),
+        (data_of(), plane.PlaneWish(denoiser="best"), "no denoiser 'best'; choose one of exact, learned"),
+        (data_of(), plane.PlaneWish(told="cats"), "no condition 'cats'"),
+        (data_of(), plane.PlaneWish(options={"eta": 2}), "eta must lie between 0 and 1"),
+        (data_of("ring"), plane.PlaneWish(told="in-turn"), "have no classes"),
         (data_of(), plane.PlaneWish(guidance=3), "Guidance leads to a class"),
     ],
 )

@@ -17,12 +17,14 @@ from PIL import Image
 from diffusion.cli.main import main
 from diffusion.data.points import as_points, patterns, points_from_csv
 from diffusion.evaluation.distances import kernel_distance
+from diffusion.files import ASSETS
 from diffusion.mixture import Mixture
 from diffusion.plane import CELLS, COLOUR, REACH, SIDE, density_on_grid, plane_picture, points_csv
 from ui import plane, plane_tab
 from ui.learning import LearnWish, Lesson, learn, save_lesson
 from ui.models import StopFlag
 from ui.plane_away import POINTS_FILE, places_at, read_trails, take_away_plane
+from ui.sampling import values_of
 from ui.sidebar import default_settings
 
 pytestmark = pytest.mark.slow
@@ -34,11 +36,11 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def draw(data: plane.PlaneData, flag: StopFlag | None = None, **wish: Any) -> str:
+def draw(data: plane.PlaneData, flag: StopFlag | None = None, lesson: Lesson | None = None, **wish: Any) -> str:
     """The path of a run."""
-    controls = vars(plane.PlaneWish(**({"steps": 9, "count": 70} | wish))).values()
+    controls = values_of(plane.PlaneWish(**({"steps": 9, "count": 70} | wish))).values()
     value: Any = None
-    for values in plane_tab.press_draw(default_settings(), data, flag or StopFlag(), *controls):
+    for values in plane_tab.press_draw(default_settings(), data, flag or StopFlag(), lesson or Lesson(), *controls):
         value = values[0]
         if flag is not None:
             flag.up = True
@@ -62,12 +64,14 @@ def moons(count: int = 300) -> plane.PlaneData:
 
 
 @pytest.mark.parametrize("wish", [
-    {}, {"sampler": "ddpm", "steps": 60}, {"told": plane.IN_TURN, "guidance": 1.5, "sampler": "unipc"},
+    {}, {"sampler": "ddpm", "steps": 60}, {"told": "in-turn", "guidance": 1.5, "sampler": "unipc"},
+    {"denoiser": "learned", "told": "in-turn", "guidance": 2.0, "options": {"eta": 0.5}},
 ])  # fmt: skip
 @pytest.mark.parametrize("count", [300, 2500])
 def test_the_python_draws_the_same_samples(
-    count: int, wish: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    count: int, wish: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(ASSETS.parent)  # where the weights are that the Python names
     file = draw(moons(count), **wish)
     names: dict[str, Any] = {}
     exec(take_away_plane({"file": file, "form": "py"})["text"], names)
@@ -84,6 +88,17 @@ def test_the_python_for_points_of_ones_own_reads_them_from_their_file() -> None:
     names: dict[str, Any] = {}
     exec(take_away_plane({"file": file, "form": "py"})["text"], names)
     np.testing.assert_allclose(names["samples"], read_trails(Path(file))[1][-1], atol=2e-3)
+
+
+def test_what_ones_own_network_drew_is_drawn_again_from_its_weights() -> None:
+    data = moons(60)
+    points, labels = plane.read_plane_data(data)
+    lesson = Lesson(LearnWish(width=16, depth=1, batch=32))
+    for _ in learn(lesson, points, labels, None, StopFlag(), updates=2):
+        pass
+    file = draw(data, lesson=lesson, denoiser="learned")
+    assert "take its weights" in take_away_plane({"file": file, "form": "py"})["error"]
+    assert len(rows_of(taken(file, "samples"))) == 70
 
 
 def test_tables_have_the_samples_and_their_paths() -> None:

@@ -14,6 +14,7 @@ While it learns, the last two are followed as one number each, their mean over t
 from __future__ import annotations
 
 import base64
+import copy
 import time
 import zipfile
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ from diffusion.files import ASSETS
 from diffusion.mixture import Mixture, MixtureDenoiser
 from diffusion.networks.card import Card
 from diffusion.networks.denoiser import NetworkDenoiser
-from diffusion.networks.model import load_model, save_model
+from diffusion.networks.model import Model, load_model, save_model
 from diffusion.networks.network import Network
 from diffusion.networks.points import PointsConfig
 from diffusion.process import Prediction
@@ -65,15 +66,30 @@ SCHEDULE = ScheduleSpec("cosine", 1000)  # whose levels it sees in training; it 
 
 
 @cache
+def ready_network(pattern: str) -> Model:
+    """The network that was taught a pattern beforehand.
+
+    Raises:
+        CheckpointError: there is none of that pattern.
+    """
+    return load_model(str(NETWORKS / f"{pattern}.safetensors"))
+
+
+def updates_of(card: Card) -> int:
+    """How many steps a network was taught by the preset of points."""
+    return card.images_seen // PRESETS["points"].train.batch
+
+
+@cache
 def learned_before(pattern: str) -> dict[str, Any]:
     """What the network says that was taught a pattern beforehand, so that there is a field to see at once: as ``look``.
 
     Raises:
         CheckpointError: there is none of that pattern.
     """
-    model = load_model(str(NETWORKS / f"{pattern}.safetensors"))
+    model = ready_network(pattern)
     return {
-        "updates": model.card.images_seen // PRESETS["points"].train.batch,
+        "updates": updates_of(model.card),
         "log_snr": LOG_SNRS.tolist(),
         "field": encode_field(field_of(model.denoiser)),
     }
@@ -142,12 +158,18 @@ class Lesson:
         self.run, self.points = begin_lesson(points, labels, self.wish), points
         self.fields, self.samples = Track(), Track()
 
+    def knows(self, points: Tensor) -> bool:
+        """Whether it is of these points."""
+        return self.run is not None and self.points is not None and torch.equal(points, self.points)
+
     def fits(self, points: Tensor, network: PointsConfig) -> bool:
         """Whether what was begun can be gone on with."""
-        return (
-            self.run is not None and self.points is not None and self.run.card.network == network
-            and torch.equal(points, self.points)
-        )  # fmt: skip
+        return self.knows(points) and self.run is not None and self.run.card.network == network
+
+    def denoiser(self) -> NetworkDenoiser:
+        """The averaged weights as they are now: the copy stays as it is while the lesson goes on."""
+        assert self.run is not None, "nothing was begun"
+        return NetworkDenoiser(cast(Network, copy.deepcopy(self.run.state.average)))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ui.files import for_browser
 from ui.job import Values, ended, others_wait, run_job
 from ui.learning import LearnWish, Lesson, learn, learned_before, save_lesson
 from ui.models import AT_TIMING, StopFlag, stop
-from ui.plane import PlaneData, read_plane_data
+from ui.plane import PlaneData, pattern_of, read_plane_data
 from ui.view import PLOTLY, View, served
 
 # One at a time: training takes a core for minutes, and what else the page does must not wait for it.
@@ -60,7 +60,7 @@ def taught_before(asked: AskedLesson) -> dict[str, Any]:
 
 def behind(data: PlaneData) -> Mixture | None:
     """The distribution that points were drawn from, where it is known."""
-    known = patterns().get(data["key"].split("-")[0])
+    known = patterns().get(pattern_of(data))
     return None if known is None else known.mixture()
 
 
@@ -155,9 +155,9 @@ def build_lesson_wish() -> list[Any]:
     return [width, depth, sinusoids, prediction, weighting, lr, batch]
 
 
-def lesson_section(data: View) -> None:
-    """Build the section; ``data`` holds the points of the plane."""
-    flag, lesson = gr.State(StopFlag()), gr.State(Lesson())
+def lesson_section(data: View, lesson: gr.State) -> None:
+    """Build the section; ``data`` holds the points of the plane, ``lesson`` the ``Lesson``."""
+    flag = gr.State(StopFlag())
     gr.Markdown("### Let a network learn it", elem_classes="lab-heading")
     with gr.Row(elem_id="lab-lesson-row"):
         with gr.Column(scale=1, min_width=250):

@@ -28,6 +28,7 @@ from ui.asked import MAX_SEED
 from ui.files import sample_pictures
 from ui.models import OWN, find_source, sources
 from ui.picture import SIDE
+from ui.plane import DENOISERS, MOST_DRAWN, MOST_GUIDED, TOLD, PlaneWish
 from ui.sampling import MOST_GUIDANCE, MOST_IMAGES, Controls, can_be_told, values_of
 from ui.sidebar import MOST_PINS
 from ui.view import call_module
@@ -121,6 +122,9 @@ LAYERS = (
     "data", "noised", "density", "eps", "score", "samples", "paths", "margins", "learned", "difference", "made"
 )  # fmt: skip
 
+# What a link puts before the names of the controls of a run there.
+PLANE = "plane_"
+
 # What of the controls of the Reverse tab a link calls by another name than ``control_names``.
 OTHER_NAMES = {"class": "label", "images": "count"}
 
@@ -160,7 +164,9 @@ def link_table(tabs: Iterable[str] = ()) -> dict[str, LinkField]:
         "followed": LinkField("list", [], most=2),  # x and y of a point at t
         "back": LinkField("whole", 20, low=1, high=T_MAX),  # steps in all, of which one back is looked at
         "layers": LinkField("words", ["data", "density", "samples", "paths"], LAYERS),
+        "play": LinkField("words", [], ("on", "slow", "ddpm")),  # into noise, slow, with a way of DDPM
     }
+    plane |= {PLANE + name: field for name, field in _plane_fields().items()}
     groups = page, _schedule_fields(), forward, _control_fields(), _option_fields(), loss, plane
     table: dict[str, LinkField] = {}
     for group in groups:
@@ -210,6 +216,31 @@ def _option_fields() -> dict[str, LinkField]:
     }
 
 
+def _plane_fields() -> dict[str, LinkField]:
+    """The controls of a run on the plane, by the names of ``control_names``."""
+    fields: dict[str, dict[str, Any]] = {
+        "sampler": {"kind": "choice", "choices": tuple(SAMPLERS)},
+        "steps": {"kind": "whole", "low": 1, "high": T_MAX},
+        "denoiser": {"kind": "choice", "choices": tuple(DENOISERS)},
+        "beside": {"kind": "choice", "choices": tuple(SAMPLERS)},
+        "beside_denoiser": {"kind": "choice", "choices": tuple(DENOISERS)},
+        "count": {"kind": "whole", "low": 1, "high": MOST_DRAWN},
+        "seed": {"kind": "whole", "low": 0, "high": MAX_SEED},
+        "spacing": {"kind": "choice", "choices": tuple(SPACINGS)},
+        "clip": {"kind": "choice", "choices": tuple(CLIPS)},
+        "told": {"kind": "choice", "choices": tuple(TOLD)},
+        "guidance": {"kind": "number", "low": 0, "high": MOST_GUIDED},
+    }
+    usual = values_of(PlaneWish())
+    usual["seed"] = int(usual["seed"])
+    return {name: LinkField(default=usual[name], **field) for name, field in fields.items()} | _option_fields()
+
+
+def plane_controls_in_link() -> dict[str, str]:
+    """What of the controls of the plane a link holds, as ``controls_in_link``."""
+    return {PLANE + name: name for name in _plane_fields()}
+
+
 def controls_in_link() -> dict[str, str]:
     """What of the controls of the Reverse tab a link holds: its names, and those of ``control_names``."""
     return {name: OTHER_NAMES.get(name, name) for name in (*_control_fields(), *_option_fields())}
@@ -223,16 +254,26 @@ def read_link(link: Mapping[str, str]) -> dict[str, Any]:
 def controls_from_link(link: Mapping[str, str]) -> Controls:
     """What a link says of the controls; what cannot be, also with the network that it names, stays as it is."""
     said, usual = read_link(link), Controls()
-    chosen = {field: said[name] for name, field in controls_in_link().items()}
-    options = {name: chosen.pop(name) for name in option_parameters()}
+    chosen = _chosen(said, controls_in_link())
     source = None if said["network"] == OWN else find_source(said["network"])
     if source is None or not source.is_told:
         chosen |= {"label": usual.label, "guidance": usual.guidance}  # there is nothing to guide to
     elif not can_be_told(source, chosen["label"]):
         chosen["label"] = usual.label
-    chosen["seed"] = str(chosen["seed"])
+    return Controls(**chosen)
+
+
+def plane_wish_from_link(link: Mapping[str, str]) -> PlaneWish:
+    """What a link says of a run on the plane."""
+    return PlaneWish(**_chosen(read_link(link), plane_controls_in_link()))
+
+
+def _chosen(said: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """What a link says of controls, by their names; those options that are not the usual ones."""
+    chosen = {field: said[name] for name, field in names.items()}
+    options = {name: chosen.pop(name) for name in option_parameters()}
     changed = {name: options[name] for name, known in option_parameters().items() if options[name] != known.default}
-    return Controls(**chosen, options=changed)
+    return chosen | {"seed": str(chosen["seed"]), "options": changed}
 
 
 def keep_in_link(*names: str) -> str:

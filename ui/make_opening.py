@@ -16,6 +16,7 @@ from diffusion.files import write_atomically
 from diffusion.networks.card import Card
 from diffusion.networks.model import load_model
 from ui.composing import composes, composing_value, draw_pair
+from ui.learning import Lesson
 from ui.models import DEFAULT, Source, StopFlag
 from ui.opening import Opening, opening_path, save_opening
 from ui.plane import (
@@ -23,6 +24,7 @@ from ui.plane import (
     PLANE_OPENING,
     PlaneWish,
     TrailsRecorder,
+    find_denoiser,
     pattern_points,
     plan_on_plane,
     read_plane_data,
@@ -70,9 +72,11 @@ def run_and_branches(source: Source) -> dict[str, Any]:
 
 def make_plane_opening() -> bytes:
     """The run of two moons that the Plane tab opens with."""
-    points, labels = read_plane_data(pattern_points(OPENED_WITH))
+    data, wish = pattern_points(OPENED_WITH), PlaneWish()
     schedule, trails = read_schedule(default_settings()), TrailsRecorder()
-    for _ in steps_on_plane(points, labels, schedule, plan_on_plane(labels, schedule, PlaneWish()), trails):
+    points, labels = read_plane_data(data)
+    by = find_denoiser(wish.denoiser, data, points, labels, Lesson())
+    for _ in steps_on_plane(by.denoiser, schedule, plan_on_plane(labels, schedule, wish), trails):
         pass
     return trails.file()
 

@@ -26,23 +26,26 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from diffusion.data.points import MOST_POINTS, as_points, patterns, points_from_csv, points_from_picture
+from diffusion.denoiser import Denoiser
 from diffusion.evaluation.distances import kernel_distance, sliced_wasserstein
 from diffusion.images import open_image
 from diffusion.mixture import Mixture, MixtureDenoiser
-from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.choices import SamplingError, check_choice
+from diffusion.sampling.clips import Clip
 from diffusion.sampling.loop import Step, sample
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.steps import Spacing, timesteps
-from diffusion.sampling.updates import SAMPLERS
+from diffusion.sampling.updates import title_of
 from diffusion.schedules.schedule import Schedule
 from ui.asked import MAX_SEED, AskedError
 from ui.background import in_background
 from ui.cost import duration
 from ui.files import ASSETS, for_browser, made_path
+from ui.learning import Lesson, ready_network, updates_of
 from ui.models import StopFlag
 from ui.picture import EPS_UNIT
 from ui.plane_away import TRAILS, keep_beside
-from ui.sampling import read_seed
+from ui.sampling import options_of, read_seed
 
 MIXED = 2000  # points that density, field and samples are made from, evenly chosen where there are more
 MOST_DRAWN = 1000  # samples of a run
@@ -52,7 +55,9 @@ TELL_SECONDS = 0.1
 TABLES = (".csv", ".tsv", ".txt")  # files that are read as numbers; all others as pictures
 MANY = 60  # points of the small picture of a pattern
 NO_POINTS = "There are no points yet: sketch some, or choose a pattern."
-NOTHING, IN_TURN = "of no class", "of its class, all in turn"
+# What samples can be told, and what they can be drawn by: names, and words for people.
+TOLD = {"nothing": "of no class", "in-turn": "of its class, all in turn"}
+DENOISERS = {"exact": "exact", "learned": "learned"}
 # The run that the tab opens with, of the points of OPENED_WITH; ui/make_opening.py makes it.
 PLANE_OPENING = ASSETS / "opening" / f"plane{TRAILS}"
 
@@ -86,16 +91,32 @@ class PlaneData(TypedDict):
 
 @dataclass(frozen=True)
 class PlaneWish:
-    """What the controls of a run say; ``beside``: a second sampler, from the same x_T."""
+    """What the controls of a run say, as they came from the page; the defaults are what the tab opens with.
+
+    Args:
+        denoiser: what finds eps, one of ``DENOISERS``.
+        beside: the sampler of a second run, from the same x_T; "" for none.
+        beside_denoiser: what finds eps there.
+        told: one of ``TOLD``.
+        options: of samplers, also of those that are not chosen; both runs take theirs from it.
+    """
 
     sampler: str = "ddim"
     steps: float | None = 30
+    denoiser: str = "exact"
+    beside: str = ""
+    beside_denoiser: str = "exact"
     count: float = 400
     seed: str = "0"
     spacing: Spacing = "trailing"
-    told: str = NOTHING
+    clip: Clip = "none"  # no best guess of x_0 lies outside the points
+    told: str = "nothing"
     guidance: float = 1.0
-    beside: str = ""
+    options: dict[str, float] = field(default_factory=dict)
+
+    def second(self) -> PlaneWish | None:
+        """What is asked for beside the first run."""
+        return replace(self, sampler=self.beside, denoiser=self.beside_denoiser) if self.beside else None
 
 
 def encode_points(rows: Rows | Tensor) -> str:
@@ -162,6 +183,11 @@ def read_plane_data(asked: PlaneData | None) -> tuple[Tensor, Tensor | None]:
     return as_points(rows[used]), labels
 
 
+def pattern_of(data: PlaneData) -> str:
+    """The name of the pattern that points were drawn from; that of none if they were not."""
+    return data["key"].split("-")[0]
+
+
 def plan_on_plane(labels: Tensor | None, schedule: Schedule, wish: PlaneWish) -> SamplingPlan:
     """What the controls ask for.
 
@@ -170,9 +196,11 @@ def plan_on_plane(labels: Tensor | None, schedule: Schedule, wish: PlaneWish) ->
     """
     if wish.steps is None or wish.steps != int(wish.steps):
         raise SamplingError("steps", "The number of steps must be a whole number.")
+    check_choice("denoiser", wish.denoiser, DENOISERS)
+    check_choice("condition", wish.told, TOLD)
     seed, count = read_seed(wish.seed), int(wish.count)
     told = None
-    if wish.told == IN_TURN:
+    if wish.told == "in-turn":
         if labels is None:
             raise SamplingError("label", "These points have no classes: two moons and three clusters have.")
         classes = labels.unique().tolist()
@@ -180,11 +208,46 @@ def plan_on_plane(labels: Tensor | None, schedule: Schedule, wish: PlaneWish) ->
     elif wish.guidance != 1:
         raise SamplingError("guidance", "Guidance leads to a class: let each sample be of its class, or leave it at 1.")
     steps = timesteps(schedule, int(wish.steps), wish.spacing)
-    # No best guess of x_0 lies outside the points, so there is nothing to clip.
     return SamplingPlan(
-        steps, range(seed, seed + count), wish.sampler, labels=told, guidance=wish.guidance, clip="none",
-        spacing=wish.spacing,
+        steps, range(seed, seed + count), wish.sampler, options_of(wish, wish.sampler), labels=told,
+        guidance=wish.guidance, clip=wish.clip, spacing=wish.spacing,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """A denoiser of points of the plane.
+
+    Args:
+        name: of ``DENOISERS``.
+        about: which network it is, in a sentence; "" for none.
+        weights: the file of the network, from the project's folder; "" without one, None for one that is kept nowhere.
+    """
+
+    name: str
+    denoiser: Denoiser
+    about: str = ""
+    weights: str | None = ""
+
+
+def find_denoiser(name: str, data: PlaneData, points: Tensor, labels: Tensor | None, lesson: Lesson) -> Found:
+    """The exact denoiser of the points, or what a network has learnt of them: the visitor's own, if it has begun to,
+    else the one that was taught their pattern beforehand.
+
+    Raises:
+        AskedError: nothing has learnt them.
+    """
+    if name == "exact":
+        return Found(name, MixtureDenoiser(Mixture(points), labels))
+    if lesson.run is not None and lesson.knows(points):
+        about = f"Learned: your network after {lesson.run.state.step:,} updates."
+        return Found(name, lesson.denoiser(), about, None)
+    known = patterns().get(pattern_of(data))
+    if known is None:
+        raise AskedError("Nothing has learnt these points yet: press Train below, or let the exact denoiser draw.")
+    model = ready_network(pattern_of(data))
+    about = f"Learned: the network that was taught “{known.title}” beforehand, {updates_of(model.card):,} updates."
+    return Found(name, model.denoiser, about, f"assets/plane/{pattern_of(data)}.safetensors")
 
 
 @dataclass
@@ -205,11 +268,11 @@ class TrailsRecorder:
 
 
 def steps_on_plane(
-    points: Tensor, labels: Tensor | None, schedule: Schedule, plan: SamplingPlan, trails: TrailsRecorder
+    denoiser: Denoiser, schedule: Schedule, plan: SamplingPlan, trails: TrailsRecorder
 ) -> Generator[Step, None, None]:
-    """Sample from exactly these points, keeping frames; the last one is the end, wherever it is stopped."""
+    """Sample points, keeping frames; the last one is the end, wherever it is stopped."""
     every = -(-len(plan.steps) // KEPT_FRAMES)
-    step, denoiser = None, MixtureDenoiser(Mixture(points), labels)
+    step = None
     try:
         for step in sample(denoiser, schedule, plan, (2, 1, 1)):
             if step.index % every == 0:
@@ -221,7 +284,7 @@ def steps_on_plane(
 
 
 def run_on_plane(
-    data: PlaneData | None, schedule: Schedule, wish: PlaneWish, flag: StopFlag
+    data: PlaneData | None, schedule: Schedule, wish: PlaneWish, lesson: Lesson, flag: StopFlag
 ) -> Iterator[tuple[dict[str, Any], bool]]:
     """Values for the view, and whether they are the last: how far it is ("live"), at the end all of it ("done").
 
@@ -230,14 +293,15 @@ def run_on_plane(
     """
     points, labels = read_plane_data(data)
     assert data is not None
-    wishes = [wish, replace(wish, sampler=wish.beside)] if wish.beside else [wish]
+    wishes = [each for each in (wish, wish.second()) if each is not None]
     plans = [plan_on_plane(labels, schedule, each) for each in wishes]
+    found = [find_denoiser(each.denoiser, data, points, labels, lesson) for each in wishes]
     count, taken = sum(len(plan.steps) for plan in plans), 0
     started, told = time.monotonic(), 0.0
     runs: list[dict[str, Any]] = []
-    for plan in plans:
+    for plan, by in zip(plans, found, strict=True):
         trails, step, before = TrailsRecorder(), None, taken
-        work = steps_on_plane(points, labels, schedule, plan, trails)
+        work = steps_on_plane(by.denoiser, schedule, plan, trails)
         for step in in_background(work):
             taken = before + step.index + 1
             if flag.up:
@@ -253,22 +317,26 @@ def run_on_plane(
         work.close()
         assert step is not None
         whole = step.s == 0 and len(plan.seeds) > 1 and len(points) > 1
-        runs.append(kept_run(plan, trails, distances(step.x_s, points) if whole else None))
+        runs.append(kept_run(plan, by, trails, distances(step.x_s, points) if whole else None))
         total = len(base64.b64decode(data["points"])) // 8
-        keep_beside(Path(runs[-1]["file"]["path"]), data["key"], total, points, schedule, plan)
+        keep_beside(Path(runs[-1]["file"]["path"]), data["key"], total, points, schedule, plan, by.weights)
         if flag.up:
             break
     many = len(plans[0].seeds)
     what = f"{many:,} sample{'' if many == 1 else 's'}, {taken} of {count} steps"
     status = f"{'Stopped: ' if taken < count else ''}{what} in {duration(time.monotonic() - started)}."
+    status = " ".join([status, *dict.fromkeys(by.about for by in found if by.about)])
     yield {"state": "done", "runs": runs, "data": data["key"], "key": f"{time.time_ns()}", "status": status}, True
 
 
-def kept_run(plan: SamplingPlan, trails: TrailsRecorder, far: dict[str, float] | None) -> dict[str, Any]:
+def kept_run(plan: SamplingPlan, by: Found, trails: TrailsRecorder, far: dict[str, float] | None) -> dict[str, Any]:
     """A run as the browser gets it; ``far``: how far its samples are from the points, if it came to its end."""
-    path = made_path(f"plane-{plan.sampler}{len(plan.steps)}-seed{plan.seeds[0]}{TRAILS}")
+    path = made_path(f"plane-{by.name}-{plan.sampler}{len(plan.steps)}-seed{plan.seeds[0]}{TRAILS}")
     path.write_bytes(trails.file())
-    return {"file": for_browser(path), "sampler": plan.sampler, "title": SAMPLERS[plan.sampler].title, "numbers": far}
+    title = f"{title_of(plan.sampler, plan.options)}, {by.name}"
+    return {
+        "file": for_browser(path), "sampler": plan.sampler, "denoiser": by.name, "title": title, "numbers": far
+    }  # fmt: skip
 
 
 def distances(samples: Tensor, points: Tensor) -> dict[str, float]:

@@ -40,19 +40,24 @@ class AskedPlaneRun(TypedDict):
     form: Literal["gif", "mp4", "samples", "paths", "py"]
 
 
-def keep_beside(path: Path, key: str, count: int, points: Tensor, schedule: Schedule, plan: SamplingPlan) -> None:
+def keep_beside(
+    path: Path, key: str, count: int, points: Tensor, schedule: Schedule, plan: SamplingPlan, weights: str | None
+) -> None:
     """Keep what a run that is stored at ``path`` can be drawn from again.
 
     Args:
         key: of its points, see ``PlaneData``.
         count: of all of them; ``points`` are those that are used.
+        weights: the file of the network that drew it; "" for the exact denoiser, None for one that is kept nowhere.
     """
     np.save(path.with_suffix(".npy"), points.flatten(1).numpy())
+    if weights is None:
+        return
     recipe = Recipe(**vars(plan), schedule=schedule)
     name, *numbers = key.split("-")
     known = name in patterns() and len(numbers) == 2 and all(number.isdecimal() for number in numbers)
     pattern = (name, count, int(numbers[1])) if known else None
-    text = points_snippet(recipe, pattern, POINTS_FILE, None if count == len(points) else len(points))
+    text = points_snippet(recipe, pattern, POINTS_FILE, None if count == len(points) else len(points), weights)
     path.with_suffix(".py").write_text(text, encoding="utf-8")
 
 
@@ -66,6 +71,8 @@ def take_away_plane(asked: AskedPlaneRun) -> dict[str, str]:
         case "py":
             if levels[-1] < 1:
                 return {"error": "This run was stopped; let one end to have it drawn again."}
+            if not path.with_suffix(".py").is_file():
+                return {"error": "Your network drew this: take its weights where it learns, with the command for them."}
             return {"text": path.with_suffix(".py").read_text(encoding="utf-8")}
         case "samples":
             name, content = f"{path.stem}.csv", points_csv(as_points(places[-1]))

@@ -6,6 +6,7 @@ The browser draws density, field and paths exactly and by itself; Python makes t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,33 @@ import gradio as gr
 from diffusion.data.points import patterns
 from diffusion.data.sets import DataError
 from diffusion.images import ImageError
+from diffusion.sampling.clips import CLIPS
 from diffusion.sampling.steps import SPACINGS
-from diffusion.sampling.updates import SAMPLERS
-from ui.asked import read_arguments
+from diffusion.sampling.updates import SAMPLERS, option_parameters
+from ui.choosing import (
+    QUIET,
+    about_choice,
+    about_sampler,
+    describe_clip,
+    describe_spacing,
+    explained,
+    option_sliders,
+    options_in_sight,
+    sampler_titles,
+)
 from ui.job import Values, ended, run_job
+from ui.learning import Lesson
 from ui.lesson import lesson_section
-from ui.models import AT_NETWORK, StopFlag, stop
+from ui.link import keep_in_link, plane_controls_in_link, plane_wish_from_link
+from ui.models import AT_NETWORK, AT_OPENING, StopFlag, stop
 from ui.page import Page
 from ui.plane import (
-    IN_TURN,
+    DENOISERS,
     MOST_DRAWN,
     MOST_GUIDED,
-    NOTHING,
     OPENED_WITH,
     PLANE_OPENING,
+    TOLD,
     PlaneData,
     PlaneWish,
     encode_points,
@@ -37,16 +51,22 @@ from ui.plane import (
     run_on_plane,
 )
 from ui.plane_away import take_away_plane
+from ui.sampling import control_names, read_controls, values_of
 from ui.sidebar import Settings, read_schedule
-from ui.view import View, served
+from ui.view import FROM_LINK, View, served
 
 
-def press_draw(settings: Settings, data: PlaneData | None, flag: StopFlag, *controls: Any) -> Iterator[Values]:
-    """Draw's handler, ``controls`` in the order of ``PlaneWish``. Yields (view, message, Draw, Stop)."""
+def press_draw(
+    settings: Settings, data: PlaneData | None, flag: StopFlag, lesson: Lesson, *controls: Any
+) -> Iterator[Values]:  # fmt: skip
+    """Draw's handler, ``controls`` in the order of ``control_names`` of ``PlaneWish``.
+
+    Yields (view, message, Draw, Stop).
+    """
 
     def work() -> Iterator[tuple[Values, bool]]:
-        wish = PlaneWish(*read_arguments(PlaneWish, controls))
-        for value, last in run_on_plane(data, read_schedule(settings), wish, flag):
+        wish = read_controls(PlaneWish, controls)
+        for value, last in run_on_plane(data, read_schedule(settings), wish, lesson, flag):
             yield (value, ""), last
 
     def refuse(error: Exception, shown: Values | None) -> Values:
@@ -66,37 +86,91 @@ def upload_points(path: str | None) -> tuple[Any, str]:
     return {"points": encode_points(rows), "labels": "", "key": f"file-{Path(path).name[:40]}", "uploaded": True}, ""
 
 
-def build_wish() -> tuple[list[Any], gr.Button, gr.Button]:
-    """The controls of a run in the order of ``PlaneWish``, and its two buttons."""
+def show_second(beside: str) -> Any:
+    """The second denoiser is chosen where there is a second run."""
+    return gr.update(visible=bool(beside))
+
+
+def show_plane_options(sampler: str, beside: str) -> tuple[Any, ...]:
+    """What the chosen samplers have: (each of ``option_parameters``, about the first)."""
+    return *options_in_sight(filter(None, (sampler, beside))), about_choice(SAMPLERS[sampler])
+
+
+def open_plane_tab(link: dict[str, str]) -> tuple[Any, ...]:
+    """The controls as a link says: (about the sampler, each of ``plane_controls_in_link``)."""
+    wish = plane_wish_from_link(link)
+    *options, about = show_plane_options(wish.sampler, wish.beside)
+    shown = dict(zip(option_parameters(), options, strict=True)) | {"beside_denoiser": show_second(wish.beside)}
+    values = values_of(wish)
+    return about, *(gr.update(**{**shown.get(name, {}), "value": values[name]})
+                    for name in plane_controls_in_link().values())  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlaneControls:
+    """Of a run: its controls by name, words about its sampler, and its two buttons."""
+
+    by_name: dict[str, Any]
+    about: gr.Markdown
+    start: gr.Button
+    halt: gr.Button
+
+
+def build_wish() -> PlaneControls:
     usual = PlaneWish()
+    found = [(words, name) for name, words in DENOISERS.items()]
+    control: dict[str, Any] = {}
     with gr.Row():
-        sampler = gr.Dropdown(
-            [(about.title, name) for name, about in SAMPLERS.items()], value=usual.sampler, label="sampler",
-            elem_id="lab-plane-sampler", min_width=150, scale=2,
+        control["sampler"] = gr.Dropdown(
+            sampler_titles(), value=usual.sampler, label="sampler", elem_id="lab-plane-sampler", min_width=150, scale=2
+        )
+        control["steps"] = gr.Number(usual.steps, label="steps", elem_id="lab-plane-steps", min_width=70)
+    with gr.Row():
+        control["denoiser"] = gr.Dropdown(
+            found, value=usual.denoiser, label="denoiser", elem_id="lab-plane-denoiser", min_width=150
+        )
+        control["beside"] = gr.Dropdown(
+            [("nothing", ""), *sampler_titles()], value=usual.beside, label="beside it, same x_T",
+            elem_id="lab-plane-beside", min_width=150,
         )  # fmt: skip
-        steps = gr.Number(usual.steps, label="steps", elem_id="lab-plane-steps", min_width=70)
+        control["beside_denoiser"] = gr.Dropdown(
+            found, value=usual.beside_denoiser, label="denoiser of what is beside", visible=False,
+            elem_id="lab-plane-beside-denoiser", min_width=150,
+        )  # fmt: skip
+    control |= option_sliders(usual.sampler)
     with gr.Row():
         start = gr.Button("Draw samples", variant="primary", elem_id="lab-plane-draw", min_width=120, scale=2)
         halt = gr.Button("Stop", interactive=False, elem_id="lab-plane-stop", min_width=70)
+    about = about_sampler(usual.sampler)
     with gr.Accordion("More", open=False):
-        count = gr.Slider(1, MOST_DRAWN, usual.count, step=1, label="samples")
-        seed = gr.Textbox(usual.seed, label="seed", max_lines=1)
-        spacing = gr.Dropdown(
-            [(about.title, name) for name, about in SPACINGS.items()], value=usual.spacing, label="spacing of steps"
+        control["count"] = gr.Slider(1, MOST_DRAWN, usual.count, step=1, label="samples")
+        control["seed"] = gr.Textbox(usual.seed, label="seed", max_lines=1)
+        control["told"] = gr.Dropdown(
+            [(words, name) for name, words in TOLD.items()], value=usual.told, label="each sample is asked for"
         )
-        told = gr.Dropdown([NOTHING, IN_TURN], value=usual.told, label="each sample is asked for")
-        beside = gr.Dropdown(
-            [("none", ""), *((about.title, name) for name, about in SAMPLERS.items())], value=usual.beside,
-            label="a second sampler, from the same x_T", elem_id="lab-plane-beside",
-        )  # fmt: skip
-        guidance = gr.Slider(0, MOST_GUIDED, usual.guidance, step=0.1, label="guidance to its class")
-    return [sampler, steps, count, seed, spacing, told, guidance, beside], start, halt
+        control["guidance"] = gr.Slider(0, MOST_GUIDED, usual.guidance, step=0.1, label="guidance to its class")
+        control["spacing"] = explained("spacing of steps", SPACINGS, usual.spacing, describe_spacing)
+        control["clip"] = explained("predicted x₀", CLIPS, usual.clip, describe_clip)
+    return PlaneControls(control, about, start, halt)
+
+
+def wire_wish(wish: PlaneControls, page: Page) -> None:
+    """What follows from a choice, and that the link keeps all of them, and says what they are when it is opened."""
+    control, linked = wish.by_name, {name: wish.by_name[of] for name, of in plane_controls_in_link().items()}
+    samplers = [control["sampler"], control["beside"]]
+    gr.on(
+        [chooser.change for chooser in samplers], show_plane_options, samplers,
+        [*(control[name] for name in option_parameters()), wish.about], trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
+    control["beside"].change(show_second, control["beside"], control["beside_denoiser"], **QUIET)
+    kept = [*linked.values()]
+    gr.on([component.change for component in kept], None, kept, None, js=keep_in_link(*linked))
+    page.blocks.load(open_plane_tab, wish.about, [wish.about, *kept], js=FROM_LINK, **AT_OPENING, **QUIET)
 
 
 def plane_tab(page: Page) -> None:
     """Build the tab."""
-    flag = gr.State(StopFlag())
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    flag, lesson = gr.State(StopFlag()), gr.State(Lesson())
     opening = {"url": served(PLANE_OPENING), "data": pattern_points(OPENED_WITH)["key"]}
     with gr.Row(elem_id="lab-plane-data-row"):
         data = View(
@@ -115,14 +189,16 @@ def plane_tab(page: Page) -> None:
             )  # fmt: skip
         with gr.Column(scale=3, min_width=260, elem_id="lab-plane-side"):
             View("planesaid", elem_id="lab-plane-said")
-            controls, start, halt = build_wish()
+            wish = build_wish()
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-plane-waiting")
             message = gr.Markdown(elem_classes="lab-message", elem_id="lab-plane-message")
     View("planestep", elem_id="lab-plane-step")
-    lesson_section(data)
-    upload.upload(upload_points, upload, [data, refused], **quiet)
-    start.click(
-        press_draw, [page.sidebar, data, flag, *controls], [view, message, start, halt], show_progress="minimal",
-        show_progress_on=waiting, api_visibility="private", **AT_NETWORK,
+    lesson_section(data, lesson)
+    upload.upload(upload_points, upload, [data, refused], **QUIET)
+    wire_wish(wish, page)
+    controls = [wish.by_name[name] for name in control_names(PlaneWish)]
+    wish.start.click(
+        press_draw, [page.sidebar, data, flag, lesson, *controls], [view, message, wish.start, wish.halt],
+        show_progress="minimal", show_progress_on=waiting, api_visibility="private", **AT_NETWORK,
     )  # fmt: skip
-    halt.click(stop, flag, None, queue=False, **quiet)
+    wish.halt.click(stop, flag, None, queue=False, **QUIET)

@@ -6,7 +6,7 @@ and forth through what was kept. Building, handlers and wiring lie apart: handle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
@@ -19,15 +19,26 @@ from diffusion.device import best_device
 from diffusion.images import SUFFIXES, difference
 from diffusion.sampling import archive, snippet
 from diffusion.sampling import recipe as recipes
-from diffusion.sampling.choices import Choice, SamplingError
-from diffusion.sampling.clips import CLIPS, Clip
+from diffusion.sampling.choices import SamplingError
+from diffusion.sampling.clips import CLIPS
 from diffusion.sampling.recipe import denoiser_of
-from diffusion.sampling.steps import SPACINGS, Spacing
-from diffusion.sampling.updates import SAMPLERS, option_parameters, samplers_with
+from diffusion.sampling.steps import SPACINGS
+from diffusion.sampling.updates import SAMPLERS, option_parameters
 from diffusion.schedules.review import compare
 from ui import cost
 from ui.asked import REFUSALS
 from ui.card import card_table, describe_model
+from ui.choosing import (
+    QUIET,
+    about_choice,
+    about_sampler,
+    describe_clip,
+    describe_spacing,
+    explained,
+    option_sliders,
+    options_in_sight,
+    sampler_titles,
+)
 from ui.composing import composing_section
 from ui.enough import build_enough, follow_controls
 from ui.figures import trajectory_figure
@@ -68,8 +79,6 @@ from ui.told import ToldView, told_value
 from ui.view import FROM_LINK, PLOTLY, View, call_module, served
 from ui.whatif_tab import Asking, LastRun, whatif_tabs
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-LATEX: list[dict[str, str | bool]] = [{"left": "$", "right": "$", "display": False}]
 EXACT_LINE = (
     "**No network** · the exact denoiser of these images, the best there can be for them. It is what perfect training "
     "would do: memorise. Its samples are the images themselves."
@@ -81,7 +90,6 @@ EXACT_CARD = (
 )
 ROUNDING_IMAGES, ROUNDING_STEPS = 8, 20
 ASKED_TWICE, TOLD = "1 = plain conditional, one call a step", "this network is told it: one call a step in any case"
-SLIDER_STEPS = 20  # of the range of an option
 
 
 @cache
@@ -169,14 +177,7 @@ def take_away(asked: AskedRun) -> dict[str, str]:
 
 def show_options(sampler: str) -> tuple[Any, ...]:
     """The options and the words that the chosen sampler has: (each of ``option_parameters``, about)."""
-    chosen = SAMPLERS[sampler]
-    return *(gr.update(visible=name in chosen.parameters) for name in option_parameters()), about_choice(chosen)
-
-
-def about_choice(choice: Choice) -> str:
-    """A sampler, a spacing or a way to clip in Markdown: its advice, formula and source."""
-    lines = "\n\n".join(f"${line}$" for line in choice.formula.split(r",\;"))
-    return "\n\n".join(filter(None, (choice.advice, lines, choice.source)))
+    return *options_in_sight([sampler]), about_choice(SAMPLERS[sampler])
 
 
 def open_reverse_tab(link: dict[str, str]) -> tuple[Any, ...]:
@@ -193,11 +194,11 @@ def open_reverse_tab(link: dict[str, str]) -> tuple[Any, ...]:
     archive.save(recipe_path(path), last.recipe, read_frames(path)[-1, 0])
     controls = controls_from_link(link)
     _, guidance, *about_network = choose_network(controls.network)
-    *options, about_sampler = show_options(controls.sampler)
+    *options, about = show_options(controls.sampler)
     shown = {"guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
     values = values_of(controls) | {"label": told_value(controls.network, controls.label)}
     updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in controls_in_link().values()]
-    return value | {"file": for_browser(path)}, last, *about_network, about_sampler, *updates
+    return value | {"file": for_browser(path)}, last, *about_network, about, *updates
 
 
 def compare_schedule(asked: AskedSchedule) -> str:
@@ -255,26 +256,6 @@ def rounding_of(name: str) -> str:
     )
 
 
-def describe_spacing(name: Spacing) -> str:
-    """The handler of the list of spacings."""
-    return about_choice(SPACINGS[name])
-
-
-def describe_clip(name: Clip) -> str:
-    """The handler of the list of ways to clip."""
-    return about_choice(CLIPS[name])
-
-
-def explained(
-    label: str, choices: Mapping[Any, Choice], value: str, describe: Callable[[Any], str]
-) -> gr.Dropdown:  # fmt: skip
-    """A list to choose from, with words about the choice below it."""
-    chooser = gr.Dropdown([(about.title, name) for name, about in choices.items()], value=value, label=label)
-    words = gr.Markdown(describe(value), latex_delimiters=LATEX, elem_classes="lab-note lab-about")
-    chooser.change(describe, chooser, words, **QUIET)
-    return chooser
-
-
 def build_choices() -> dict[str, Any]:
     """Controls by name, of what is always in sight."""
     start_with = Controls()
@@ -287,8 +268,7 @@ def build_choices() -> dict[str, Any]:
         "label": ToldView(start_with.network),
         "count": gr.Slider(1, MOST_IMAGES, start_with.count, step=1, label="images"),
         "sampler": gr.Dropdown(
-            [(about.title, name) for name, about in SAMPLERS.items()], value=start_with.sampler, label="sampler",
-            elem_id="lab-sampler",
+            sampler_titles(), value=start_with.sampler, label="sampler", elem_id="lab-sampler",
         ),
     }  # fmt: skip
     with gr.Row():
@@ -300,14 +280,7 @@ def build_choices() -> dict[str, Any]:
 def build_more() -> dict[str, Any]:
     """Controls by name, of what is seldom changed: first a slider for each option of any sampler."""
     start_with = Controls()
-    control: dict[str, Any] = {
-        name: gr.Slider(
-            parameter.minimum, parameter.maximum, parameter.default,
-            step=(parameter.maximum - parameter.minimum) / SLIDER_STEPS, label=parameter.symbol,
-            info=parameter.about, visible=start_with.sampler in samplers_with(name),
-        )
-        for name, parameter in option_parameters().items()
-    }  # fmt: skip
+    control: dict[str, Any] = {**option_sliders(start_with.sampler)}
     control["guidance"] = gr.Slider(0, MOST_GUIDANCE, start_with.guidance, step=0.1, label="guidance", info=ASKED_TWICE)
     control["spacing"] = explained("spacing of steps", SPACINGS, start_with.spacing, describe_spacing)
     control["clip"] = explained("predicted x₀", CLIPS, start_with.clip, describe_clip)
@@ -362,7 +335,7 @@ def build_view() -> RunView:
     return RunView(view, line, unfolded, card, rounding)
 
 
-def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_view: RunView) -> Dependency:
+def wire_choices(control: Mapping[str, Any], about: gr.Markdown, run_view: RunView) -> Dependency:
     """What follows from the choice of a network or a sampler, and that the link keeps all of them.
 
     Returns:
@@ -377,7 +350,7 @@ def wire_choices(control: Mapping[str, Any], about_sampler: gr.Markdown, run_vie
         trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     network.change(None, network, None, js=call_module("store", "assign", "network"))
-    sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about_sampler], **QUIET)
+    sampler.change(show_options, sampler, [*(control[name] for name in option_parameters()), about], **QUIET)
     # What the samples shall show is kept by its own view.
     linked = {name: control[of] for name, of in controls_in_link().items() if of != "label"}
     kept = [*linked.values()]
@@ -400,17 +373,13 @@ def reverse_tab(page: Page) -> None:
             with gr.Column(min_width=250, elem_id="lab-reverse-press"):
                 press = build_press()
             with gr.Column(min_width=250):
-                about_sampler = gr.Markdown(
-                    about_choice(SAMPLERS[Controls().sampler]),
-                    latex_delimiters=LATEX,
-                    elem_classes="lab-note lab-about",
-                )
+                about = about_sampler(Controls().sampler)
                 with gr.Accordion("More", open=False):
                     control = choices | build_more()
         with gr.Column(scale=3, min_width=320):
             run_view = build_view()
     enough = build_enough()
-    suited = wire_choices(control, about_sampler, run_view)
+    suited = wire_choices(control, about, run_view)
     asked = [page.sidebar, *(control[name] for name in control_names())]
     pressed = press.start.click(
         press_generate,
@@ -431,7 +400,7 @@ def reverse_tab(page: Page) -> None:
     linked = [control[name] for name in controls_in_link().values()]
     opened = page.blocks.load(
         open_reverse_tab, run_view.view,
-        [run_view.view, last, control["own"], run_view.line, run_view.card, about_sampler, *linked],
+        [run_view.view, last, control["own"], run_view.line, run_view.card, about, *linked],
         js=FROM_LINK, **AT_OPENING, **QUIET,
     )  # fmt: skip
     opened.then(count_calls, asked, press.waiting, **AT_OPENING, **QUIET)

@@ -6,9 +6,9 @@ import base64
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -62,30 +62,49 @@ class Controls:
     options: dict[str, float] = field(default_factory=dict)
 
 
-PLAIN_NAMES = tuple(each.name for each in fields(Controls) if each.name != "options")
+class HasOptions(Protocol):
+    """Controls of a run: a dataclass with ``options`` among its fields."""
+
+    @property
+    def options(self) -> dict[str, float]: ...
 
 
-def control_names() -> list[str]:
-    """Names of the controls on the page, in the order in which handlers get their values: the fields of ``Controls``,
+Asked = TypeVar("Asked", bound=HasOptions)
+
+
+def plain_names(kind: type[HasOptions]) -> list[str]:
+    """The fields of a kind of controls, but for ``options``."""
+    return [name for name in kind.__dataclass_fields__ if name != "options"]  # type: ignore[attr-defined]
+
+
+def control_names(kind: type[HasOptions] = Controls) -> list[str]:
+    """Names of the controls on the page, in the order in which handlers get their values: the fields of ``kind``,
     and in place of ``options`` each option that a sampler has.
     """
-    return [*PLAIN_NAMES, *option_parameters()]
+    return [*plain_names(kind), *option_parameters()]
 
 
-def controls_of(values: Sequence[Any]) -> Controls:
+def read_controls(kind: type[Asked], values: Sequence[Any]) -> Asked:
     """The values of the controls, in the order of ``control_names``.
 
     Raises:
         AskedError: a value that no control gives.
     """
-    plain, options = values[: len(PLAIN_NAMES)], values[len(PLAIN_NAMES) :]
-    return Controls(*read_arguments(Controls, [*plain, dict(zip(option_parameters(), options, strict=True))]))
+    plain = len(plain_names(kind))
+    options = dict(zip(option_parameters(), values[plain:], strict=True))
+    return kind(*read_arguments(kind, [*values[:plain], options]))
 
 
-def values_of(controls: Controls) -> dict[str, Any]:
-    """The values of the controls by name, in the order of ``control_names``: what ``controls_of`` reads."""
+def controls_of(values: Sequence[Any]) -> Controls:
+    """Those of the reverse tab, see ``read_controls``."""
+    return read_controls(Controls, values)
+
+
+def values_of(controls: HasOptions) -> dict[str, Any]:
+    """The values of the controls by name, in the order of ``control_names``: what ``read_controls`` reads."""
     usual = {name: parameter.default for name, parameter in option_parameters().items()}
-    return {name: getattr(controls, name) for name in PLAIN_NAMES} | usual | controls.options
+    plain = {name: getattr(controls, name) for name in plain_names(type(controls))}
+    return plain | usual | controls.options
 
 
 def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recipe:
@@ -157,7 +176,7 @@ def can_be_told(source: Source, label: str) -> bool:
     return True
 
 
-def options_of(controls: Controls, sampler: str) -> dict[str, float]:
+def options_of(controls: HasOptions, sampler: str) -> dict[str, float]:
     """The options of a sampler, as they are chosen.
 
     Raises:

@@ -32,6 +32,7 @@ import { store, subscribe } from "./store.js";
  * @property {number} data_count
  * @property {string | null} sketch
  * @property {string[]} layers
+ * @property {string[]} play
  * @property {number} back
  * @property {number[]} followed
  * @property {number} data_seed

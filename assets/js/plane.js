@@ -5,10 +5,11 @@ import { button, choice, el, setData, shown } from "./dom.js";
 import { download } from "./download.js";
 import { savePicture } from "./drawing.js";
 import { patternOf } from "./learning.js";
+import { fromLink, putInLink } from "./link.js";
 import { cellsFor, counted, density, epsOnGrid, marginal, placeOn, posteriorAt } from "./mixture.js";
 import { PEN, PlaneHand } from "./planehand.js";
 import { FOLLOWED, PlaneLayers } from "./planelayers.js";
-import { Painter } from "./planepaint.js";
+import { hueOf, Painter } from "./planepaint.js";
 import { Player } from "./player.js";
 import { oncePerFrame } from "./scheduling.js";
 import { assign, setT, store, subscribe } from "./store.js";
@@ -22,7 +23,7 @@ import { fillNormal } from "./walk.js";
 
 /** @typedef {{state: "live", status: string, part: number}} LiveDraw */
 /** @typedef {{kernel: number, wasserstein: number}} Far from the data */
-/** @typedef {{file: {url: string, path: string}, sampler: string, title: string, numbers: Far | null}} DrawnRun */
+/** @typedef {{file: {url: string, path: string}, sampler: string, denoiser: string, title: string, numbers: Far | null}} DrawnRun */
 /**
  * @typedef {object} DoneDraw
  * @property {"done"} state
@@ -72,7 +73,8 @@ class Plane {
     this.layers = new PlaneLayers(() => this.draw());
     /** @type {Trails[]} */
     this.trails = []; // of one sampler, or two
-    this.second = ""; // the second of them
+    /** @type {Hue} */
+    this.second = "ddpm"; // the colour of the second of them
     this.watching = false; // a network that learns
     this.ways = 0; // of how many samples they are drawn
     this.trailsOf = ""; // the points that they are of
@@ -95,7 +97,11 @@ class Plane {
       "aria-label": "the plane: arrow keys move a followed point, Enter sets it down, Escape takes it away",
     });
     this.painter = new Painter(this.canvas);
-    this.hand = new PlaneHand(this.canvas, { begin: () => this.player.pause(), draw: () => this.draw() });
+    this.plays = new Set(fromLink("play"));
+    this.hand = new PlaneHand(this.canvas, this.plays.has("ddpm"), {
+      begin: () => this.player.pause(),
+      draw: () => this.draw(),
+    });
     this.note = el("p", { class: "lab-plane-empty", hidden: true }, EMPTY);
     const transport = el("div", {});
     this.root = el(
@@ -104,13 +110,10 @@ class Plane {
       this.layers.root,
       el("div", { class: "lab-plane-frame" }, this.canvas, this.note, this.hand.tools),
       transport,
-      this.buildBar(),
-      this.buildAway(),
-      this.away.notes,
-      this.away.code,
     );
-    element.replaceChildren(this.root);
     this.player = this.buildPlayer(transport);
+    this.root.append(this.buildBar(), this.buildAway(), this.away.notes, this.away.code);
+    element.replaceChildren(this.root);
     this.open = shown(this.root, () => {
       if (!this.trailsOf) this.openFirst();
       this.draw();
@@ -130,7 +133,6 @@ class Plane {
       moved: setT,
       say: (t) => ({ short: `t = ${t}`, spoken: `t ${t} of ${store.schedule?.T ?? 0}` }),
     });
-    player.backwards = true;
     return player;
   }
 
@@ -142,10 +144,11 @@ class Plane {
         ["back", "to the data"],
         ["on", "into noise"],
       ],
-      "back",
+      this.plays.has("on") ? "on" : "back",
       (way) => {
         this.player.pause();
         this.player.backwards = way === "back";
+        this.keepPlay("on", way === "on");
       },
     );
     const slow = button("Slow", "four times as slow", () => this.slow(slow), "plane-slow");
@@ -155,10 +158,14 @@ class Plane {
       () => {
         this.hand.alsoWander();
         both.setAttribute("aria-pressed", String(this.hand.wanders));
+        this.keepPlay("ddpm", this.hand.wanders);
       },
       "plane-wander",
     );
-    for (const toggle of [slow, both]) toggle.setAttribute("aria-pressed", "false");
+    this.player.backwards = !this.plays.has("on");
+    this.player.seconds = this.plays.has("slow") ? SLOW : QUICK;
+    slow.setAttribute("aria-pressed", String(this.plays.has("slow")));
+    both.setAttribute("aria-pressed", String(this.hand.wanders));
     return el("div", { class: "lab-bar lab-plane-bar" }, ways, slow, both);
   }
 
@@ -185,7 +192,20 @@ class Plane {
   slow(toggle) {
     this.player.pause();
     this.player.seconds = this.player.seconds === SLOW ? QUICK : SLOW;
-    toggle.setAttribute("aria-pressed", String(this.player.seconds === SLOW));
+    const slow = this.player.seconds === SLOW;
+    toggle.setAttribute("aria-pressed", String(slow));
+    this.keepPlay("slow", slow);
+  }
+
+  /**
+   * How it plays stays in the link.
+   * @param {"on" | "slow" | "ddpm"} word
+   * @param {boolean} holds
+   */
+  keepPlay(word, holds) {
+    if (holds) this.plays.add(word);
+    else this.plays.delete(word);
+    putInLink({ play: [...this.plays] });
   }
 
   // What is drawn
@@ -211,7 +231,7 @@ class Plane {
     if (this.trailsOf === key) {
       const [first, second] = this.trails;
       this.ways = Math.min(...this.trails.map((trails) => trails.apart(FOLLOWED))); // of both the same, to be compared
-      if (second) this.paintSamples(second, /** @type {Hue} */ (this.second));
+      if (second) this.paintSamples(second, this.second);
       if (first) this.paintSamples(first, "xt");
     }
     if (layers.has("made") && store.learned?.key === key && store.learned.samples) {
@@ -442,7 +462,7 @@ class Plane {
     this.trailsOf = value.data;
     this.run = value.runs[0].file.path;
     this.away.ready("");
-    this.second = value.runs[1]?.sampler ?? "";
+    if (value.runs.length > 1) this.second = hueOf(1, value.runs);
     this.told = value;
     assign({ drawn: value });
     this.sayStale();

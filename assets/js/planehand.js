@@ -20,14 +20,15 @@ const FIRST = [0.62, 0.86]; // the point that is followed at first
 export class PlaneHand {
   /**
    * @param {HTMLCanvasElement} canvas
+   * @param {boolean} wanders whether a way of DDPM is shown too
    * @param {Moved} moved
    */
-  constructor(canvas, moved) {
+  constructor(canvas, wanders, moved) {
     this.canvas = canvas;
     this.moved = moved;
     /** @type {Place[]} */
     this.path = []; // of the followed point
-    this.wanders = false; // whether there is a way of DDPM too
+    this.wanders = wanders;
     /** @type {Place[]} */
     this.wandered = [];
     /** @type {[number, number] | null} */

@@ -8,7 +8,7 @@ import { middle, REACH } from "./mixture.js";
 /** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "learned" | "warn" | "ddpm" | "ddim" | "dpmpp" | "unipc" | "heun"} Hue */
 
 /** @type {Record<Hue, string>} what the style sheet calls them */
-const HUES = {
+export const HUES = {
   panel: "--lab-panel",
   grid: "--lab-grid",
   soft: "--lab-ink-soft",
@@ -25,6 +25,20 @@ const HUES = {
   unipc: "--by-unipc",
   heun: "--by-heun",
 };
+/**
+ * The colour of a run: the first is x_t's; a second has that of its denoiser where the sampler is the same, else its
+ * sampler's.
+ * @param {number} k
+ * @param {{sampler: string, denoiser: string}[]} runs
+ * @returns {Hue}
+ */
+export function hueOf(k, runs) {
+  if (k === 0) return "xt";
+  const { sampler, denoiser } = runs[k];
+  if (sampler !== runs[0].sampler) return /** @type {Hue} */ (sampler);
+  return denoiser === "learned" ? "learned" : "pred";
+}
+
 const DARKEST = 0.55; // of the density's colour
 const FADING = 0.7; // the tint is the density to this power
 const TICKS = [-1, 0, 1];

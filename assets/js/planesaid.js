@@ -4,6 +4,7 @@ import { constants } from "./constants.js";
 import { el, setText, worded } from "./dom.js";
 import { holders, posteriorAt } from "./mixture.js";
 import { digits, fixed } from "./numbers.js";
+import { HUES, hueOf } from "./planepaint.js";
 import { store, subscribe } from "./store.js";
 import { fill, tex } from "./tex.js";
 
@@ -73,9 +74,9 @@ class PlaneSaid {
     if (live) this.progress.value = drawn.part;
     this.numbers.setAttribute("aria-live", live ? "off" : "polite");
     const runs = drawn?.state === "done" ? drawn.runs : [];
-    const far = runs.flatMap(({ title, sampler, numbers }, k) => {
+    const far = runs.flatMap(({ title, numbers }, k) => {
       if (!numbers) return [];
-      const swatch = el("i", { class: "lab-plane-swatch", style: `background: var(--${k ? `by-${sampler}` : "xt"})` });
+      const swatch = el("i", { class: "lab-plane-swatch", style: `background: var(${HUES[hueOf(k, runs)]})` });
       const text = `${title}: kernel ${digits(numbers.kernel, 2)}, Wasserstein ${digits(numbers.wasserstein, 2)}`;
       return [el("br"), swatch, text];
     });

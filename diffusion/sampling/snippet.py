@@ -51,20 +51,31 @@ def snippet(recipe: Recipe, device: torch.device | str = "cpu", file: str = "tra
     return _with_imports(lines, imports, file)
 
 
-def points_snippet(recipe: Recipe, pattern: tuple[str, int, int] | None, file: str, used: int | None = None) -> str:
-    """Python that draws the same samples of points of the plane, ``samples`` (N, 2), with their exact denoiser.
+def points_snippet(
+    recipe: Recipe, pattern: tuple[str, int, int] | None, file: str, used: int | None = None, weights: str = ""
+) -> str:
+    """Python that draws the same samples of points of the plane, ``samples`` (N, 2), with their exact denoiser, or by
+    the network in ``weights``.
 
     Args:
         recipe: without a network.
         pattern: its name, how many points of it and the seed; None where they are in ``file``, a CSV.
         used: of the points so many, evenly chosen; None for all.
+        weights: the file of a network; "" for none.
     """
     imports = {
-        ("diffusion.mixture", "Mixture"), ("diffusion.mixture", "MixtureDenoiser"),
         ("diffusion.sampling.loop", "sample"), ("diffusion.sampling.plan", "SamplingPlan"),
         ("diffusion.schedules.spec", "ScheduleSpec"),
     }  # fmt: skip
-    if pattern is None:
+    if weights:
+        imports.add(("diffusion.networks.model", "load_model"))
+    else:
+        imports |= {("diffusion.mixture", "Mixture"), ("diffusion.mixture", "MixtureDenoiser")}
+    lines: list[str] = []
+    found = "MixtureDenoiser(Mixture(points), labels)"
+    if weights:
+        found, used = f"load_model({weights!r}).denoiser", None
+    elif pattern is None:
         imports.add(("diffusion.data.points", "as_points"))
         lines = [f"points, labels = as_points(np.loadtxt({file!r}, delimiter=',', skiprows=1)[:, :2]), None"]
     else:
@@ -80,7 +91,7 @@ def points_snippet(recipe: Recipe, pattern: tuple[str, int, int] | None, file: s
     elif steps.startswith("recipe"):
         steps = repr(list(recipe.steps))
     lines += [
-        "denoiser = MixtureDenoiser(Mixture(points), labels)",
+        f"denoiser = {found}",
         f"schedule = ScheduleSpec.from_json({ScheduleSpec.of(recipe.schedule).to_json()!r}).make()",
         f"steps = {steps}",
         "plan = SamplingPlan(\n" + "".join(f"    {argument},\n" for argument in _arguments(recipe)) + ")",
