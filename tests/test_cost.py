@@ -103,7 +103,7 @@ def test_opening_the_page_times_no_network(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(NetworkDenoiser, "__call__", refuse)
     for controls, said in (
-        (Controls(), "12 calls of the network"),
+        (Controls(), "10 calls of the network"),
         (Controls(network=EXACT + "digits", sampler="heun", steps=3), "5 calls of the exact denoiser"),
     ):
         assert reverse_tab.count_calls(default_settings(), *asked(controls)) == said

@@ -194,6 +194,3 @@ def test_the_weights_of_a_lesson_are_sampled_by_the_command(tmp_path: Path) -> N
 def test_a_table_is_for_points_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--model", "digits", "--count", "1", "--out", "a.csv"]) == 1
     assert "A table is for points" in capsys.readouterr().err
-    network = str(Path(__file__).parents[1] / "assets/plane/ring.safetensors")
-    assert main(["sample", "--model", network, "--out", "a.npz"]) == 1
-    assert "ends in .csv or .png" in capsys.readouterr().err

@@ -174,7 +174,7 @@ def test_only_a_run_of_the_page_can_be_taken_away(tmp_path: Path) -> None:
         assert "press Generate again" in answer["error"]
     value, *_ = reverse_tab.open_reverse_tab({})
     answer = reverse_tab.take_away({"file": value["file"]["path"], "form": "png"})
-    assert answer["name"] == "ddpm-lab-digits-unipc12-seed0.png"
+    assert answer["name"] == "ddpm-lab-digits-unipc10-seed0.png"
 
 
 def taken_away(value: dict[str, Any]) -> Path:

@@ -94,7 +94,7 @@ def run_sample(args: argparse.Namespace) -> None:
     device = processes.device if args.device == "auto" else device
     model = recipes.load_model_of(recipe, device, compiled=args.compile)
     denoiser, shape = recipes.denoiser_of(recipe, model, device)
-    if model is not None and model.card.kind == "points":
+    if suffix != ".npz" and model is not None and model.card.kind == "points":
         _draw_points(args, recipe, denoiser, device)
         return
     if suffix == ".csv":
@@ -124,10 +124,6 @@ def _draw_points(args: argparse.Namespace, recipe: Recipe, denoiser: Denoiser, d
     from diffusion.plane import plane_picture, points_csv
     from diffusion.sampling.recipe import run
 
-    if args.out.suffix.lower() == ".npz":
-        raise CommandError(
-            "Points of the plane are written as a table or drawn; give an --out that ends in .csv or .png."
-        )
     for step in run(recipe, denoiser, POINT, device):
         points = step.x_s
     points = points.cpu()

@@ -36,7 +36,7 @@ from diffusion.sampling.steps import timesteps
 from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.schedule import Schedule
 
-CALLS = (1, 2, 3, 4, 6, 8, 12, 20, 35, 50)  # about even in their logarithm
+CALLS = (1, 2, 3, 4, 6, 8, 10, 12, 20, 35, 50)  # about even in their logarithm
 MOST_CALLS = CALLS[-1]
 
 
