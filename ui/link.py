@@ -222,7 +222,7 @@ def _plane_fields() -> dict[str, LinkField]:
         "sampler": {"kind": "choice", "choices": tuple(SAMPLERS)},
         "steps": {"kind": "whole", "low": 1, "high": T_MAX},
         "denoiser": {"kind": "choice", "choices": tuple(DENOISERS)},
-        "beside": {"kind": "choice", "choices": tuple(SAMPLERS)},
+        "beside": {"kind": "choice", "choices": ("", *SAMPLERS)},
         "beside_denoiser": {"kind": "choice", "choices": tuple(DENOISERS)},
         "count": {"kind": "whole", "low": 1, "high": MOST_DRAWN},
         "seed": {"kind": "whole", "low": 0, "high": MAX_SEED},
