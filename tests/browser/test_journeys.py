@@ -464,7 +464,7 @@ def test_link_keeps_what_is_to_be_sampled(page: Page) -> None:
 def test_questions_are_answered_with_rows_of_samples(page: Page) -> None:
     open_tab(page, "Reverse")
     wait_for_run(page, None)
-    move(page, REVERSE_SLIDER, 6)  # of 12
+    move(page, REVERSE_SLIDER, 5)  # of 10
     page.wait_for_selector(".lab-reverse[data-t='500']")
     page.get_by_label("the frame shown").check()
     page.wait_for_selector("#lab-branch-view [data-state=done][data-rows='5']")  # of the run that the page opens with

@@ -48,7 +48,7 @@ def test_opening_every_tab_asks_no_network(unasked: tuple[str, Path], browser: B
     page.wait_for_selector(".lab-reverse[data-state=ready][data-run=opening]")
     # One t: the player stands at the frame that is nearest to the page's.
     expect(page.locator("[data-reading=t]")).to_have_text("300 of 1000")
-    expect(page.locator(".lab-reverse .lab-readout")).to_have_text("t = 333 → 250")
+    expect(page.locator(".lab-reverse .lab-readout")).to_have_text("t = 300 → 200")
     page.wait_for_selector("#lab-branch-view .lab-whatif[data-state=done]")
     page.get_by_role("tab", name="Loss").click()
     page.wait_for_selector(".lab-seen[data-state=ready]")
