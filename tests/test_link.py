@@ -18,6 +18,7 @@ from diffusion.schedules.families import FAMILIES, Parameter
 from ui import link, sampling
 from ui.demo import TABS, build_demo
 from ui.forward_tab import open_forward_tab
+from ui.plane import PlaneWish
 from ui.sidebar import default_settings
 
 pytestmark = pytest.mark.slow
@@ -197,7 +198,9 @@ def test_page_keeps_all_of_its_controls() -> None:
         return build_demo()  # Gradio makes loops of its own where none runs, and never closes them
 
     listeners = [fn for fn in asyncio.run(build()).fns.values() if isinstance(fn.js, str) and "putInLink" in fn.js]
-    assert len(listeners) == 1
+    assert len(listeners) == 2  # of Reverse and of Plane
     kept = [name for name in link.controls_in_link() if name != "class"]  # which its own view keeps: told.js
-    assert re.findall(r"(\w+): values\[\d+\]", str(listeners[0].js)) == kept
+    names = [re.findall(r"(\w+): values\[\d+\]", str(listener.js)) for listener in listeners]
+    assert names == [kept, list(link.plane_controls_in_link())]
     assert set(link.controls_in_link().values()) == set(sampling.control_names()) - {"own", "keep_all"}
+    assert set(link.plane_controls_in_link().values()) == set(sampling.control_names(PlaneWish))

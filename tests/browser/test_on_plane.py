@@ -180,7 +180,7 @@ def test_a_second_lesson_waits_for_its_turn_and_gets_it_when_the_first_page_is_c
     assert browser is not None
     first = browser.new_context().new_page()
     first.goto(plane.url)
-    first.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]")
+    first.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]", timeout=60_000)
     first.click("#lab-train")
     first.wait_for_selector(".lab-learning[data-state=live]", timeout=60_000)
     plane.click("#lab-train-once")
