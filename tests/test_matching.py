@@ -100,7 +100,8 @@ def test_images_that_are_too_alike_are_sent_apart() -> None:
         # One call of a Gaussian's exact denoiser from pure noise gives its mean: draw its spread by hand.
         matching, batch = between(Gaussian(0.0, wanted), narrow), asked(400, 4)
         spread = batch.eps * drawn
-        x_tau, alpha_bar = matching._noised(spread, torch.Generator().manual_seed(0))
+        alpha_bar, eps = matching._noise(spread, torch.Generator().manual_seed(0))
+        x_tau = process.q_sample(spread, alpha_bar.float()[:, None, None, None], eps)
         step = narrow(x_tau, alpha_bar.logit()) - Gaussian(0.0, wanted)(x_tau, alpha_bar.logit())
         # v differs from x_0 by a negative factor, so that -(critic - teacher) in x_0 is this in v.
         assert sign * (step * spread).mean() > 0

@@ -196,16 +196,23 @@ def _control_fields() -> dict[str, LinkField]:
         "network": {"kind": "choice", "choices": tuple(name for _, name in sources())},
         "class": {"kind": "text", "most": MOST_LETTERS},
         "images": {"kind": "whole", "low": 1, "high": MOST_IMAGES},
-        "sampler": {"kind": "choice", "choices": tuple(SAMPLERS)},
-        "steps": {"kind": "whole", "low": 1, "high": T_MAX},
-        "seed": {"kind": "whole", "low": 0, "high": MAX_SEED},
         "guidance": {"kind": "number", "low": 0, "high": MOST_GUIDANCE},
-        "spacing": {"kind": "choice", "choices": tuple(SPACINGS)},
-        "clip": {"kind": "choice", "choices": tuple(CLIPS)},
+        **_run_fields(),
     }
     usual = values_of(Controls())
     usual["seed"] = int(usual["seed"])
     return {name: LinkField(default=usual[OTHER_NAMES.get(name, name)], **field) for name, field in fields.items()}
+
+
+def _run_fields() -> dict[str, dict[str, Any]]:
+    """What any run is asked for, of images or of points."""
+    return {
+        "sampler": {"kind": "choice", "choices": tuple(SAMPLERS)},
+        "steps": {"kind": "whole", "low": 1, "high": T_MAX},
+        "seed": {"kind": "whole", "low": 0, "high": MAX_SEED},
+        "spacing": {"kind": "choice", "choices": tuple(SPACINGS)},
+        "clip": {"kind": "choice", "choices": tuple(CLIPS)},
+    }
 
 
 def _option_fields() -> dict[str, LinkField]:
@@ -219,21 +226,17 @@ def _option_fields() -> dict[str, LinkField]:
 def _plane_fields() -> dict[str, LinkField]:
     """The controls of a run on the plane, by the names of ``control_names``."""
     fields: dict[str, dict[str, Any]] = {
-        "sampler": {"kind": "choice", "choices": tuple(SAMPLERS)},
-        "steps": {"kind": "whole", "low": 1, "high": T_MAX},
         "denoiser": {"kind": "choice", "choices": tuple(DENOISERS)},
         "beside": {"kind": "choice", "choices": ("", *SAMPLERS)},
         "beside_denoiser": {"kind": "choice", "choices": tuple(DENOISERS)},
         "count": {"kind": "whole", "low": 1, "high": MOST_DRAWN},
-        "seed": {"kind": "whole", "low": 0, "high": MAX_SEED},
-        "spacing": {"kind": "choice", "choices": tuple(SPACINGS)},
-        "clip": {"kind": "choice", "choices": tuple(CLIPS)},
         "told": {"kind": "choice", "choices": tuple(TOLD)},
         "guidance": {"kind": "number", "low": 0, "high": MOST_GUIDED},
+        **_run_fields(),
     }
     usual = values_of(PlaneWish())
     usual["seed"] = int(usual["seed"])
-    return {name: LinkField(default=usual[name], **field) for name, field in fields.items()} | _option_fields()
+    return {name: LinkField(default=usual[name], **fields[name]) for name in usual if name in fields} | _option_fields()
 
 
 def plane_controls_in_link() -> dict[str, str]:

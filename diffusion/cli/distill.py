@@ -25,10 +25,10 @@ def run_distill(args: argparse.Namespace) -> None:
     check_names(args)
     model = load_model(args.model)
     card, teacher = model.card, unet_of(args.model, model)
-    if card.levels and args.critic_steps:
-        raise CommandError(f"{card.name} is a student itself: it knows a few noise levels, and a critic asks at all of "
-                           "them; match to its teacher, and begin with the student by --init.")  # fmt: skip
     if card.levels:
+        if args.critic_steps:
+            raise CommandError(f"{card.name} is a student itself: it knows a few noise levels, and a critic asks at "
+                               "all of them; match to its teacher, and begin with the student by --init.")  # fmt: skip
         check_unused(args, f"{card.name} is a student itself, and taught in its own steps; leave {{}} out.", "substeps")
         if len(card.levels) % args.calls or len(card.levels) == args.calls:
             raise CommandError(f"{card.name} takes {len(card.levels)} calls: a student of it must take a part of them.")

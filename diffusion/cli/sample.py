@@ -40,7 +40,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: only the commands that compu
     from diffusion.networks.card import Card
     from diffusion.sampling.recipe import Recipe
 
-POINT = (2, 1, 1)  # the shape of a point of the plane
 # At the command line some options of samplers have another name, and some values a word.
 NAMES = {"v": "variance"}
 WORDS = {"v": {"beta": 1.0, "posterior": 0.0}}
@@ -95,7 +94,7 @@ def run_sample(args: argparse.Namespace) -> None:
     model = recipes.load_model_of(recipe, device, compiled=args.compile)
     denoiser, shape = recipes.denoiser_of(recipe, model, device)
     if suffix != ".npz" and model is not None and model.card.kind == "points":
-        _draw_points(args, recipe, denoiser, device)
+        _draw_points(args, recipe, denoiser, shape, device)
         return
     if suffix == ".csv":
         raise CommandError("A table is for points, and these are images; give an --out that ends in .png or .npz.")
@@ -117,14 +116,15 @@ def run_sample(args: argparse.Namespace) -> None:
     processes.destroy_process_group()
 
 
-def _draw_points(args: argparse.Namespace, recipe: Recipe, denoiser: Denoiser, device: torch.device) -> None:
+def _draw_points(args: argparse.Namespace, recipe: Recipe, denoiser: Denoiser, shape: tuple[int, int, int],
+                 device: torch.device) -> None:  # fmt: skip
     """Points of the plane are no pixels: their numbers are kept as they are, in a table, or drawn."""
     from diffusion.files import write_atomically
     from diffusion.images import encode
     from diffusion.plane import plane_picture, points_csv
     from diffusion.sampling.recipe import run
 
-    for step in run(recipe, denoiser, POINT, device):
+    for step in run(recipe, denoiser, shape, device):
         points = step.x_s
     points = points.cpu()
     png = args.out.suffix.lower() == ".png"

@@ -16,8 +16,7 @@ through all of its calls from noise, as it draws.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import Accelerator
@@ -29,7 +28,8 @@ from diffusion.sampling.steps import timesteps
 from diffusion.schedules.schedule import Schedule
 from diffusion.training.batch import Batch, draw_steps
 from diffusion.training.config import TrainConfig
-from diffusion.training.teacher import Teacher, predicted_x_0
+from diffusion.training.errors import errors_of_batch
+from diffusion.training.teacher import Teacher, predicted_x_0, walked
 
 # Of T: nearer to the ends both agree on next to everything, or on nothing.
 MATCHED = (0.02, 0.98)
@@ -65,7 +65,8 @@ class Matching:
         x_0 = self.drawn(student, batch, batch.eps)
         with torch.no_grad():
             x = x_0.clamp(-1, 1)
-            x_tau, alpha_bar = self._noised(x, generator)
+            alpha_bar, eps = self._noise(x, generator)
+            x_tau = process.q_sample(x, alpha_bar.to(x.device, x.dtype)[:, None, None, None], eps)
             wanted = predicted_x_0(self.teacher.model, self.teacher.config, x_tau, alpha_bar, batch).clamp(-1, 1)
             found = predicted_x_0(self.critic, self.critic_network.config, x_tau, alpha_bar, batch)
             scale = (x - wanted).abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
@@ -74,39 +75,31 @@ class Matching:
 
     def drawn(self, student: nn.Module, batch: Batch, x_T: Tensor) -> Tensor:
         """The x_0 of the student's last call on its way from x_T by DDIM (eta = 0), before it is clipped."""
-        x, x_0 = x_T, x_T
-        for alpha_bar_t, alpha_bar_s in pairwise(self.levels.tolist()):
-            level = torch.full((len(x),), alpha_bar_t, dtype=torch.float64)
-            x_0 = predicted_x_0(student, self.critic_network.config, x, level, batch)
-            clipped = x_0.clamp(-1, 1)
-            x = process.q_sample(clipped, alpha_bar_s, process.eps_from_x0(x, clipped, alpha_bar_t))
-        return x_0
+        way = self.levels.expand(len(x_T), -1)
+        return walked(student, self.critic_network.config, x_T, way, batch)[1]
 
     def _teach_critic(self, student: nn.Module, batch: Batch, generator: torch.Generator) -> None:
         """One step of Algorithm 1 on images that the student draws now."""
         with torch.no_grad():
             x_T = torch.randn(batch.eps.shape, generator=generator).to(batch.eps.device)
             x = self.drawn(student, batch, x_T).clamp(-1, 1)
-        x_tau, alpha_bar = self._noised(x, generator)
-        found = predicted_x_0(self.critic, self.critic_network.config, x_tau, alpha_bar, batch)
-        # The error of v, as everywhere: that of x_0, divided by 1 - alpha_bar.
-        weight = 1 / (1 - alpha_bar).to(x.device, x.dtype)
-        loss = ((found - x).square().flatten(1).mean(1) * weight).mean()
+        alpha_bar, eps = self._noise(x, generator)
+        seen = replace(batch, x_0=x, eps=eps, alpha_bar=alpha_bar)
+        loss = errors_of_batch(self.critic, self.critic_network.config, seen).mean()
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.critic.parameters(), self.config.clip)
         self.optimizer.step()
 
-    def _noised(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(x_tau, alpha_bar_tau on the processor) at levels drawn evenly over the steps of the schedule."""
+    def _noise(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(alpha_bar_tau (B,) on the processor, eps) for images x, the levels evenly over the steps of the schedule."""
         T = len(self.alpha_bar) - 1
         t = torch.arange(1, T + 1)
         allowed = (t >= MATCHED[0] * T) & (t <= MATCHED[1] * T)
         tau = draw_steps(len(x), (allowed / allowed.sum()).double().numpy(), True, generator)
         tau = tau[torch.randperm(len(x), generator=generator)]
         alpha_bar = self.alpha_bar[tau]
-        eps = torch.randn(x.shape, generator=generator).to(x.device)
-        return process.q_sample(x, alpha_bar.to(x.device, x.dtype)[:, None, None, None], eps), alpha_bar
+        return alpha_bar, torch.randn(x.shape, generator=generator).to(x.device)
 
 
 def make_matching(

@@ -47,13 +47,24 @@ class Teacher:
     def __call__(self, batch: Batch, x_t: Tensor) -> Tensor:
         """The x_0 that leads in one DDIM step to where the teacher gets in all of its own."""
         way = self.levels[batch.t]
-        x = x_t
-        for alpha_bar_t, alpha_bar_s in pairwise(way.unbind(1)):
-            level_t, level_s = (a.to(x.device, x.dtype)[:, None, None, None] for a in (alpha_bar_t, alpha_bar_s))
-            x_0 = predicted_x_0(self.model, self.config, x, alpha_bar_t, batch).clamp(-1, 1)
-            x = process.q_sample(x_0, level_s, process.eps_from_x0(x, x_0, level_t))
-        first, last = (way[:, i].to(x.device, x.dtype)[:, None, None, None] for i in (0, -1))
-        return process.x0_from_step(x_t, x, first, last)
+        x_s, _ = walked(self.model, self.config, x_t, way, batch)
+        first, last = (way[:, i].to(x_t.device, x_t.dtype)[:, None, None, None] for i in (0, -1))
+        return process.x0_from_step(x_t, x_s, first, last)
+
+
+def walked(model: nn.Module, config: NetworkConfig, x_t: Tensor, way: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Where a network gets from x_t by DDIM (eta = 0), and the last x_0 that it found on the way, not yet clipped.
+
+    Args:
+        way: (B, steps + 1) float64, alpha_bar from that of x_t on.
+    """
+    x, x_0 = x_t, x_t
+    for alpha_bar_t, alpha_bar_s in pairwise(way.unbind(1)):
+        level_t, level_s = (a.to(x.device, x.dtype)[:, None, None, None] for a in (alpha_bar_t, alpha_bar_s))
+        x_0 = predicted_x_0(model, config, x, alpha_bar_t, batch)
+        clipped = x_0.clamp(-1, 1)
+        x = process.q_sample(clipped, level_s, process.eps_from_x0(x, clipped, level_t))
+    return x, x_0
 
 
 def predicted_x_0(model: nn.Module, config: NetworkConfig, x: Tensor, alpha_bar: Tensor, batch: Batch) -> Tensor:
