@@ -228,9 +228,10 @@ def student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A student of the digits network, of two calls, that the page has; its weights are any."""
     path = tmp_path / "student.safetensors"
     unet = UNetConfig(8, 1, (2,), widths=(12, 24), blocks=1, attention=(), guidance=(1.0, 4.0))
-    card = replace(save_tiny(path, ["0", "1"]), network=unet, teacher="digits", levels=[1e-9, 0.5])
+    card = replace(save_tiny(path, ["0", "1"]), network=unet, teacher="digits", levels=[1e-9, 0.5], guidance=1.2)
     save_model(path, trained(unet), card)
-    monkeypatch.setattr(reverse_tab, "student_calls", lambda: {str(path): 2})
+    for module in (reverse_tab, whatif):
+        monkeypatch.setattr(module, "student_calls", lambda: {str(path): 2})
     return str(path)
 
 
@@ -254,7 +255,25 @@ def test_a_student_is_drawn_in_its_own_steps_and_told_its_guidance(student: str)
     with pytest.raises(SamplingError, match="taught guidance from 1 to 4, not 6"):
         next(recipes.run(far, denoiser, shape, "cpu"))
     _, guidance, *_ = reverse_tab.choose_network(student)
-    assert (guidance["minimum"], guidance["maximum"], guidance["value"]) == (1.0, 4.0, 1.0)
+    assert (guidance["minimum"], guidance["maximum"], guidance["value"]) == (1.0, 4.0, 1.2)
+
+
+def test_teacher_and_student_are_compared_from_the_same_noise(student: str) -> None:
+    settings, controls = sidebar.default_settings(), sampling.Controls(count=ACROSS, seed="5", label="1")
+    values = sampling.values_of(controls).values()
+    asked = whatif_tab.ask_comparison(settings, StopFlag(), ["ddim"], "3", [student], *values)
+    *_, (view, message, _, _) = asked
+    assert message == "" and [row["note"].split(",")[0] for row in view["rows"]] == ["3 calls", "2 calls"]
+    teacher = sampling.read_recipe(find_source("digits"), settings, controls)
+    (row,) = whatif.beside(find_source("digits"), settings, controls, [student])
+    assert (row.network, row.recipe.model, len(row.recipe.steps)) == (student, student, 2)
+    assert (row.recipe.seeds, row.recipe.labels) == (teacher.seeds, teacher.labels)
+    # Guidance is what each is the better for, until the visitor chooses it.
+    assert row.recipe.guidance == 1.2
+    (row,) = whatif.beside(find_source("digits"), settings, replace(controls, guidance=3.0), [student])
+    assert row.recipe.guidance == 3.0
+    (row,) = whatif.beside(find_source(student), settings, replace(controls, network=student, guidance=1.2), ["digits"])
+    assert (row.label, len(row.recipe.steps), row.recipe.guidance) == ("Handwritten digits, DDIM 50", 50, 1.0)
 
 
 def test_what_suits_a_student_does_not_stay_for_other_networks(student: str) -> None:
@@ -402,7 +421,7 @@ def test_question_about_a_run_waits_until_there_is_one() -> None:
 
 def test_question_that_cannot_be_answered_keeps_the_last_answer() -> None:
     values = sampling.values_of(CONTROLS).values()
-    asked = whatif_tab.ask_comparison(sidebar.default_settings(), StopFlag(), [], "5", *values)
+    asked = whatif_tab.ask_comparison(sidebar.default_settings(), StopFlag(), [], "5", [], *values)
     *_, (view, message, start, halt) = asked
     assert view == gr.skip()
     assert message == "Choose at least one sampler."

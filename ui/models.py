@@ -169,6 +169,12 @@ def student_calls() -> dict[str, int]:
     return {name: len(card.levels) for name, card in cards.items() if card.levels}
 
 
+def relatives(name: str) -> list[tuple[str, str]]:
+    """(title, name) of the shipped networks that draw the same images: teacher and students of a network."""
+    teachers = {each: read_card(MODELS / f"{each}.safetensors").teacher or each for each in available()}
+    return [(title, each) for title, each in choices() if each != name and teachers[each] == teachers.get(name)]
+
+
 def sources() -> list[tuple[str, str]]:
     """(title, name) of all that samples can be drawn from."""
     exact = [(f"Exact: bundled {name}", EXACT + name) for name in BUNDLED]

@@ -16,12 +16,13 @@ from diffusion.sampling import recipe as recipes
 from diffusion.sampling.choices import SamplingError
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.whatif import ACROSS, Row, branch, branch_points, one_sample
-from diffusion.sampling.wishes import IN_TURN, in_words
+from diffusion.sampling.wishes import IN_TURN, USUAL_STEPS, in_words
 from ui.asked import read_whole
 from ui.background import in_background
 from ui.cost import duration
-from ui.models import Source, StopFlag
-from ui.sampling import labels_of
+from ui.models import Source, StopFlag, find_source, student_calls
+from ui.sampling import Controls, labels_of, read_recipe
+from ui.sidebar import Settings
 
 PREVIEW_SECONDS = 0.2
 SHOWN_CLASSES = 4
@@ -35,7 +36,8 @@ def run_rows(source: Source, rows: list[Row], flag: StopFlag) -> Iterator[dict[s
     shown = [_row(row, waiting, "") for row in rows]
     started, told = time.monotonic(), 0.0
     for k, row in enumerate(rows):
-        denoiser, _ = denoiser_of(row.recipe, source.model, device)
+        by = find_source(row.network) if row.network else source
+        denoiser, _ = denoiser_of(row.recipe, by.model, device)
         begun, step = time.monotonic(), None
         for step in in_background(recipes.run(row.recipe, denoiser, shape, device)):
             if flag.up:
@@ -65,6 +67,28 @@ def _row(row: Row, samples: Tensor, note: str) -> dict[str, Any]:
         "shape": images.shape,
         "data": base64.b64encode(images.tobytes()).decode(),
     }
+
+
+def beside(source: Source, settings: Settings, controls: Controls, names: list[str]) -> list[Row]:
+    """The same x_T through other networks, each as it draws by itself: a student in its own calls, a teacher in 50.
+
+    Args:
+        names: of relatives of the source, see ``relatives``; guidance is that of each, if it is that of the source.
+
+    Raises:
+        SamplingError: as ``read_recipe``.
+    """
+    rows = []
+    for name in names:
+        other, calls = find_source(name), student_calls().get(name, USUAL_STEPS)
+        here, there = (of.model.card.usual_guidance() for of in (source, other) if of.model)
+        guidance = there if controls.guidance == here else controls.guidance
+        asked = replace(
+            controls, network=name, sampler="ddim", steps=calls, spacing="trailing", options={}, guidance=guidance
+        )
+        title = other.title if other.levels else f"{other.title}, DDIM {calls}"
+        rows.append(Row(title, read_recipe(other, settings, asked), network=name))
+    return rows
 
 
 def branches(source: Source, recipe: Recipe, sample: int, t: int | None, flag: StopFlag) -> list[Row]:

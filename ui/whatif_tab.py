@@ -26,14 +26,25 @@ from diffusion.sampling.updates import SAMPLERS
 from diffusion.sampling.whatif import ACROSS, Row, comparison, denoised_back, filled_in, interpolation
 from diffusion.schedules.families import T_MAX
 from ui.job import Values, ended, run_job
-from ui.models import AT_NETWORK, AT_OPENING, DEFAULT, OWN, Source, StopFlag, bundled_picture, find_source, stop
+from ui.models import (
+    AT_NETWORK,
+    AT_OPENING,
+    DEFAULT,
+    OWN,
+    Source,
+    StopFlag,
+    bundled_picture,
+    find_source,
+    relatives,
+    stop,
+)
 from ui.opening import opening_of
 from ui.page import Page
 from ui.picture import SIDE, PictureBox, png_for_box
 from ui.sampling import Controls, control_names, controls_of, options_of, read_recipe, read_seed
 from ui.sidebar import Settings
 from ui.view import View
-from ui.whatif import branches, chosen_labels, read_numbers, run_rows, with_picture
+from ui.whatif import beside, branches, chosen_labels, read_numbers, run_rows, with_picture
 
 FIVE, FRAME = "five moments", "the frame shown"
 BUNDLED, FORWARD, UPLOAD = "a bundled one", "that of the Forward tab", "your own"
@@ -104,12 +115,17 @@ def ask_branches(shown: Shown, flag: StopFlag, last: LastRun | None, moments: st
 
 
 def ask_comparison(
-    settings: Settings, flag: StopFlag, samplers: list[str], counts: str, *values: Any
+    settings: Settings, flag: StopFlag, samplers: list[str], counts: str, networks: list[str], *values: Any
 ) -> Iterator[Values]:
+    """``networks``: relatives of that which is chosen, by name."""
+
     def plan() -> Plan:
         source, controls, recipe = read_all(settings, values)
+        others = beside(source, settings, controls, networks)
+        if others and not samplers:
+            return source, others
         options = {name: options_of(controls, name) for name in samplers}
-        return source, comparison(recipe, options, read_numbers(counts, "steps"))
+        return source, [*comparison(recipe, options, read_numbers(counts, "steps")), *others]
 
     yield from answer_with_rows(flag, plan)
 
@@ -281,7 +297,14 @@ def branch_tab(asking: Asking, opened: Dependency) -> None:
     branch.wire(ask_branches, [branch.view, branch.flag, asking.last, *own], js=SHOWN_FRAME)
 
 
+def offer_relatives(network: str) -> dict[str, Any]:
+    """The networks beside which one can be compared, all of them chosen; nothing where there are none."""
+    found = relatives(network)
+    return gr.update(choices=found, value=[name for _, name in found], visible=bool(found))
+
+
 def compare_tab(asking: Asking) -> None:
+    found = relatives(DEFAULT)
     compare, own = question(
         "Compare",
         "compare",
@@ -293,8 +316,13 @@ def compare_tab(asking: Asking) -> None:
                 [(about.title, name) for name, about in SAMPLERS.items()], value=["ddim", "dpmpp"], label="samplers"
             ),
             gr.Textbox("5, 10, 20", label="steps", max_lines=1, elem_id="lab-compare-steps"),
+            gr.CheckboxGroup(
+                found, value=[name for _, name in found], label="and from the same noise", visible=bool(found),
+                elem_id="lab-compare-networks",
+            ),
         ],
-    )
+    )  # fmt: skip
+    asking.control["network"].change(offer_relatives, asking.control["network"], own[-1], **QUIET)
     compare.wire(ask_comparison, [asking.page.sidebar, compare.flag, *own, *asking.values])
 
 

@@ -38,6 +38,7 @@ class Card:
     # Of a student: whose, and the alpha_bar of its calls, falling noise; it was taught no others.
     teacher: str = ""
     levels: list[float] = field(default_factory=list)
+    guidance: float | None = None  # the scale that its images are the better for, if it is not the usual one
 
     def to_json(self) -> dict[str, Any]:
         """What lies beside the weights."""
@@ -62,9 +63,11 @@ class Card:
         return labels if self.classes else None
 
     def usual_guidance(self) -> float:
-        """The scale of guidance that its images are the better for: that which a network of several conditions is
-        measured with, and none for others.
+        """The scale of guidance that its images are the better for: if its card names none, that which a network of
+        several conditions is measured with, and none for others.
         """
+        if self.guidance is not None:
+            return self.guidance
         return 2.0 if self.conditions else 1.0
 
     def told(self) -> str:

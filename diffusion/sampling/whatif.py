@@ -37,12 +37,14 @@ class Row:
 
     Args:
         label: what is different in it.
+        network: by which it is drawn, by name; "" is that of the run.
         lead: pictures shown before the samples, (title, kind, (C, H, W) in [-1, 1]); ``kind`` names their colour.
     """
 
     label: str
     recipe: Recipe
     lead: tuple[tuple[str, str, Tensor], ...] = ()
+    network: str = ""
 
 
 def one_sample(recipe: Recipe, sample: int) -> Recipe:
