@@ -16,9 +16,9 @@ from diffusion.data.points import (
     patterns,
     points_from_csv,
     points_from_picture,
-    usable,
 )
 from diffusion.data.sets import DataError
+from diffusion.plane import points_csv
 
 PATTERNS = patterns()
 
@@ -53,7 +53,31 @@ def test_points_are_fitted_with_both_axes_alike() -> None:
      "\ufeffx,y,name\n0,0,a\n1,0,b\n1,1,c", "x,y\r\n0,0\r\n1,0\r\n1,1\r\n"],
 )  # fmt: skip
 def test_a_csv_of_points_is_read_as_people_write_it(text: str) -> None:
-    np.testing.assert_allclose(points_from_csv(text.encode()), [[-1, -1], [1, -1], [1, 1]])
+    points, labels = points_from_csv(text.encode())
+    np.testing.assert_allclose(points, [[-1, -1], [1, -1], [1, 1]])
+    assert labels is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x,y,class\n0,0,2\n1,0,10\n1,1,2\n", [0, 1, 0]),
+        ("x;y;Class\n0;0;b\n1;0;a\n1;1;b\n", [1, 0, 1]),
+        ("x,y,size,class\n0,0,9,a\n1,0,9\n1,1,9,a\n", [1, 0, 1]),  # nothing said is a class too
+    ],
+)
+def test_a_column_of_a_csv_may_say_classes(text: str, expected: list[int]) -> None:
+    labels = points_from_csv(text.encode())[1]
+    assert labels is not None and labels.tolist() == expected
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_points_that_were_taken_away_come_back_as_they_were(name: str) -> None:
+    points, labels = PATTERNS[name].draw(300, 1)
+    rows, classes = points_from_csv(points_csv(points, labels))
+    np.testing.assert_array_equal(rows.astype(np.float32), points.flatten(1).numpy())
+    assert (classes is None) == (labels is None)
+    assert classes is None or labels is None or classes.tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +90,7 @@ def test_a_csv_of_points_is_read_as_people_write_it(text: str) -> None:
         (b"1,nan\n2,3\n4,inf\n", "Row 1"),
         (b"1,2\n", "At least two different points are needed."),
         (b"1,2\n1,2\n1,2\n", "At least two different points are needed."),
+        (b"x,y,class\n" + b"".join(b"%d,1,%d\n" % (k, k) for k in range(101)), "101 classes are too many"),
         (b"1,2\n" * (MOST_POINTS + 1), "5,001 points are too many; there can be 5,000."),
         (b"0.25,0.5\n" * 1_000_000, "A file of points may have 4 MB, not 9.0."),
         (b"\xff\xfe\x00\x01", "This is no CSV that can be read"),
@@ -101,4 +126,4 @@ def test_a_photo_of_any_size_gives_its_points() -> None:
     Image.fromarray(rng.integers(0, 256, (700, 300, 3), dtype=np.uint8)).save(buffer, "PNG")
     rows = points_from_picture(Image.open(buffer), 500, seed=3)
     assert rows.shape == (500, 2)
-    np.testing.assert_array_equal(usable(rows), rows)
+    np.testing.assert_array_equal(fitted(rows), rows)

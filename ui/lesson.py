@@ -23,7 +23,7 @@ from ui.files import for_browser
 from ui.job import Values, ended, others_wait, run_job
 from ui.learning import LearnWish, Lesson, learn, learned_before, save_lesson
 from ui.models import AT_TIMING, StopFlag, stop
-from ui.plane import PlaneData, pattern_of, read_plane_data
+from ui.plane import PlaneData, class_names, pattern_of, read_plane_data
 from ui.view import PLOTLY, View, served
 
 # One at a time: training takes a core for minutes, and what else the page does must not wait for it.
@@ -62,12 +62,6 @@ def behind(data: PlaneData) -> Mixture | None:
     """The distribution that points were drawn from, where it is known."""
     known = patterns().get(pattern_of(data))
     return None if known is None else known.mixture()
-
-
-def class_names(data: PlaneData) -> tuple[str, ...]:
-    """Those of the pattern that points are of, if it has any."""
-    known = patterns().get(data["key"].split("-")[0])
-    return known.names if known is not None and data["labels"] else ()
 
 
 def press_train(data: PlaneData | None, flag: StopFlag, lesson: Lesson, *controls: Any) -> Iterator[Values]:

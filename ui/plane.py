@@ -41,7 +41,7 @@ from ui.asked import MAX_SEED, AskedError
 from ui.background import in_background
 from ui.cost import duration
 from ui.files import ASSETS, for_browser, made_path
-from ui.learning import Lesson, ready_network, updates_of
+from ui.learning import Lesson, ready_network, save_lesson, updates_of
 from ui.models import StopFlag
 from ui.picture import EPS_UNIT
 from ui.plane_away import TRAILS, keep_beside
@@ -124,6 +124,11 @@ def encode_points(rows: Rows | Tensor) -> str:
     return base64.b64encode(np.ascontiguousarray(rows, "<f4").tobytes()).decode()
 
 
+def encode_labels(labels: NDArray[np.int64]) -> str:
+    """The class of each point for the browser."""
+    return base64.b64encode(labels.astype(np.uint8).tobytes()).decode()
+
+
 def evenly(count: int, most: int) -> NDArray[np.int64]:
     """Which of so many points are used: at most so many, the same that assets/js/mixture.js takes."""
     return np.arange(count) if count <= most else np.arange(most) * count // most
@@ -139,7 +144,7 @@ def pattern_points(asked: AskedPattern) -> PlaneData:
     if known is None:
         raise AskedError(f"There is no pattern {asked['pattern'][:40]!r}; there are {', '.join(patterns())}.")
     points, labels = known.draw(asked["count"], asked["seed"])
-    classes = "" if labels is None else base64.b64encode(labels.numpy().astype(np.uint8).tobytes()).decode()
+    classes = "" if labels is None else encode_labels(labels.numpy())
     key = f"{asked['pattern']}-{asked['count']}-{asked['seed']}"
     return {"points": encode_points(points.flatten(1)), "labels": classes, "key": key}
 
@@ -152,15 +157,15 @@ def pattern_buttons() -> list[dict[str, Any]]:
     ]
 
 
-def read_points_file(path: Path, most: int = MOST_POINTS) -> Rows:
-    """(N, 2) points of a CSV, or where a picture is dark.
+def read_points_file(path: Path, most: int = MOST_POINTS) -> tuple[Rows, NDArray[np.int64] | None]:
+    """Points (N, 2) of a CSV, and the class of each, if it has them; or points where a picture is dark.
 
     Raises:
         DataError, ImageError: it cannot be used, in one sentence.
     """
     if path.suffix.lower() in TABLES:
         return points_from_csv(path.read_bytes())
-    return points_from_picture(open_image(path), most)
+    return points_from_picture(open_image(path), most), None
 
 
 def read_plane_data(asked: PlaneData | None) -> tuple[Tensor, Tensor | None]:
@@ -186,6 +191,12 @@ def read_plane_data(asked: PlaneData | None) -> tuple[Tensor, Tensor | None]:
 def pattern_of(data: PlaneData) -> str:
     """The name of the pattern that points were drawn from; that of none if they were not."""
     return data["key"].split("-")[0]
+
+
+def class_names(data: PlaneData) -> tuple[str, ...]:
+    """Those of the pattern that points are of, if it has any."""
+    known = patterns().get(pattern_of(data))
+    return known.names if known is not None and data["labels"] else ()
 
 
 def plan_on_plane(labels: Tensor | None, schedule: Schedule, wish: PlaneWish) -> SamplingPlan:
@@ -221,13 +232,15 @@ class Found:
     Args:
         name: of ``DENOISERS``.
         about: which network it is, in a sentence; "" for none.
-        weights: the file of the network, from the project's folder; "" without one, None for one that is kept nowhere.
+        weights: the file of the network, from the project's folder; "" without one.
+        bundle: of a visitor's own network, a zip with that file and its card.
     """
 
     name: str
     denoiser: Denoiser
     about: str = ""
-    weights: str | None = ""
+    weights: str = ""
+    bundle: Path | None = None
 
 
 def find_denoiser(name: str, data: PlaneData, points: Tensor, labels: Tensor | None, lesson: Lesson) -> Found:
@@ -241,7 +254,8 @@ def find_denoiser(name: str, data: PlaneData, points: Tensor, labels: Tensor | N
         return Found(name, MixtureDenoiser(Mixture(points), labels))
     if lesson.run is not None and lesson.knows(points):
         about = f"Learned: your network after {lesson.run.state.step:,} updates."
-        return Found(name, lesson.denoiser(), about, None)
+        bundle = save_lesson(lesson, data["key"], class_names(data))
+        return Found(name, lesson.denoiser(), about, f"{bundle.stem}.safetensors", bundle)
     known = patterns().get(pattern_of(data))
     if known is None:
         raise AskedError("Nothing has learnt these points yet: press Train below, or let the exact denoiser draw.")
@@ -319,7 +333,7 @@ def run_on_plane(
         whole = step.s == 0 and len(plan.seeds) > 1 and len(points) > 1
         runs.append(kept_run(plan, by, trails, distances(step.x_s, points) if whole else None))
         total = len(base64.b64decode(data["points"])) // 8
-        keep_beside(Path(runs[-1]["file"]["path"]), data["key"], total, points, schedule, plan, by.weights)
+        keep_beside(Path(runs[-1]["file"]["path"]), data["key"], total, points, schedule, plan, by.weights, by.bundle)
         if flag.up:
             break
     many = len(plans[0].seeds)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -41,28 +43,32 @@ class AskedPlaneRun(TypedDict):
 
 
 def keep_beside(
-    path: Path, key: str, count: int, points: Tensor, schedule: Schedule, plan: SamplingPlan, weights: str | None
-) -> None:
+    path: Path, key: str, count: int, points: Tensor, schedule: Schedule, plan: SamplingPlan,
+    weights: str = "", bundle: Path | None = None,
+) -> None:  # fmt: skip
     """Keep what a run that is stored at ``path`` can be drawn from again.
 
     Args:
         key: of its points, see ``PlaneData``.
         count: of all of them; ``points`` are those that are used.
-        weights: the file of the network that drew it; "" for the exact denoiser, None for one that is kept nowhere.
+        weights: the file of the network that drew it; "" for the exact denoiser.
+        bundle: a zip with that file, where it is none of the project's; the Python joins it.
     """
     np.save(path.with_suffix(".npy"), points.flatten(1).numpy())
-    if weights is None:
-        return
     recipe = Recipe(**vars(plan), schedule=schedule)
     name, *numbers = key.split("-")
     known = name in patterns() and len(numbers) == 2 and all(number.isdecimal() for number in numbers)
     pattern = (name, count, int(numbers[1])) if known else None
     text = points_snippet(recipe, pattern, POINTS_FILE, None if count == len(points) else len(points), weights)
     path.with_suffix(".py").write_text(text, encoding="utf-8")
+    if bundle is not None:
+        shutil.copyfile(bundle, path.with_suffix(".zip"))
+        with zipfile.ZipFile(path.with_suffix(".zip"), "a") as file:
+            file.writestr("draw.py", text)
 
 
 def take_away_plane(asked: AskedPlaneRun) -> dict[str, str]:
-    """A run as a file, {"url", "name"}; as Python, {"text"}; or {"error"}."""
+    """A run as a file, {"url", "name"}; as Python, {"text"}, or a zip of it and the network; or {"error"}."""
     path, form = find_made(asked["file"], TRAILS), asked["form"]
     if path is None:
         return {"error": "This run is no longer kept; draw the samples again."}
@@ -71,8 +77,9 @@ def take_away_plane(asked: AskedPlaneRun) -> dict[str, str]:
         case "py":
             if levels[-1] < 1:
                 return {"error": "This run was stopped; let one end to have it drawn again."}
-            if not path.with_suffix(".py").is_file():
-                return {"error": "Your network drew this: take its weights where it learns, with the command for them."}
+            bundle = path.with_suffix(".zip")
+            if bundle.is_file():
+                return {"url": served(bundle), "name": bundle.name}
             return {"text": path.with_suffix(".py").read_text(encoding="utf-8")}
         case "samples":
             name, content = f"{path.stem}.csv", points_csv(as_points(places[-1]))

@@ -44,6 +44,7 @@ from ui.plane import (
     TOLD,
     PlaneData,
     PlaneWish,
+    encode_labels,
     encode_points,
     pattern_buttons,
     pattern_points,
@@ -80,10 +81,12 @@ def upload_points(path: str | None) -> tuple[Any, str]:
     if path is None:
         return gr.skip(), ""
     try:
-        rows = read_points_file(Path(path))
+        rows, classes = read_points_file(Path(path))
     except (DataError, ImageError) as error:
         return gr.skip(), str(error)
-    return {"points": encode_points(rows), "labels": "", "key": f"file-{Path(path).name[:40]}", "uploaded": True}, ""
+    labels = "" if classes is None else encode_labels(classes)
+    key = f"file-{Path(path).name[:40]}"
+    return {"points": encode_points(rows), "labels": labels, "key": key, "uploaded": True}, ""
 
 
 def show_second(beside: str) -> Any:

@@ -26,21 +26,23 @@ export const middle = (i, side) => -REACH + ((i + 0.5) * 2 * REACH) / side;
 export const cellsFor = (v) => (v < 0.1 ** 2 ? 96 : v < 0.3 ** 2 ? 48 : 32);
 
 /**
- * At most so many of them, evenly chosen: the same as evenly() of ui/plane.py chooses.
+ * Which of so many are used: at most so many, the same that `evenly` of ui/plane.py takes.
+ * @param {number} count
+ * @param {number} most
+ */
+export function evenly(count, most) {
+  return Array.from({ length: Math.min(count, most) }, (_, k) => (count <= most ? k : Math.floor((k * count) / most)));
+}
+
+/**
+ * The points that are used.
  * @param {Points} points
  * @param {number} most
  * @returns {Points}
  */
 export function thinned(points, most) {
-  const count = points.length / 2;
-  if (count <= most) return points;
-  const chosen = new Float64Array(2 * most);
-  for (let k = 0; k < most; k++) {
-    const from = 2 * Math.floor((k * count) / most);
-    chosen[2 * k] = points[from];
-    chosen[2 * k + 1] = points[from + 1];
-  }
-  return chosen;
+  if (points.length / 2 <= most) return points;
+  return Float64Array.from(evenly(points.length / 2, most).flatMap((k) => [points[2 * k], points[2 * k + 1]]));
 }
 
 /**

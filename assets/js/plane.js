@@ -183,9 +183,16 @@ class Plane {
   }
 
   savePoints() {
-    const { points } = store.plane ?? { points: [] };
-    const rows = Array.from({ length: points.length / 2 }, (_, k) => `${points[2 * k]},${points[2 * k + 1]}\n`);
-    download(`x,y\n${rows.join("")}`, POINTS_FILE);
+    const { points, classes } = store.plane ?? { points: [], classes: [] };
+    const rows = Array.from({ length: points.length / 2 }, (_, k) => [
+      points[2 * k],
+      points[2 * k + 1],
+      ...classes.slice(k, k + 1),
+    ]);
+    download(
+      [["x", "y", ...(classes.length ? ["class"] : [])], ...rows].map((row) => `${row}\n`).join(""),
+      POINTS_FILE,
+    );
   }
 
   /** @param {HTMLElement} toggle */

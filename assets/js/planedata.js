@@ -4,7 +4,7 @@ import { contextOf } from "./canvas.js";
 import { constants } from "./constants.js";
 import { button, decodePoints, el, setData, setText } from "./dom.js";
 import { fromLink, putInLink } from "./link.js";
-import { thinned } from "./mixture.js";
+import { evenly, thinned } from "./mixture.js";
 import { oncePerFrame, oneAtATime } from "./scheduling.js";
 import { inkToText, pointsIn, Sketch } from "./sketch.js";
 import { assign } from "./store.js";
@@ -16,6 +16,7 @@ import { assign } from "./store.js";
 /**
  * @typedef {object} PlanePoints
  * @property {Points} points all of them
+ * @property {number[]} classes of each point; none where they have none
  * @property {Points} mixed those that density and field are made from
  * @property {string} key
  */
@@ -158,10 +159,20 @@ class PlaneData {
     this.range.style.setProperty("--part", String(part));
     this.range.setAttribute("aria-valuetext", `${this.count} points`);
     if (this.chosen === SKETCH) this.redraw();
-    else if (this.uploaded) this.use(thinned(decodePoints(this.uploaded.points), this.count), "", this.uploaded.key);
+    else if (this.uploaded) this.useFile(this.uploaded);
     else this.load();
     if (this.chosen !== "file") putInLink({ data: this.chosen }); // a file stays with its owner
     putInLink({ data_count: this.count, data_seed: this.seed });
+  }
+
+  /**
+   * As many points of a file as are chosen.
+   * @param {Sent} file
+   */
+  useFile({ points, labels, key }) {
+    const classes = atob(labels);
+    const kept = evenly(classes.length, this.count).map((k) => classes[k]);
+    this.use(thinned(decodePoints(points), this.count), btoa(kept.join("")), key);
   }
 
   /** Points of a pattern, which Python draws. */
@@ -194,7 +205,8 @@ class PlaneData {
    */
   use(points, labels, key) {
     this.props.value = { points: encodePoints(points), labels, key };
-    assign({ plane: { points, mixed: thinned(points, constants().limits.mixed), key } });
+    const classes = Array.from(atob(labels), (c) => c.charCodeAt(0));
+    assign({ plane: { points, classes, mixed: thinned(points, constants().limits.mixed), key } });
     setData(this.root, { state: "ready", key, count: points.length / 2 });
   }
 

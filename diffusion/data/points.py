@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 MOST_POINTS = 5000
 MOST_BYTES = 4_000_000  # of a file of points
 LARGEST = 1e12  # coordinate, either way
+MOST_CLASSES = 100  # of the points of a file
+CLASS = "class"  # what the column of a file is called that has them
 DARK = 128  # a pixel is a point with a chance that falls with its grey level, from all at 0 to none at DARK
 PICTURE_SIDE = 256
 
@@ -141,12 +143,14 @@ def fitted(rows: Array) -> Array:
     return (rows - (low + high) / 2) / half
 
 
-def points_from_csv(content: bytes) -> Array:
-    """(N, 2) points out of a CSV, its first two columns of numbers, fitted; a first line of names is left out.
+def points_from_csv(content: bytes) -> tuple[Array, NDArray[np.int64] | None]:
+    """Points (N, 2) out of a CSV, its first two columns of numbers, and the class of each, (N,) from 0, if the first
+    line, which may have names, names a column "class". Points are fitted, unless they lie on the plane as those of a
+    pattern do: then they are some that were taken away from it.
 
     Raises:
         DataError: said in one sentence: too large, no text, no two columns of numbers, fewer than two different points,
-            or too many.
+            or too many of them or of their classes.
     """
     if len(content) > MOST_BYTES:
         raise DataError(f"A file of points may have {MOST_BYTES // 10**6} MB, not {len(content) / 1e6:.1f}.")
@@ -158,8 +162,9 @@ def points_from_csv(content: bytes) -> Array:
         raise DataError(f"This is no CSV that can be read: {error}.") from error
     if separator == ";":  # where that is common, numbers have a comma
         lines = [[cell.replace(",", ".") for cell in line] for line in lines]
-    if lines and not any(_is_number(cell) for cell in lines[0][:2]):
-        lines = lines[1:]
+    named = bool(lines) and not any(_is_number(cell) for cell in lines[0][:2])
+    names = [cell.strip().lower() for cell in lines[0]] if named else []
+    lines = lines[named:]
     if not lines:
         raise DataError("There are no points in this file.")
     rows = []
@@ -169,7 +174,26 @@ def points_from_csv(content: bytes) -> Array:
             raise DataError(f"Row {number} of this file does not begin with two numbers, of at most {LARGEST:g}: "
                             f"{', '.join(line)[:40]!r}.")  # fmt: skip
         rows.append(found)
-    return usable(np.array(rows))
+    points = np.array(rows)
+    _check_points(points)
+    labels = _classes(lines, names.index(CLASS)) if CLASS in names[2:] else None
+    return points if _on_the_plane(points) else fitted(points), labels
+
+
+def _classes(lines: list[list[str]], column: int) -> NDArray[np.int64]:
+    """The class of each row by what its column says: those that are there, in order, counted from 0."""
+    said = [line[column].strip() if column < len(line) else "" for line in lines]
+    known = sorted(set(said), key=lambda each: (float(each) if _is_number(each) else np.inf, each))
+    if len(known) > MOST_CLASSES:
+        raise DataError(f"{len(known):,} classes are too many; points can be of {MOST_CLASSES}.")
+    number = {each: k for k, each in enumerate(known)}
+    return np.array([number[each] for each in said])
+
+
+def _on_the_plane(rows: Array) -> bool:
+    """Whether points lie around the middle of the plane, and as far from it as those of patterns."""
+    low, high = rows.min(0), rows.max(0)
+    return bool(np.abs(low + high).max() < 0.6 and 1.2 < (high - low).max() < 3.2)
 
 
 def _numbers(cells: list[str]) -> tuple[float, float] | None:
@@ -189,17 +213,12 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def usable(rows: Array) -> Array:
-    """Points fitted into -1 ... 1.
-
-    Raises:
-        DataError: fewer than two different ones, or too many.
-    """
+def _check_points(rows: Array) -> None:
+    """Raises DataError for fewer than two different ones, or too many."""
     if len(rows) > MOST_POINTS:
         raise DataError(f"{len(rows):,} points are too many; there can be {MOST_POINTS:,}.")
     if len(rows) < 2 or not np.ptp(rows, axis=0).any():
         raise DataError("At least two different points are needed.")
-    return fitted(rows)
 
 
 def points_from_picture(picture: Image.Image, count: int, seed: int = 0) -> Array:
@@ -218,4 +237,5 @@ def points_from_picture(picture: Image.Image, count: int, seed: int = 0) -> Arra
     pixels = rng.choice(values.size, count, p=(dark / dark.sum()).ravel())
     y, x = np.divmod(pixels, values.shape[1])
     rows = np.stack([x + rng.random(count), -(y + rng.random(count))], axis=1)
-    return usable(rows)
+    _check_points(rows)
+    return fitted(rows)

@@ -10,17 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
 from diffusion.files import write_together
-
-if TYPE_CHECKING:
-    pass
-
 
 C = TypeVar("C")  # a card of any kind
 
