@@ -19,6 +19,7 @@ REACH = 1.6  # the square -REACH ... REACH is seen, as assets/js/mixture.js has 
 SIDE, FINE = 480, 2  # pixels, and how many times finer points are drawn, so that they are round
 CELLS = 96  # across, of a density
 COLOUR = (0x8E, 0x5B, 0xB5)  # of x_t
+BESIDE = (0x8A, 0x5A, 0x2B)  # of x_t of a second run
 DARKEST, FADING = 0.55, 0.7  # of the tint, and the power of the density that it is
 
 
@@ -38,8 +39,12 @@ def density_on_grid(mixture: Mixture, side: int = CELLS) -> Array:
     return density
 
 
-def plane_picture(points: Tensor, mixture: Mixture | None = None, words: str = "") -> Image.Image:
-    """Points (N, 2, 1, 1) as dots on white, on the density of a mixture, with a line of words in the corner."""
+def plane_picture(
+    points: Tensor, mixture: Mixture | None = None, words: str = "", beside: Tensor | None = None
+) -> Image.Image:
+    """Points (N, 2, 1, 1) as dots on white, on the density of a mixture, and of a second run ``beside`` them, with a
+    line of words in the corner.
+    """
     ground = np.full((SIDE, SIDE, 3), 255.0)
     if mixture is not None:
         density = density_on_grid(mixture)
@@ -48,10 +53,12 @@ def plane_picture(points: Tensor, mixture: Mixture | None = None, words: str = "
         ground = ground * (1 - share) + share * np.array(COLOUR)
     picture = Image.fromarray(ground.round().astype(np.uint8)).resize((FINE * SIDE, FINE * SIDE))
     draw, radius = ImageDraw.Draw(picture), 2.2 * FINE
-    places = (points.flatten(1).double().numpy() * [1, -1] + REACH) * FINE * SIDE / (2 * REACH)
-    for x, y in places[np.abs(places).max(1) < 2 * FINE * SIDE].tolist():
-        box = (x - radius, y - radius, x + radius, y + radius)
-        draw.ellipse(box, fill=COLOUR, outline=(255, 255, 255))
+    for dots, colour in ((points, COLOUR), (beside, BESIDE)):
+        if dots is None:
+            continue
+        places = (dots.flatten(1).double().numpy() * [1, -1] + REACH) * FINE * SIDE / (2 * REACH)
+        for x, y in places[np.abs(places).max(1) < 2 * FINE * SIDE].tolist():
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline=(255, 255, 255))
     if words:
         draw.text((12 * FINE, 10 * FINE), words, (70, 80, 92), ImageFont.load_default(14 * FINE))
     return picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)

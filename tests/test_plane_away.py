@@ -19,7 +19,7 @@ from diffusion.data.points import as_points, patterns
 from diffusion.evaluation.distances import kernel_distance
 from diffusion.files import ASSETS
 from diffusion.mixture import Mixture
-from diffusion.plane import CELLS, COLOUR, REACH, SIDE, density_on_grid, plane_picture, points_csv
+from diffusion.plane import BESIDE, CELLS, COLOUR, REACH, SIDE, density_on_grid, plane_picture, points_csv
 from ui import plane, plane_tab
 from ui.learning import LearnWish, Lesson, learn, save_lesson
 from ui.models import StopFlag
@@ -38,18 +38,24 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def draw(data: plane.PlaneData, flag: StopFlag | None = None, lesson: Lesson | None = None, **wish: Any) -> str:
     """The path of a run."""
+    return draw_both(data, flag, lesson, **wish)[0]
+
+
+def draw_both(
+    data: plane.PlaneData, flag: StopFlag | None = None, lesson: Lesson | None = None, **wish: Any
+) -> list[str]:
+    """The paths of a run, and of that which is beside it."""
     controls = values_of(plane.PlaneWish(**({"steps": 9, "count": 70} | wish))).values()
     value: Any = None
     for values in plane_tab.press_draw(default_settings(), data, flag or StopFlag(), lesson or Lesson(), *controls):
         value = values[0]
         if flag is not None:
             flag.up = True
-    path: str = value["runs"][0]["file"]["path"]
-    return path
+    return [run["file"]["path"] for run in value["runs"]]
 
 
-def taken(file: str, form: Any) -> bytes:
-    answer = take_away_plane({"file": file, "form": form})
+def taken(file: str, form: Any, beside: str = "") -> bytes:
+    answer = plane_tab.take_away_shown({"file": file, "beside": beside, "form": form})
     path = Path(answer["url"].partition("file=")[2])
     assert path.name == answer["name"]
     return path.read_bytes()
@@ -74,8 +80,8 @@ def test_the_python_draws_the_same_samples(
     monkeypatch.chdir(ASSETS.parent)  # where the weights are that the Python names
     file = draw(moons(count), **wish)
     names: dict[str, Any] = {}
-    exec(take_away_plane({"file": file, "form": "py"})["text"], names)
-    places = read_trails(Path(file))[1]
+    exec(take_away_plane({"file": file, "beside": "", "form": "py"})["text"], names)
+    places = read_trails(Path(file)).places
     np.testing.assert_allclose(names["samples"], places[-1], atol=2e-3)  # to which a run is kept
     assert capsys.readouterr().out.splitlines()[0] == "1000"
 
@@ -86,8 +92,8 @@ def test_the_python_for_points_of_ones_own_reads_them_from_their_file() -> None:
     file = draw(data)
     Path(POINTS_FILE).write_bytes(points_csv(rows))
     names: dict[str, Any] = {}
-    exec(take_away_plane({"file": file, "form": "py"})["text"], names)
-    np.testing.assert_allclose(names["samples"], read_trails(Path(file))[1][-1], atol=2e-3)
+    exec(take_away_plane({"file": file, "beside": "", "form": "py"})["text"], names)
+    np.testing.assert_allclose(names["samples"], read_trails(Path(file)).places[-1], atol=2e-3)
 
 
 def test_what_ones_own_network_drew_is_drawn_again_from_its_weights(
@@ -109,19 +115,49 @@ def test_what_ones_own_network_drew_is_drawn_again_from_its_weights(
     names: dict[str, Any] = {}
     exec((tmp_path / "draw.py").read_text(encoding="utf-8"), names)
     # The weights are kept in half precision.
-    np.testing.assert_allclose(names["samples"], read_trails(Path(file))[1][-1], atol=2e-2)
+    np.testing.assert_allclose(names["samples"], read_trails(Path(file)).places[-1], atol=2e-2)
     assert len(rows_of(taken(file, "samples"))) == 70
 
 
 def test_tables_have_the_samples_and_their_paths() -> None:
     file = draw(moons())
-    places = read_trails(Path(file))[1]
+    places = read_trails(Path(file)).places
     samples = np.array([[float(row["x"]), float(row["y"])] for row in rows_of(taken(file, "samples"))])
     np.testing.assert_allclose(samples, places[-1], atol=1e-6)
     paths = rows_of(taken(file, "paths"))
     assert len(paths) == places.shape[0] * places.shape[1] and float(paths[-1]["alpha_bar"]) == 1
     third = [(float(row["x"]), float(row["y"])) for row in paths if row["sample"] == "3"]
     np.testing.assert_allclose(third, places[:, 3], atol=1e-4)
+
+
+def test_a_second_run_is_in_tables_and_film_too() -> None:
+    first, second = draw_both(moons(), steps=5, beside="ddpm")
+    ends = [read_trails(Path(path)).places[-1] for path in (first, second)]
+    rows = rows_of(taken(first, "samples", second))
+    for number, end in zip("12", ends, strict=True):
+        found = [(float(row["x"]), float(row["y"])) for row in rows if row["run"] == number]
+        np.testing.assert_allclose(found, end, atol=1e-6)
+    paths = rows_of(taken(first, "paths", second))
+    assert len(paths) == sum(read_trails(Path(path)).places[..., 0].size for path in (first, second))
+    # Brown dots over the violet ones and their density.
+    alone, both = (taken(first, "gif", beside) for beside in ("", second))
+    brown = []
+    for content in (alone, both):
+        film = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+        brown.append((film[..., 0] - film[..., 2] > (BESIDE[0] - BESIDE[2]) / 3).sum())
+    assert brown[0] == 0 < brown[1]
+    missing = take_away_plane({"file": first, "beside": str(Path(second).with_suffix(".npy")), "form": "gif"})
+    assert "no longer kept" in missing["error"]
+
+
+def test_the_run_that_the_tab_opens_with_is_taken_away_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = read_trails(plane.PLANE_OPENING).places
+    rows = rows_of(taken("opening", "samples"))
+    np.testing.assert_allclose([(float(row["x"]), float(row["y"])) for row in rows], places[-1], atol=1e-6)
+    names: dict[str, Any] = {}
+    exec(plane_tab.take_away_shown({"file": "opening", "beside": "", "form": "py"})["text"], names)
+    np.testing.assert_allclose(names["samples"], places[-1], atol=2e-3)
+    assert Image.open(io.BytesIO(taken("opening", "gif"))).size == (SIDE, SIDE)
 
 
 def test_a_film_ends_on_the_data() -> None:
@@ -151,9 +187,9 @@ def test_between_two_frames_samples_move_on_an_arc() -> None:
 
 
 def test_what_is_no_run_or_was_stopped_is_said_in_a_sentence(tmp_path: Path) -> None:
-    assert "no longer kept" in take_away_plane({"file": str(tmp_path), "form": "gif"})["error"]
+    assert "no longer kept" in take_away_plane({"file": str(tmp_path), "beside": "", "form": "gif"})["error"]
     stopped = draw(moons(), StopFlag(), steps=500)
-    assert "was stopped" in take_away_plane({"file": stopped, "form": "py"})["error"]
+    assert "was stopped" in take_away_plane({"file": stopped, "beside": "", "form": "py"})["error"]
     assert rows_of(taken(stopped, "samples"))
 
 

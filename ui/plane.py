@@ -345,12 +345,28 @@ def run_on_plane(
 
 def kept_run(plan: SamplingPlan, by: Found, trails: TrailsRecorder, far: dict[str, float] | None) -> dict[str, Any]:
     """A run as the browser gets it; ``far``: how far its samples are from the points, if it came to its end."""
-    path = made_path(f"plane-{by.name}-{plan.sampler}{len(plan.steps)}-seed{plan.seeds[0]}{TRAILS}")
+    path = run_path(plan, by.name)
     path.write_bytes(trails.file())
     title = f"{title_of(plan.sampler, plan.options)}, {by.name}"
     return {
         "file": for_browser(path), "sampler": plan.sampler, "denoiser": by.name, "title": title, "numbers": far
     }  # fmt: skip
+
+
+def keep_opening(schedule: Schedule) -> Path:
+    """The run that the tab opens with, under the page's first schedule, kept as those are that a visitor has drawn."""
+    wish, data = PlaneWish(), pattern_points(OPENED_WITH)
+    points, labels = read_plane_data(data)
+    plan = plan_on_plane(labels, schedule, wish)
+    path = run_path(plan, wish.denoiser)
+    path.write_bytes(PLANE_OPENING.read_bytes())
+    keep_beside(path, data["key"], OPENED_WITH["count"], points, schedule, plan)
+    return path
+
+
+def run_path(plan: SamplingPlan, denoiser: str) -> Path:
+    """Where a run is kept."""
+    return made_path(f"plane-{denoiser}-{plan.sampler}{len(plan.steps)}-seed{plan.seeds[0]}{TRAILS}")
 
 
 def distances(samples: Tensor, points: Tensor) -> dict[str, float]:

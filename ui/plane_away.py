@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from typing_extensions import TypedDict
 from diffusion.animation import animate
 from diffusion.data.points import as_points, patterns
 from diffusion.mixture import Mixture
-from diffusion.plane import plane_picture, points_csv, table_csv
+from diffusion.plane import plane_picture, table_csv
 from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.recipe import Recipe
 from diffusion.sampling.snippet import points_snippet
@@ -36,10 +37,19 @@ Places = NDArray[np.float64]
 
 
 class AskedPlaneRun(TypedDict):
-    """A run, and as what it is wanted."""
+    """A run, that which is beside it, "" for none, and as what they are wanted."""
 
     file: str
+    beside: str
     form: Literal["gif", "mp4", "samples", "paths", "py"]
+
+
+@dataclass(frozen=True)
+class Trails:
+    """Where the samples of a run are: alpha_bar of each frame, and their places, (frames, samples, 2)."""
+
+    levels: list[float]
+    places: Places
 
 
 def keep_beside(
@@ -68,28 +78,29 @@ def keep_beside(
 
 
 def take_away_plane(asked: AskedPlaneRun) -> dict[str, str]:
-    """A run as a file, {"url", "name"}; as Python, {"text"}, or a zip of it and the network; or {"error"}."""
-    path, form = find_made(asked["file"], TRAILS), asked["form"]
-    if path is None:
+    """A run as a file, {"url", "name"}; as Python, {"text"}, or a zip of it and the network; or {"error"}.
+
+    Film and tables show a second run too; Python is of the first.
+    """
+    paths, form = [find_made(path, TRAILS) for path in (asked["file"], asked["beside"]) if path], asked["form"]
+    if not paths or None in paths:
         return {"error": "This run is no longer kept; draw the samples again."}
-    levels, places = read_trails(path)
+    path, *_ = kept = [path for path in paths if path is not None]
+    runs = [read_trails(each) for each in kept]
     match form:
         case "py":
-            if levels[-1] < 1:
+            if runs[0].levels[-1] < 1:
                 return {"error": "This run was stopped; let one end to have it drawn again."}
             bundle = path.with_suffix(".zip")
             if bundle.is_file():
                 return {"url": served(bundle), "name": bundle.name}
             return {"text": path.with_suffix(".py").read_text(encoding="utf-8")}
         case "samples":
-            name, content = f"{path.stem}.csv", points_csv(as_points(places[-1]))
+            name, content = f"{path.stem}.csv", samples_csv(runs)
         case "paths":
-            name, content = f"{path.stem}-paths.csv", paths_csv(levels, places)
+            name, content = f"{path.stem}-paths.csv", paths_csv(runs)
         case "gif" | "mp4":
-            name, content = (
-                f"{path.stem}.{form}",
-                film(levels, places, as_points(np.load(path.with_suffix(".npy"))), form),
-            )
+            name, content = f"{path.stem}.{form}", film(runs, as_points(np.load(path.with_suffix(".npy"))), form)
         case _:
             return {"error": f"There is no form {str(form)[:20]!r}."}
     file = made_path(name)
@@ -97,32 +108,47 @@ def take_away_plane(asked: AskedPlaneRun) -> dict[str, str]:
     return {"url": served(file), "name": file.name}
 
 
-def read_trails(path: Path) -> tuple[list[float], Places]:
-    """alpha_bar of each frame of a run, and where the samples are, (frames, samples, 2)."""
+def read_trails(path: Path) -> Trails:
+    """A run as it is kept, see ui/plane.py."""
     line, _, rest = path.read_bytes().partition(b"\n")
-    head = json.loads(line)
-    return head["levels"], np.frombuffer(rest, "<i2").reshape(len(head["levels"]), -1, 2) / EPS_UNIT
+    levels = json.loads(line)["levels"]
+    return Trails(levels, np.frombuffer(rest, "<i2").reshape(len(levels), -1, 2) / EPS_UNIT)
 
 
-def paths_csv(levels: list[float], places: Places) -> bytes:
-    """A row for each sample of each frame."""
+def samples_csv(runs: list[Trails]) -> bytes:
+    """A row for each sample at the end; where there are two runs they are counted from 1 in a column of their own."""
+    rows = ([*number, f"{x:.9g}", f"{y:.9g}"] for number, run in _numbered(runs) for x, y in run.places[-1].tolist())
+    return table_csv([*_run_column(runs), "x", "y"], rows)
+
+
+def paths_csv(runs: list[Trails]) -> bytes:
+    """A row for each sample of each frame, of two runs as in ``samples_csv``."""
     rows = (
-        [str(sample), str(frame), f"{level:.6g}", f"{x:.4f}", f"{y:.4f}"]
-        for frame, level in enumerate(levels)
-        for sample, (x, y) in enumerate(places[frame].tolist())
+        [*number, str(sample), str(frame), f"{level:.6g}", f"{x:.4f}", f"{y:.4f}"]
+        for number, run in _numbered(runs)
+        for frame, level in enumerate(run.levels)
+        for sample, (x, y) in enumerate(run.places[frame].tolist())
     )
-    return table_csv(["sample", "frame", "alpha_bar", "x", "y"], rows)
+    return table_csv([*_run_column(runs), "sample", "frame", "alpha_bar", "x", "y"], rows)
 
 
-def film(levels: list[float], places: Places, points: Tensor, form: Literal["gif", "mp4"]) -> bytes:
-    """The samples through the noise on p_t of the points, as evenly as it turns into data."""
-    frames = []
+def _run_column(runs: list[Trails]) -> list[str]:
+    return ["run"] if len(runs) > 1 else []
+
+
+def _numbered(runs: list[Trails]) -> list[tuple[list[str], Trails]]:
+    return [([str(k)] if len(runs) > 1 else [], run) for k, run in enumerate(runs, 1)]
+
+
+def film(runs: list[Trails], points: Tensor, form: Literal["gif", "mp4"]) -> bytes:
+    """The samples of one run or two through the noise on p_t of the points, as evenly as it turns into data."""
+    frames, levels = [], runs[0].levels
     for angle in np.linspace(math.acos(math.sqrt(levels[0])), math.acos(math.sqrt(levels[-1])), FILM_FRAMES):
         level = math.cos(angle) ** 2
         decibel = 10 * math.log10(level / (1 - level)) if 0 < level < 1 - 1e-9 else math.inf
         words = "data" if decibel == math.inf else f"SNR {decibel:+.0f} dB"
-        now = as_points(places_at(levels, places, float(angle)))
-        frames.append(plane_picture(now, Mixture(points).noised(level), words))
+        now, *beside = (as_points(places_at(run.levels, run.places, float(angle))) for run in runs)
+        frames.append(plane_picture(now, Mixture(points).noised(level), words, next(iter(beside), None)))
     return animate(frames, form, milliseconds=FILM_MILLISECONDS)
 
 

@@ -46,14 +46,15 @@ from ui.plane import (
     PlaneWish,
     encode_labels,
     encode_points,
+    keep_opening,
     pattern_buttons,
     pattern_points,
     read_points_file,
     run_on_plane,
 )
-from ui.plane_away import take_away_plane
+from ui.plane_away import AskedPlaneRun, take_away_plane
 from ui.sampling import control_names, read_controls, values_of
-from ui.sidebar import Settings, read_schedule
+from ui.sidebar import Settings, default_settings, read_schedule
 from ui.view import FROM_LINK, View, served
 
 
@@ -74,6 +75,13 @@ def press_draw(
         return ended(shown, state="failed", status=""), str(error)
 
     yield from run_job(flag, work(), refuse)
+
+
+def take_away_shown(asked: AskedPlaneRun) -> dict[str, str]:
+    """``take_away_plane``, also of the run that the tab opens with, which the page calls "opening"."""
+    if asked["file"] == "opening":
+        asked = {**asked, "file": str(keep_opening(read_schedule(default_settings())))}
+    return take_away_plane(asked)
 
 
 def upload_points(path: str | None) -> tuple[Any, str]:
@@ -187,7 +195,7 @@ def plane_tab(page: Page) -> None:
     with gr.Row(elem_id="lab-plane-row"):
         with gr.Column(scale=5, min_width=320):
             view = View(
-                "plane", elem_id="lab-plane", server_functions=[take_away_plane], opening=opening,
+                "plane", elem_id="lab-plane", server_functions=[take_away_shown], opening=opening,
                 taught=list(patterns()),
             )  # fmt: skip
         with gr.Column(scale=3, min_width=260, elem_id="lab-plane-side"):

@@ -36,7 +36,7 @@ import { fillNormal } from "./walk.js";
 /** @typedef {{url: string, data: string}} Opening the points that it is of, by their key */
 /** @typedef {{value: Drawn | null, opening: Opening, taught: string[]}} PlaneProps taught: patterns that there is a network of */
 
-/** @typedef {{take_away_plane: import("./takeaway.js").AskRun}} PlaneServer */
+/** @typedef {{take_away_shown: import("./takeaway.js").AskRun}} PlaneServer */
 
 /** @type {import("./takeaway.js").Form[]} */
 const FORMS = [
@@ -65,11 +65,12 @@ class Plane {
   constructor(element, props, server) {
     this.props = props;
     this.away = new TakeAway(
-      (asked) => server.take_away_plane(asked),
+      (asked) => server.take_away_shown(/** @type {any} */ ({ ...asked, beside: this.beside })),
       () => this.run,
       FORMS,
     );
     this.run = ""; // the path of the run that is shown
+    this.beside = ""; // and that of the second
     this.layers = new PlaneLayers(() => this.draw());
     /** @type {Trails[]} */
     this.trails = []; // of one sampler, or two
@@ -448,6 +449,8 @@ class Plane {
     if (!answer.ok || mine !== this.generation) return;
     const trails = openTrails(await answer.arrayBuffer(), constants().units.eps);
     this.trails = [trails];
+    this.run = "opening"; // so the Python calls it
+    this.away.ready("");
     this.told = { state: "opening", status: `${trails.count} samples, drawn beforehand.` };
     this.sayStale();
     setData(this.root, { run: "opening" });
@@ -468,6 +471,7 @@ class Plane {
     this.trails = buffers.map((buffer) => openTrails(buffer, constants().units.eps));
     this.trailsOf = value.data;
     this.run = value.runs[0].file.path;
+    this.beside = value.runs[1]?.file.path ?? "";
     this.away.ready("");
     if (value.runs.length > 1) this.second = hueOf(1, value.runs);
     this.told = value;
