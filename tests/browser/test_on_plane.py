@@ -140,6 +140,39 @@ def test_a_followed_point_is_dragged_and_its_numbers_follow(plane: Page) -> None
     expect(plane.locator(".lab-planeview")).to_have_attribute("data-pinned", "0")
 
 
+def test_a_finger_sets_a_point_down_takes_it_along_and_still_scrolls_the_page(page: Page) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    phone = context.new_page()
+    phone.goto(f"{page.url.partition('#')[0]}#tab=plane&t=600")
+    phone.wait_for_selector(".lab-planeview[data-run=opening][data-state=ready]")
+    canvas, number = phone.locator(CANVAS), phone.locator(".lab-plane-numbers dd").first
+    canvas.scroll_into_view_if_needed()
+    touch = context.new_cdp_session(phone)
+
+    def finger(*places: tuple[float, float]) -> None:
+        """Down at the first place, by shares of the plane's sides, on to the others, and up."""
+        box = canvas.bounding_box()
+        assert box is not None
+        for k, (x, y) in enumerate(places):
+            at = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+            kind = "touchMove" if k else "touchStart"
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    finger((0.3, 0.3))
+    expect(number).to_have_text(re.compile(r"\(−0\.6\d, 0\.6\d\)"))
+    before = phone.evaluate("scrollY")
+    finger((0.3, 0.3), (0.35, 0.4), (0.4, 0.6), (0.5, 0.7))
+    expect(number).to_have_text(re.compile(r"\(−?0\.0\d, −0\.6\d\)"))
+    assert phone.evaluate("scrollY") == before
+    finger((0.2, 0.8), (0.2, 0.6), (0.2, 0.4), (0.2, 0.1))
+    phone.wait_for_function(f"Math.abs(scrollY - {before}) > 30")
+    expect(number).to_have_text(re.compile(r"\(−?0\.0\d, −0\.6\d\)"))
+    context.close()
+
+
 def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> None:
     bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
     bad.write_text("x,y\n1,2\nnot,numbers\n")
