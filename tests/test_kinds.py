@@ -45,6 +45,10 @@ class PointsConfig:
     def conditions(self) -> tuple[int, ...]:
         return (self.groups,) if self.groups else ()
 
+    @property
+    def empty(self) -> tuple[int, ...]:
+        return self.conditions
+
     def describe(self, parameters: int) -> str:
         return f"two layers of {self.width}, {parameters:,} parameters, for points"
 

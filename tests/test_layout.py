@@ -17,7 +17,7 @@ ROWS = (
     "process chain denoiser mixture plane",
     "data.sets data.points data.folders data.draws",
     "networks.embeddings networks.network networks.unet networks.fast networks.points networks.kinds",
-    "networks.denoiser networks.checkpoint networks.card networks.model",
+    "networks.denoiser networks.checkpoint networks.card networks.foreign networks.model",
     "sampling.choices sampling.steps sampling.clips sampling.noise sampling.updates sampling.terms sampling.plan",
     "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",
     "sampling.snippet sampling.wishes",

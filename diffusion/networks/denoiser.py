@@ -45,8 +45,8 @@ class NetworkDenoiser:
 
     @property
     def empty(self) -> tuple[int, ...]:
-        """The label that leaves all conditions out, for guidance."""
-        return self.network.config.conditions
+        """The label that leaves all conditions out, for guidance; () if there is none."""
+        return self.network.config.empty
 
     @property
     def takes_guidance(self) -> tuple[float, float] | None:

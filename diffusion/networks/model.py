@@ -23,6 +23,7 @@ from diffusion.networks.checkpoint import (
     write_weights,
 )
 from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.foreign import is_foreign, load_foreign, read_foreign_card
 from diffusion.networks.kinds import DEFAULT_KIND, find_kind
 from diffusion.networks.network import Network
 from diffusion.schedules.spec import ScheduleSpec
@@ -61,11 +62,13 @@ def save_card(name: str, card: Card) -> None:
 
 
 def read_card(path: Path) -> Card:
-    """The card of the weights at ``path``.
+    """The card of the weights at ``path``, or of the network of diffusers that is there.
 
     Raises:
-        CheckpointError: no card, or one with fields missing or unknown.
+        CheckpointError: no card, or one with fields missing or unknown; as ``read_foreign_card``.
     """
+    if is_foreign(path):
+        return read_foreign_card(path)
 
     def from_json(content: dict[str, Any]) -> Card:
         network = find_kind(content.get("kind", DEFAULT_KIND)).read_config(content["network"])
@@ -75,12 +78,18 @@ def read_card(path: Path) -> Card:
 
 
 def find_model(name: str) -> Path:
-    """The weights of a shipped network by name, or of any other by path.
+    """The weights of a shipped network by name, or of any other by path: that of the weights, of a folder that a run
+    has written, or of a folder or zip of diffusers.
 
     Raises:
-        CheckpointError: neither is there.
+        CheckpointError: nothing is there, or a folder with several networks.
     """
-    path = find_weights(name, MODELS)
+    path, there = find_weights(name, MODELS), Path(name)
+    if path is None and name and is_foreign(there):
+        own = available(there) if there.is_dir() else []
+        if len(own) > 1:
+            raise CheckpointError(f"{name} has {len(own)} networks, {' and '.join(own[:2])}; name one of the files.")
+        return there / f"{own[0]}.safetensors" if own else there
     if path is None:
         raise CheckpointError(f"There is no model {name!r}; the shipped ones are {', '.join(available()) or 'none'}.")
     return path
@@ -89,7 +98,7 @@ def find_model(name: str) -> Path:
 def load_model(
     name: str, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32, *, compiled: bool = False
 ) -> Model:
-    """Load a shipped network by name, or one from a path to its .safetensors.
+    """Load a shipped network by name, or any other by path, see ``find_model``.
 
     Args:
         precision: as in NetworkDenoiser. On a CPU a network is prepared for it, if its kind can be.
@@ -97,13 +106,19 @@ def load_model(
             GPU into CUDA graphs. Pays for many samples.
 
     Raises:
-        CheckpointError: not found, no readable card, a hash that does not match, or weights of another architecture.
+        CheckpointError: not found, no readable card, a hash that does not match, or weights of another architecture;
+            as ``load_foreign``.
     """
     path = find_model(name)
-    card = read_card(path)
-    kind = find_kind(card.kind)
-    network = kind.build(card.network)
-    read_weights(path, card.sha256, network)
+    network: nn.Module
+    if is_foreign(path):
+        network, card = load_foreign(path)
+        prepare = None
+    else:
+        card = read_card(path)
+        kind = find_kind(card.kind)
+        network, prepare = kind.build(card.network), kind.fast
+        read_weights(path, card.sha256, network)
     device = torch.device(device)
     # What GPUs are fast in; in float32, processors are slower at it.
     order = torch.channels_last if device.type == "cuda" else torch.contiguous_format
@@ -111,8 +126,7 @@ def load_model(
     network.eval().requires_grad_(False)
     if compiled:
         network = cast(nn.Module, torch.compile(network, mode="reduce-overhead"))  # a module in all but its class
-    prepare = kind.fast if device.type == "cpu" and not compiled else None
-    fast = None if prepare is None else prepare(network, precision)
+    fast = prepare(network, precision) if prepare is not None and device.type == "cpu" and not compiled else None
     return Model(NetworkDenoiser(cast(Network, network), precision, fast), card, device)
 
 

@@ -40,6 +40,11 @@ class NetworkConfig(Protocol):
         ...
 
     @property
+    def empty(self) -> tuple[int, ...]:
+        """The label that leaves all conditions out, of each the number of its values; () if there is none."""
+        ...
+
+    @property
     def prediction(self) -> Prediction:
         """What its output means."""
         ...

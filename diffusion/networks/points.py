@@ -47,6 +47,10 @@ class PointsConfig:
         check_prediction(self.prediction)
 
     @property
+    def empty(self) -> tuple[int, ...]:
+        return self.conditions
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         return 2, 1, 1
 

@@ -89,6 +89,10 @@ class UNetConfig:
             raise ValueError("A network without conditions has nothing to be guided to; leave guidance out.")
 
     @property
+    def empty(self) -> tuple[int, ...]:
+        return self.conditions
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         return self.channels, self.image_size, self.image_size
 

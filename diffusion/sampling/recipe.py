@@ -193,8 +193,17 @@ def denoiser_of(recipe: Recipe, model: Model | None, device: torch.device | str 
 
 
 def _check_told(recipe: Recipe, card: Card) -> None:
-    """Raises SamplingError: classes that a network does not have, or guidance of one that has none."""
+    """Raises SamplingError: classes that a network does not have, guidance of one that has none or knows no empty one,
+    or nothing said to one that has to be told.
+    """
     counts = card.network.conditions
+    must = bool(counts) and not card.network.empty
+    if must and recipe.guidance != 1:
+        raise SamplingError("guidance", f"{card.title} was taught no empty class, which guidance leads away from; "
+                                        "leave it at 1.")  # fmt: skip
+    if must and (recipe.labels is None or any(label >= counts[0] for label in recipe.labels)):
+        raise SamplingError("label", f"{card.title} has to be told a class, 0 to {counts[0] - 1}: it was taught no "
+                                     "empty one.")  # fmt: skip
     if not counts and (recipe.labels is not None or recipe.guidance != 1):
         name = "label" if recipe.labels is not None else "guidance"
         raise SamplingError(name, f"{card.title} has no classes; leave class and guidance out.")
