@@ -18,6 +18,7 @@ from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, 
 from PIL import Image
 
 from diffusion.cli.main import main
+from diffusion.losses.weightings import loss_weight
 from diffusion.networks.checkpoint import CheckpointError
 from diffusion.networks.foreign import ForeignNetwork
 from diffusion.networks.model import load_model, read_card
@@ -161,6 +162,30 @@ def test_ddpm_draws_what_the_scheduler_of_diffusers_draws(tmp_path: Path) -> Non
         if step.z is not None:
             expected += (beta * (1 - before) / (1 - alpha_bar)).sqrt() * step.z
         np.testing.assert_allclose(step.x_s, expected, atol=1e-4)
+
+
+def test_its_bound_is_that_of_improved_diffusion(tmp_path: Path) -> None:
+    """Nichol & Dhariwal 2021: KL of the true posterior to the network's Gaussian of the same variance, in bits."""
+    unet = save(tmp_path / "net", DDPMScheduler(num_train_timesteps=100, beta_end=0.1))
+    model = load_model(str(tmp_path / "net"))
+    schedule = model.card.training_schedule()
+    weight = loss_weight(schedule, "posterior")
+    generator = torch.Generator().manual_seed(0)
+    for t in (2, 3, 50, 100):
+        x_0 = 2 * torch.rand(2, 3, 16, 16, generator=generator).double() - 1
+        eps = torch.randn(x_0.shape, generator=generator).double()
+        abar, before, beta = schedule.alpha_bar[t], schedule.alpha_bar[t - 1], schedule.beta[t]
+        x_t = abar**0.5 * x_0 + (1 - abar) ** 0.5 * eps
+        found = model.denoiser(x_t.float(), float(abar)).double()
+        ours = weight[t] * (eps - found).square().mean() / np.log(2)
+        with torch.inference_mode():
+            out = unet(x_t.float(), t - 1).sample.double()
+        guess = x_t / abar**0.5 - (1 / abar - 1) ** 0.5 * out
+        of_x_0, of_x_t = before**0.5 * beta / (1 - abar), (1 - before) * (1 - beta) ** 0.5 / (1 - abar)
+        log_variance = np.log(beta * (1 - before) / (1 - abar))
+        means = [of_x_0 * x + of_x_t * x_t for x in (x_0, guess)]
+        kl = 0.5 * (means[0] - means[1]).square() * np.exp(-log_variance)
+        assert float(ours) == pytest.approx(float(kl.mean() / np.log(2)), rel=1e-4)
 
 
 @pytest.mark.parametrize("layout", ["pipeline", "flat", "zip", "zipped folder", "half", "old names"])
