@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from diffusion.networks.denoiser import NetworkDenoiser
+from diffusion.networks.model import MODELS
 from ui import composing
 from ui.composing import AskedPair
 from ui.models import StopFlag, find_source, shared_model
@@ -91,7 +92,8 @@ def test_press_draws_and_stop_keeps_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("asked", [{"network": "digits", "pair": 0}, {"network": NETWORK, "pair": 449},
-                                   {"network": "exact-own", "pair": 0}])  # fmt: skip
+                                   {"network": "exact-own", "pair": 0}, {"network": "../models/digits", "pair": 0},
+                                   {"network": str(MODELS / "digits.safetensors"), "pair": 0}])  # fmt: skip
 def test_pairs_that_are_none_are_refused(asked: AskedPair) -> None:
     with pytest.raises(ValueError, match="no such pair"):
         composing.pictures_of_pair(asked)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from PIL import Image
 
 from diffusion.cli.main import main
@@ -31,6 +36,7 @@ from diffusion.schedules.families import make_schedule
 
 pytestmark = pytest.mark.slow
 
+RESPONSE: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub"))
 SMALL: dict[str, Any] = {
     "sample_size": 16, "block_out_channels": (16, 32), "layers_per_block": 1, "norm_num_groups": 8,
     "down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
@@ -314,6 +320,40 @@ def test_a_network_of_classes_has_to_be_told_one_and_knows_no_guidance(tmp_path:
         denoiser_of(Recipe(**usual, labels=[0, 3], guidance=2.0), model)
 
 
+@pytest.mark.parametrize(("error", "said"), [
+    (None, ""), (LocalEntryNotFoundError("no way"), "was not downloaded before, and the Hugging Face Hub cannot be"),
+    (RepositoryNotFoundError("404", response=RESPONSE),
+     "There is no network someone/net on the Hugging Face Hub that may be had"),
+    (OSError("disk full\nand more"), "could not be downloaded: disk full"),
+])  # fmt: skip
+def test_the_hub_is_asked_for_what_is_named_as_there(
+    error: Exception | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub itself cannot be had in a test: what it would have put on the disk is there."""
+    save(tmp_path / "kept")
+    asked = []
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        if error is not None:
+            raise error
+        return str(tmp_path / "kept")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.chdir(tmp_path)
+    if error is None:
+        assert load_model("someone/net").card.kind == "diffusers"
+    else:
+        with pytest.raises(CheckpointError, match=said):
+            load_model("someone/net")
+    assert asked == [("someone/net", ["*.json", "*.safetensors"])]  # never a pickle
+    # A path that is not there stays a path.
+    for name in ("kept/nothing", str(tmp_path / "net"), "net", "someone/net.safetensors/more"):
+        with pytest.raises(CheckpointError, match="There is no model"):
+            load_model(name)
+    assert len(asked) == 1
+
+
 def test_a_folder_of_a_run_is_opened_by_its_path(tmp_path: Path) -> None:
     for ending in ("safetensors", "json"):
         shutil.copyfile(f"assets/models/digits.{ending}", tmp_path / f"digits.{ending}")
@@ -322,6 +362,12 @@ def test_a_folder_of_a_run_is_opened_by_its_path(tmp_path: Path) -> None:
         shutil.copyfile(f"assets/models/digits.{ending}", tmp_path / f"other.{ending}")
     with pytest.raises(CheckpointError, match="has 2 networks, digits and other; name one of the files"):
         load_model(str(tmp_path))
+
+
+def test_offline_is_told_to_the_library_of_the_hub(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "diffusion", "sample", "--model", "someone/net", "--offline", "--out", "x.png"]
+    done = subprocess.run(command, env=os.environ | {"HF_HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 1 and "someone/net was not downloaded before" in done.stderr
 
 
 def test_the_commands_take_such_a_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -213,7 +213,7 @@ def test_every_network_runs_with_its_classes_and_shows_its_card(name: str) -> No
     assert not own["visible"]
     lists = {each["name"]: each["values"] for each in value["lists"]}
     assert lists == (model.card.conditions or {"class": model.card.classes})
-    assert guidance["value"] == (2 if model.card.conditions else 1)
+    assert guidance["value"] == (model.card.guidance or (1.5 if model.card.conditions else 1))
     assert model.card.title in line
     for fact in (model.card.sha256, model.card.licence, model.card.command, f"{model.card.images_seen:,}"):
         assert fact in card

@@ -69,7 +69,7 @@ Args:
     sampler: {samplers}.
     steps: at most schedule_steps; each calls the network once, of "heun" twice.
     seed: image k uses seed + k.
-    guidance: scale of classifier-free guidance; 1 is none, and for "emoji-sets" 2 is usual on the page.
+    guidance: scale of classifier-free guidance; 1 is none, and for "emoji-sets" 1.5 is usual on the page.
     {options}
     spacing: {spacings}.
     clip: of the predicted x_0: {clips}.

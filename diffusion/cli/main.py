@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from diffusion.cli.classifier import add_classifier
@@ -26,6 +27,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     args.arguments = sys.argv[1:] if arguments is None else arguments
+    if getattr(args, "offline", False):
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when the Hub's library is imported, which is when it is needed
     try:
         check_numbers(args)
         args.run_command(args)

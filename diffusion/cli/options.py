@@ -204,7 +204,10 @@ def add_schedule_options(command: argparse.ArgumentParser, name: str, default: s
 
 
 def add_model_options(command: argparse.ArgumentParser, required: bool = True) -> None:
-    command.add_argument("--model", required=required, help="name of a shipped network, or path of a .safetensors")
+    command.add_argument("--model", required=required, help="a network: name of a shipped one, path of a "
+                         ".safetensors, of a run's folder, or of a folder or zip of diffusers; or its name on the "
+                         "Hugging Face Hub")  # fmt: skip
+    command.add_argument("--offline", action="store_true", help="of the Hub only what was downloaded before")
     command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
 
 

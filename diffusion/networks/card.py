@@ -63,12 +63,12 @@ class Card:
         return labels if self.classes else None
 
     def usual_guidance(self) -> float:
-        """The scale of guidance that its images are the better for: if its card names none, that which a network of
-        several conditions is measured with, and none for others.
+        """The scale of guidance that its images are the better for: if its card names none, that by which one of
+        several conditions draws what is asked for and yet no copies of its training images, and none for others.
         """
         if self.guidance is not None:
             return self.guidance
-        return 2.0 if self.conditions else 1.0
+        return 1.5 if self.conditions else 1.0
 
     def told(self) -> str:
         """What it is told of an image, in a few words."""

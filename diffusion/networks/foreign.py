@@ -43,6 +43,7 @@ FOREIGN = "diffusers"  # the kind of such networks
 CLASS, WEIGHTS, SCHEDULER = "UNet2DModel", "diffusion_pytorch_model", "scheduler_config.json"
 PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 MOST_WORDS, MOST_BYTES = 1_000_000, 8_000_000_000  # of a configuration, and of weights
+HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 NEAR = 2e-3  # of a step: float32 knows a log-SNR no better
 # What layers of attention were called before diffusers 0.12, in the checkpoints of Ho et al. for one.
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -140,6 +141,34 @@ class Saved:
     config: dict[str, Any]
     scheduler: str
     weights: str
+
+
+def fetch(name: str) -> Path:
+    """The folder of a network on the Hugging Face Hub, "google/ddpm-cifar10-32": downloaded with a progress bar, or
+    as it was kept the last time, which is all that is looked at where HF_HUB_OFFLINE is set.
+
+    Raises:
+        CheckpointError: it is not there, or there is no way to it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{name} was not downloaded before, and the Hugging Face Hub cannot be reached."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(f"There is no network {name} on the Hugging Face Hub that may be had.") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise CheckpointError(f"{name} could not be downloaded: {str(error).splitlines()[0]}") from error
+
+
+def is_on_hub(name: str) -> bool:
+    """Whether a name is one of the Hub's and no path: of two parts, the first of which is no folder here."""
+    path = name.lower().endswith((".safetensors", ".zip")) or Path(name).parent.exists()
+    return HUB.fullmatch(name) is not None and not path
 
 
 def is_foreign(path: Path) -> bool:

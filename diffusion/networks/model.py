@@ -23,7 +23,7 @@ from diffusion.networks.checkpoint import (
     write_weights,
 )
 from diffusion.networks.denoiser import NetworkDenoiser
-from diffusion.networks.foreign import is_foreign, load_foreign, read_foreign_card
+from diffusion.networks.foreign import fetch, is_foreign, is_on_hub, load_foreign, read_foreign_card
 from diffusion.networks.kinds import DEFAULT_KIND, find_kind
 from diffusion.networks.network import Network
 from diffusion.schedules.spec import ScheduleSpec
@@ -79,11 +79,13 @@ def read_card(path: Path) -> Card:
 
 def find_model(name: str) -> Path:
     """The weights of a shipped network by name, or of any other by path: that of the weights, of a folder that a run
-    has written, or of a folder or zip of diffusers.
+    has written, or of a folder or zip of diffusers; or such a folder by the name of its repository on the Hub.
 
     Raises:
-        CheckpointError: nothing is there, or a folder with several networks.
+        CheckpointError: nothing is there, or a folder with several networks; as ``fetch``.
     """
+    if is_on_hub(name):
+        return fetch(name)
     path, there = find_weights(name, MODELS), Path(name)
     if path is None and name and is_foreign(there):
         own = available(there) if there.is_dir() else []
