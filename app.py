@@ -21,6 +21,8 @@ def main() -> None:
                         help="name by which visitors reach the server, as in example.com")  # fmt: skip
     parser.add_argument("--frame", action="append", default=[], metavar="ORIGIN",
                         help="site that may show the page in a frame, as in https://school.example")  # fmt: skip
+    parser.add_argument("--model", action="append", default=[], metavar="MODEL",
+                        help="network to be offered besides, as python -m diffusion sample takes it")  # fmt: skip
     args = parser.parse_args()
 
     # The libraries read these when they are imported.
@@ -33,9 +35,15 @@ def main() -> None:
     folder = make_folder(Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()))
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     try:
+        from diffusion.networks.checkpoint import CheckpointError
         from ui.demo import build_demo, launch_options
         from ui.guard import Site
+        from ui.models import add_networks
 
+        try:
+            add_networks(args.model)
+        except CheckpointError as error:
+            parser.error(str(error))
         site = Site(args.host, tuple(args.name), tuple(args.frame))
         options = launch_options(site)
         build_demo().launch(server_name=args.host, server_port=args.port, root_path=args.root_path, **options)

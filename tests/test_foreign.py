@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from PIL import Image
 
 from diffusion.cli.main import main
+from diffusion.images import ImageError
 from diffusion.losses.weightings import loss_weight
 from diffusion.networks.checkpoint import CheckpointError
 from diffusion.networks.foreign import ForeignNetwork
@@ -33,6 +34,12 @@ from diffusion.sampling.plan import SamplingPlan
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.steps import timesteps
 from diffusion.schedules.families import make_schedule
+from ui import models, reverse_tab
+from ui.cost import seconds_a_call
+from ui.enough import shown_networks
+from ui.link import read_link
+from ui.sampling import Controls, read_recipe, run_for_view
+from ui.sidebar import default_settings, trained_for
 
 pytestmark = pytest.mark.slow
 
@@ -362,6 +369,42 @@ def test_a_folder_of_a_run_is_opened_by_its_path(tmp_path: Path) -> None:
         shutil.copyfile(f"assets/models/digits.{ending}", tmp_path / f"other.{ending}")
     with pytest.raises(CheckpointError, match="has 2 networks, digits and other; name one of the files"):
         load_model(str(tmp_path))
+
+
+@pytest.fixture
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Two networks that the page has besides, of the same name."""
+    for folder in ("a", "b"):
+        save(tmp_path / folder / "net", num_class_embeds=2)
+    monkeypatch.setenv(models.ADDED, "")
+    models.opened.cache_clear()
+    models.add_networks([str(tmp_path / folder / "net") for folder in ("a", "b")])
+    yield ["net", "net-2"]
+    monkeypatch.undo()
+    models.opened.cache_clear()
+
+
+def test_the_page_offers_what_it_was_started_with(added: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [name for _, name in models.choices()][-2:] == added
+    assert models.relatives("net") == [] and "net" not in models.student_calls()
+    for name in added:
+        value, guidance, own, line, card = reverse_tab.choose_network(name)
+        assert [each["values"] for each in value["lists"]] == [["0", "1"]]
+        assert not guidance["visible"] and not own["visible"]
+        assert line == "**net** · 2 classes" and "UNet2DModel of diffusers for 16 x 16 x 3" in card
+        assert "trained with" not in card and "not said" not in card
+        trained = trained_for(name)
+        assert trained is not None and trained.schedule.family == "linear"
+        assert shown_networks()[name]["missing"]
+    monkeypatch.setattr("ui.cost.TIMED", 1)
+    assert seconds_a_call("net-2", 3) > 0
+    source = models.find_source("net-2")
+    recipe = read_recipe(source, default_settings(), Controls(network="net-2", count=3, steps=2))
+    *_, done = run_for_view(source, recipe, models.StopFlag())
+    assert done["state"] == "done" and done["frames"][0]["numbers"]["expected_mean"] is None
+    with pytest.raises(ImageError, match="no bundled pictures like those of net"):
+        models.bundled_picture(source.kind)
+    assert read_link({"network": "net-2"})["network"] == "net-2"
 
 
 def test_offline_is_told_to_the_library_of_the_hub(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ COLUMNS = (
 def describe_model(model: Model) -> str:
     """The network in a line of Markdown."""
     card = model.card
-    return f"**{card.title}** · {card.told()}, {card.images_seen:,} images seen · {card.data}"
+    seen = [f"{card.images_seen:,} images seen"] if card.images_seen else []
+    return " · ".join([f"**{card.title}**", ", ".join([card.told(), *seen]), *filter(None, [card.data])])
 
 
 def card_table(model: Model) -> str:
@@ -35,11 +36,11 @@ def card_table(model: Model) -> str:
         "schedule in training": f"{card.schedule.family}, T = {card.schedule.T}",
         "data": card.data,
         "licence": card.licence,
-        "trained with": f"`{card.command}`",
-        "images seen": f"{card.images_seen:,} in {card.seconds / 60:.0f} minutes",
+        "trained with": card.command and f"`{card.command}`",
+        "images seen": f"{card.images_seen:,} in {card.seconds / 60:.0f} minutes" if card.images_seen else "",
         "SHA-256 of the weights": f"`{card.sha256}`",
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items() if value)
     return f"| | |\n|---|---|\n{table}\n\n{quality(card.figures)}"
 
 

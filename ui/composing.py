@@ -23,7 +23,6 @@ from diffusion.data.folders import load_data
 from diffusion.data.sets import ImageSet
 from diffusion.images import to_bytes
 from diffusion.networks.card import Card
-from diffusion.networks.model import available
 from diffusion.sampling import recipe as recipes
 from diffusion.sampling.recipe import Recipe, denoiser_of
 from diffusion.sampling.updates import SAMPLERS, title_of
@@ -31,7 +30,7 @@ from diffusion.sampling.wishes import labels_asked, said_of, steps_asked
 from ui.asked import AskedError
 from ui.background import in_background
 from ui.job import Values, ended, run_job
-from ui.models import AT_NETWORK, SIDE, Source, StopFlag, find_source, stop
+from ui.models import AT_NETWORK, SIDE, Source, StopFlag, find_source, networks, stop
 from ui.opening import opening_of
 from ui.sampling import read_seed
 from ui.seen import image_button
@@ -62,7 +61,7 @@ def unseen_pairs(kind: str) -> ImageSet:
 
 def composes(network: str) -> bool:
     """Whether there are figures of pairs that a network has not seen, and their real pictures."""
-    if network not in available():  # a browser may ask for anything
+    if network not in networks():  # a browser may ask for anything
         return False
     source = find_source(network)
     return source.model is not None and "pairs" in source.model.card.figures and shown_images(source.kind) is not None

@@ -17,6 +17,7 @@ from ui.background import in_background
 from ui.models import Source, shared_model
 
 FEW, MANY = 1, 16  # images whose calls are timed; others lie on the line through both
+LARGE = 64 * 64  # pixels of an image
 TIMED = 3  # calls of each, after one that is not: the quickest is what is left when nobody else computes
 
 
@@ -43,28 +44,38 @@ def seconds_of(model: Model, recipe: Recipe) -> float:
     """How long the calls of a run will take here."""
     # Guidance that is not told to the network doubles the batch, see ``Guided``.
     twice = recipe.guidance != 1 and recipe.labels is not None and model.card.network.guidance is None
-    return recipe.calls(recipe.schedule) * seconds_a_call(model.card.name, len(recipe.seeds) * (1 + twice))
+    return recipe.calls(recipe.schedule) * seconds_a_call(recipe.model, len(recipe.seeds) * (1 + twice))
 
 
 def seconds_a_call(network: str, images: int) -> float:
-    """How long a shipped network takes here for a batch."""
-    few, many = _timed(network)
-    return max(few + (many - few) * (images - FEW) / (MANY - FEW), few)
+    """How long a network of the page takes here for a batch."""
+    few, many = _batches(network)
+    short, long = _timed(network)
+    return max(short + (long - short) * (images - few) / (many - few), short)
+
+
+def _batches(network: str) -> tuple[int, int]:
+    """Of how many images the two calls are that are timed: one and two where an image is large."""
+    _, height, width = shared_model(network).image_shape
+    return (FEW, MANY) if height * width <= LARGE else (1, 2)
 
 
 @cache
 def _timed(network: str) -> tuple[float, float]:
-    """Seconds of a call for FEW and for MANY images."""
+    """Seconds of these two calls."""
     model = shared_model(network)
-    few, many = in_background(_seconds(model, count) for count in (FEW, MANY))
-    return few, many
+    short, long = in_background(_seconds(model, count) for count in _batches(network))
+    return short, long
 
 
 @torch.inference_mode()
 def _seconds(model: Model, count: int) -> float:
     x_t, found = torch.zeros(count, *model.image_shape, device=model.device), []
+    # One that knows no empty class is told the first.
+    must = model.card.network.conditions and not model.card.network.empty
+    label = torch.zeros(count, dtype=torch.int64, device=model.device) if must else None
     for _ in range(1 + TIMED):
         started = time.perf_counter()
-        model.denoiser(x_t, 0.5).cpu()  # a GPU answers before it has computed
+        model.denoiser(x_t, 0.5, label).cpu()  # a GPU answers before it has computed
         found.append(time.perf_counter() - started)
     return min(found[1:])

@@ -13,11 +13,11 @@ from gradio.events import Dependency
 
 from diffusion.evaluation.quality import MOST_CALLS, Quality, calls_by_steps, quality_path, read_quality
 from diffusion.networks.card import Card
-from diffusion.networks.model import MODELS, available, read_card
+from diffusion.networks.model import find_model
 from diffusion.sampling.updates import SAMPLERS
 from ui.cost import seconds_a_call
 from ui.figures import quality_figure
-from ui.models import AT_TIMING
+from ui.models import AT_TIMING, card_of, networks, opened
 from ui.sampling import Controls
 from ui.view import PLOTLY, View, call_module, served
 
@@ -78,18 +78,17 @@ def missing(card: Card) -> dict[str, str]:
 
 
 def shown_networks() -> dict[str, dict[str, Any]]:
-    """``shown_quality`` of every shipped network, by name."""
+    """``shown_quality`` of every network, by name."""
     shown = {}
-    for name in available():
-        path = MODELS / f"{name}.safetensors"
-        card = read_card(path)
+    for name in networks():
+        path, card = find_model(opened().get(name, name)), card_of(name)
         shown[name] = shown_quality(card, read_quality(quality_path(path), card.sha256))
     return shown
 
 
 def time_calls(network: str, count: float) -> dict[str, Any]:
     """What a call takes here for so many images, for the view. The first to ask has the network timed."""
-    if network not in available():
+    if network not in networks():
         return gr.skip()
     return {"network": network, "images": int(count), "ms_a_call": 1000 * seconds_a_call(network, int(count))}
 

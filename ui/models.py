@@ -5,9 +5,11 @@ Networks are loaded once for all visitors, and only so many runs at a time may c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from torch import Tensor
 from diffusion.data.folders import BUNDLED, load_data, split_of_examples
 from diffusion.device import best_device, best_precision
 from diffusion.images import ImageError, picture_for, to_bytes, to_unit
-from diffusion.networks.model import MODELS, Model, available, load_model, read_card
+from diffusion.networks.card import Card
+from diffusion.networks.model import Model, available, find_model, load_model, read_card
 from diffusion.sampling.recipe import Precision
 from diffusion.sampling.statistics import Moments, moments
 
 DEFAULT = "digits"
+ADDED = "DDPM_LAB_MODELS"  # in the environment: what networks the page has besides, with os.pathsep between them
 AT_ONCE = 2
 # Of events that call a network: so many at a time, the others wait in one queue. What opens the page does not wait for
 # the runs of other visitors, nor the page for other programs.
@@ -94,12 +98,46 @@ class Source:
 
 
 @cache
+def opened() -> dict[str, str]:
+    """Networks that whoever serves the page has added, by what the page and its links call them: what ``load_model``
+    knows each by. The environment says which, see app.py: it is the same for all visitors.
+    """
+    found: dict[str, str] = {}
+    for place in filter(None, os.environ.get(ADDED, "").split(os.pathsep)):
+        name = read_card(find_model(place)).name
+        others = (f"{name}-{k}" for k in count(2))
+        found[next(each for each in chain([name], others) if each not in {*available(), *found})] = place
+    return found
+
+
+def add_networks(places: Sequence[str]) -> None:
+    """Have the page offer these networks too, before it is built.
+
+    Raises:
+        CheckpointError: one that cannot be opened.
+    """
+    os.environ[ADDED] = os.pathsep.join(places)
+    opened()
+
+
+def networks() -> list[str]:
+    """The names of all networks that the page has."""
+    return [*available(), *opened()]
+
+
+@cache
+def card_of(name: str) -> Card:
+    """The card of one of them."""
+    return read_card(find_model(opened().get(name, name)))
+
+
+@cache
 def shared_model(name: str = DEFAULT) -> Model:
-    """A shipped network on the best device there is."""
+    """A network of the page on the best device there is."""
     device = best_device()
     # On a processor with bfloat16 speed is worth the rounding; a GPU is fast enough without.
     fast = device.type == "cpu" and best_precision(device) == "bf16"
-    return load_model(name, device, torch.bfloat16 if fast else torch.float32)
+    return load_model(opened().get(name, name), device, torch.bfloat16 if fast else torch.float32)
 
 
 def find_source(name: str, own: Sequence[str] = ()) -> Source:
@@ -144,12 +182,22 @@ def own_images(paths: Sequence[str]) -> Tensor:
 
 @cache
 def bundled_picture(name: str) -> Tensor:
-    """One of the bundled images of a kind, which no network has seen, (C, H, W) in [-1, 1]."""
+    """One of the bundled images of a kind, which no network has seen, (C, H, W) in [-1, 1].
+
+    Raises:
+        ImageError: none are bundled.
+    """
+    if name not in BUNDLED:
+        raise ImageError(f"There are no bundled pictures like those of {name}; choose one of your own.")
     return to_unit(load_data(name, "test", SIDE).images[BUNDLED_PICTURE])
 
 
-def data_moments(source: Source) -> Moments:
-    """Of the images that samples should be like: those of an exact denoiser, or a network's held-out ones."""
+def data_moments(source: Source) -> Moments | None:
+    """Of the images that samples should be like: those of an exact denoiser, or a network's held-out ones; None where
+    there are none.
+    """
+    if source.examples is None and source.kind not in BUNDLED:
+        return None
     return _bundled_moments(source.kind) if source.examples is None else moments(to_unit(source.examples))
 
 
@@ -159,19 +207,18 @@ def _bundled_moments(name: str) -> Moments:
 
 
 def choices() -> list[tuple[str, str]]:
-    """(title, name) of every shipped network, for a list to choose from."""
-    return [(read_card(MODELS / f"{name}.safetensors").title, name) for name in available()]
+    """(title, name) of every network, for a list to choose from."""
+    return [(card_of(name).title, name) for name in networks()]
 
 
 def student_calls() -> dict[str, int]:
-    """How many calls each shipped student takes, by name."""
-    cards = {name: read_card(MODELS / f"{name}.safetensors") for name in available()}
-    return {name: len(card.levels) for name, card in cards.items() if card.levels}
+    """How many calls each student takes, by name."""
+    return {name: len(card_of(name).levels) for name in networks() if card_of(name).levels}
 
 
 def relatives(name: str) -> list[tuple[str, str]]:
-    """(title, name) of the shipped networks that draw the same images: teacher and students of a network."""
-    teachers = {each: read_card(MODELS / f"{each}.safetensors").teacher or each for each in available()}
+    """(title, name) of the networks that draw the same images: teacher and students of a network."""
+    teachers = {each: card_of(each).teacher or each for each in networks()}
     return [(title, each) for title, each in choices() if each != name and teachers[each] == teachers.get(name)]
 
 

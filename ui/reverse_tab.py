@@ -210,7 +210,7 @@ def compare_schedule(asked: AskedSchedule) -> str:
 def choose_network(name: str) -> tuple[Any, ...]:
     """Another network: (what it can be told, guidance, one's own images, line about it, all about it)."""
     card = None if name.startswith(EXACT) else shared_model(name).card
-    taught, is_told = card and card.network.guidance, card is not None and bool(card.network.conditions)
+    taught, guides = card and card.network.guidance, card is not None and bool(card.network.empty)
     low, high = taught or (0, MOST_GUIDANCE)
     return (
         told_value(name),
@@ -218,7 +218,7 @@ def choose_network(name: str) -> tuple[Any, ...]:
             minimum=low,
             maximum=high,
             info=TOLD if taught else ASKED_TWICE,
-            visible=is_told,
+            visible=guides,
             value=card.usual_guidance() if card else 1.0,
         ),
         gr.update(visible=name == OWN),

@@ -265,24 +265,24 @@ def recipe_path(frames: Path) -> Path:
     return frames.with_suffix(".npz")
 
 
-def frame_of_step(step: Step, recipe: Recipe, data: Moments) -> Frame:
-    """The numbers of a step; ``data``: moments of the images that are to be expected."""
+def frame_of_step(step: Step, recipe: Recipe, data: Moments | None) -> Frame:
+    """The numbers of a step; ``data``: moments of the images that are to be expected, where they are known."""
     before = recipe.steps[: step.index][::-1][:2]
     made_of = terms(recipe.update, recipe.schedule, step.t, step.s, before)
     numbers = _numbers(step.x_t, step.t, recipe, data, distance(step.x_s, step.x_t))
     return Frame(step.t, step.index, step.s, made_of | {"z": step.sigma}, numbers)
 
 
-def frame_of_end(step: Step, recipe: Recipe, data: Moments) -> Frame:
+def frame_of_end(step: Step, recipe: Recipe, data: Moments | None) -> Frame:
     """Where the last step led to; its factors are repeated."""
     last = frame_of_step(step, recipe, data)
     return Frame(step.s, step.index + 1, None, last.terms, _numbers(step.x_s, step.s, recipe, data, None))
 
 
-def _numbers(x_t: Tensor, t: int, recipe: Recipe, data: Moments, moved: float | None) -> dict[str, float | None]:
+def _numbers(x_t: Tensor, t: int, recipe: Recipe, data: Moments | None, moved: float | None) -> dict[str, float | None]:
     """Of x_t, beside what the forward process has at t, and how far the step from there moved."""
-    found, there = moments(x_t), expected(data, float(recipe.schedule.alpha_bar[t]))
+    found, there = moments(x_t), data and expected(data, float(recipe.schedule.alpha_bar[t]))
     return {
         "mean": found.mean, "std": found.std,
-        "expected_mean": there.mean, "expected_std": there.std, "moved": moved,
+        "expected_mean": there.mean if there else None, "expected_std": there.std if there else None, "moved": moved,
     }  # fmt: skip

@@ -15,7 +15,6 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from diffusion.losses.weightings import loss_weight, schedule_csv
-from diffusion.networks.model import MODELS, available, read_card
 from diffusion.process import posterior_mean
 from diffusion.schedules.exchange import read_betas, to_diffusers
 from diffusion.schedules.families import FAMILIES, PER_STEP, T_MAX, beta_for_terminal_snr
@@ -24,6 +23,7 @@ from diffusion.schedules.review import Trained, review, summarize
 from diffusion.schedules.schedule import Array, Schedule, ScheduleError
 from diffusion.schedules.spec import DRAWN, GIVEN, ScheduleSpec, read_number
 from ui.figures import Columns
+from ui.models import card_of, networks
 from ui.view import View
 
 CHART_POINTS = 250  # more cannot be told apart on a screen, and cost time on every move
@@ -121,9 +121,9 @@ def schedule_name(settings: Settings) -> str:
 @cache
 def trained_for(network: str) -> Trained | None:
     """None for what is no network: an exact denoiser has seen every level."""
-    if network not in available():
+    if network not in networks():
         return None
-    card = read_card(MODELS / f"{network}.safetensors")
+    card = card_of(network)
     return Trained(card.title, card.training_schedule())
 
 

@@ -292,7 +292,7 @@ def _card(saved: Saved) -> Card:
     name = files.place.stem if files.place.suffix.lower() == ".zip" else files.place.resolve().name
     return Card(
         name=name, title=name, classes=[str(k) for k in range(classes)], network=config,
-        schedule=ScheduleSpec.of(schedule), data="not said", licence="not said", command="not said", images_seen=0,
+        schedule=ScheduleSpec.of(schedule), data="", licence="", command="", images_seen=0,
         seconds=0.0, sha256=hashlib.sha256(files.read(saved.weights)).hexdigest(), kind=FOREIGN,
     )  # fmt: skip
 
