@@ -119,7 +119,8 @@ READERS: dict[Kind, Callable[[LinkField, str], Any]] = {
 # Of the Plane tab: points drawn by hand, as text of so many characters at most, and what is shown of them.
 SKETCH, MOST_SKETCH = "sketch", 1600
 LAYERS = (
-    "data", "noised", "density", "eps", "score", "samples", "paths", "margins", "learned", "difference", "made"
+    "data", "noised", "density", "eps", "score", "samples", "paths", "margins", "learned", "difference", "made",
+    "step",
 )  # fmt: skip
 
 # What a link puts before the names of the controls of a run there.

@@ -51,9 +51,10 @@ from ui.plane import (
     run_on_plane,
 )
 from ui.plane_away import take_away_plane
+from ui.plane_walk import AT_WALK, take_walk
 from ui.sampling import control_names, read_controls, values_of
 from ui.sidebar import Settings, read_schedule
-from ui.view import FROM_LINK, View, served
+from ui.view import FROM_LINK, View, asked_by, served
 
 
 def press_draw(
@@ -189,6 +190,7 @@ def plane_tab(page: Page) -> None:
             )  # fmt: skip
         with gr.Column(scale=3, min_width=260, elem_id="lab-plane-side"):
             View("planesaid", elem_id="lab-plane-said")
+            walk = View("planewalk", elem_id="lab-plane-walk")
             wish = build_wish()
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-plane-waiting")
             message = gr.Markdown(elem_classes="lab-message", elem_id="lab-plane-message")
@@ -202,3 +204,8 @@ def plane_tab(page: Page) -> None:
         show_progress="minimal", show_progress_on=waiting, api_visibility="private", **AT_NETWORK,
     )  # fmt: skip
     wish.halt.click(stop, flag, None, queue=False, **QUIET)
+    gr.on(
+        [walk.input, *(control.change for control in controls)], take_walk,
+        [walk, page.sidebar, data, lesson, *controls], walk, js=asked_by("planewalk", "place"),
+        trigger_mode="always_last", **AT_WALK, **QUIET,
+    )  # fmt: skip

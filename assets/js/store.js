@@ -8,6 +8,7 @@ import { oncePerFrame } from "./scheduling.js";
 /** @import { Learned } from "./learning.js" */
 /** @import { Drawn } from "./plane.js" */
 /** @import { Place } from "./mixture.js" */
+/** @import { Walked } from "./planewalk.js" */
 /** @import { Hovered, PlanePoints, Sketching } from "./planedata.js" */
 /** @import { ChosenRun } from "./quality.js" */
 /** @import { Pin, Schedule, SchedulePayload, Settings } from "./schedules.js" */
@@ -60,6 +61,8 @@ import { oncePerFrame } from "./scheduling.js";
  * @property {Sketching | null} sketching whether they are being drawn by hand
  * @property {Drawn | null} drawn how it stands with samples of it
  * @property {Place[]} followed the path of a point that is followed there; empty without one
+ * @property {boolean} stepping whether what a step adds to it is shown
+ * @property {Walked | null} walked the followed point on its way by the chosen sampler
  * @property {Hovered | null} hovered a point of the plane that is looked at
  * @property {Learned | null} learned what a network has learnt of these points
  * @property {string} wanted the key of points whose network is to be shown
@@ -85,6 +88,8 @@ export const store = {
   learned: null,
   drawn: null,
   followed: [],
+  stepping: false,
+  walked: null,
   hovered: null,
   wanted: "",
   server: null,

@@ -140,6 +140,39 @@ def test_a_followed_point_is_dragged_and_its_numbers_follow(plane: Page) -> None
     expect(plane.locator(".lab-planeview")).to_have_attribute("data-pinned", "0")
 
 
+def test_what_a_step_adds_follows_the_sampler_the_hand_and_t(plane: Page) -> None:
+    legend, rows = plane.locator(".lab-planewalk"), plane.locator(".lab-walk-rows b")
+    expect(legend).to_be_hidden()
+    before = picture(plane)
+    plane.click("[data-layer=step]")
+    plane.wait_for_selector(".lab-planewalk[data-state=ready]")
+    assert np.abs(picture(plane) - before).mean() > 0.1
+    expect(legend).to_contain_text("One step: DDIM, exact")
+    expect(rows.nth(3)).to_have_text("–")  # no fresh noise
+
+    def numbers() -> np.ndarray:
+        return np.array([[float(v) for v in re.findall(r"[-\d.]+", text.replace("−", "-"))] or [0, 0]
+                         for text in rows.all_inner_texts()])  # fmt: skip
+
+    go_to(plane, 200)
+    plane.wait_for_selector(".lab-planewalk[data-t='200'][data-s='167']")
+    first = numbers()
+    stroke(plane, (0.5, 0.5), (0.8, 0.2))
+    expect(rows.first).not_to_have_text(f"({first[0][0]:.3f}, {first[0][1]:.3f})".replace("-", "−"))
+    plane.fill("#lab-plane-steps input", "5")
+    plane.wait_for_selector(".lab-planewalk[data-t='200'][data-s='0']")
+    go_to(plane, 300)
+    plane.wait_for_selector(".lab-planewalk[data-t='400'][data-s='200']")
+    plane.click("#lab-plane-sampler input")
+    plane.get_by_role("option", name="DDPM").click()
+    expect(legend).to_contain_text("One step: DDPM, exact")
+    whole, *parts = numbers()
+    np.testing.assert_allclose(np.sum(parts, axis=0), whole, atol=0.003)
+    assert np.abs(parts[2]).max() > 0.01
+    plane.fill("#lab-plane-steps input", "0")
+    expect(legend).to_contain_text("between 1 and T = 1000")
+
+
 def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> None:
     bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
     bad.write_text("x,y\n1,2\nnot,numbers\n")
