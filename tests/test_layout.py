@@ -25,6 +25,7 @@ ROWS = (
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.matching training.state training.preview training.stop training.train",
     "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions evaluation.quality",
+    "evaluation.on_points",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.
@@ -50,7 +51,7 @@ UI_ROWS = (
     "theme figures files asked view page picture choosing sidebar",
     "models subjects card cost background job frames sampling learning plane_away plane opening seen told weighing",
     "plane_walk whatif composing make_opening link wire",
-    "enough lesson schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
+    "enough lesson plane_enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

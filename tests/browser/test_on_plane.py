@@ -173,6 +173,31 @@ def test_what_a_step_adds_follows_the_sampler_the_hand_and_t(plane: Page) -> Non
     expect(legend).to_contain_text("between 1 and T = 1000")
 
 
+def test_steps_are_measured_and_the_choice_is_marked(plane: Page) -> None:
+    shown, now = plane.locator(".lab-plane-enough"), plane.locator(".lab-plane-enough .lab-enough-now")
+    expect(shown).to_have_attribute("data-state", "empty")  # nothing is computed because a page is opened
+    plane.click("#lab-plane-measure")
+    plane.wait_for_selector(".lab-plane-enough[data-state=live]")
+    plane.wait_for_selector(".lab-plane-enough[data-state=done]", timeout=120_000)
+    expect(now).to_contain_text("DDIM, 30 steps = 30 calls, exact: 0.0")
+    far = float(shown.get_attribute("data-far") or 1)
+    plane.fill("#lab-plane-steps input", "2")
+    plane.wait_for_selector(".lab-plane-enough[data-calls='2']")
+    assert float(shown.get_attribute("data-far") or 0) > 3 * far
+    with plane.expect_download() as file:
+        plane.click("[data-do=steps-csv]")
+    assert file.value.suggested_filename == "plane-steps-moons.csv"
+    lines = Path(file.value.path()).read_text().splitlines()
+    assert lines[0] == "denoiser,sampler,steps,calls,wasserstein,floor,spread" and len(lines) > 50
+    choose(plane, "ring")
+    expect(shown).to_have_attribute("data-state", "stale")
+    plane.click("#lab-plane-measure")
+    plane.wait_for_selector(".lab-plane-enough[data-state=live]")
+    plane.click("#lab-plane-measure-stop")
+    plane.wait_for_selector(".lab-plane-enough[data-state=done]")
+    expect(now).to_contain_text("Stopped: ")
+
+
 def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> None:
     bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
     bad.write_text("x,y\n1,2\nnot,numbers\n")
