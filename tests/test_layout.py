@@ -22,6 +22,7 @@ ROWS = (
     "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",
     "sampling.snippet sampling.wishes",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
+    "losses.on_mixtures",
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.matching training.state training.preview training.stop training.train",
     "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions evaluation.quality",
