@@ -52,7 +52,7 @@ UI_ROWS = (
     "theme figures files asked view page picture choosing sidebar",
     "models subjects card cost background job frames sampling learning plane_away plane opening seen told weighing",
     "plane_walk whatif composing make_opening link wire",
-    "enough lesson plane_enough schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
+    "enough lesson plane_enough plane_ledger schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

@@ -164,6 +164,7 @@ def link_table(tabs: Iterable[str] = ()) -> dict[str, LinkField]:
         "sketch": LinkField("text", most=MOST_SKETCH),
         "followed": LinkField("list", [], most=2),  # x and y of a point at t
         "back": LinkField("whole", 20, low=1, high=T_MAX),  # steps in all, of which one back is looked at
+        "plane_sigma": LinkField("choice", "beta", tuple(EXPONENTS)),
         "layers": LinkField("words", ["data", "density", "samples", "paths"], LAYERS),
         "play": LinkField("words", [], ("on", "slow", "ddpm")),  # into noise, slow, with a way of DDPM
     }

@@ -53,6 +53,7 @@ from ui.plane import (
 )
 from ui.plane_away import take_away_plane
 from ui.plane_enough import steps_section
+from ui.plane_ledger import ledger_section
 from ui.plane_walk import AT_WALK, take_walk
 from ui.sampling import control_names, read_controls, values_of
 from ui.sidebar import Settings, read_schedule
@@ -201,6 +202,7 @@ def plane_tab(page: Page) -> None:
     opened = wire_wish(wish, page)
     View("planestep", elem_id="lab-plane-step")
     steps_section(page, data, lesson, wish.by_name, opened)
+    ledger_section(data, lesson)
     lesson_section(data, lesson)
     upload.upload(upload_points, upload, [data, refused], **QUIET)
     controls = [wish.by_name[name] for name in control_names(PlaneWish)]

@@ -6,8 +6,8 @@
             = w_t |eps - eps_theta|^2 + extra_t,   w_t = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))  (eq. 12)
     L_0     = -log p(x_0 | x_1), a Gaussian discretised over 256 grey levels           (eq. 13)
 
-Of data that are continuous, as points of the plane are, L_0 is that Gaussian's density itself (``density_nll``), and the
-bound one of -log of their density: it may be negative, and the least that it can be is their differential entropy.
+Of data that are continuous, as points of the plane are, L_0 is that Gaussian's density itself (``density_nll``), and
+the bound one of -log of their density: it may be negative, and its least is their differential entropy.
 
 extra_t is (beta~_t / sigma_t^2 - 1 - ln(beta~_t / sigma_t^2)) / 2 a dimension: zero for sigma_t^2 = beta~_t, more for
 any other. Everything is in nats unless said otherwise; bits/dim divides by D ln 2.

@@ -5,8 +5,8 @@ The exact denoiser finds eps* = E[eps | x_t], so that what any other adds to its
     E|eps - eps_theta|^2 = E|eps - eps*|^2 + E|eps* - eps_theta|^2,
     E|eps - eps*|^2 = alpha_bar_t / (1 - alpha_bar_t) E Var(x_0 | x_t).
 
-Both are known for every x_t (mixture.py), and no draw of eps is left in them but through x_t. ``measure_errors`` needs no
-such knowledge, and is a percent off for a few thousand points: on the plane that is more than what is looked for.
+Both are known for every x_t (mixture.py), and no draw of eps is left in them but through x_t. ``measure_errors`` needs
+no such knowledge, and is a percent off for a few thousand points: on the plane that is more than what is looked for.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from diffusion import process
 from diffusion.denoiser import Denoiser
 from diffusion.losses.curve import DECODER_POINTS, ErrorCurve
+from diffusion.losses.measure import bit_reversed
 from diffusion.mixture import Mixture, MixtureDenoiser
 from diffusion.schedules.schedule import Array
 
@@ -34,7 +35,7 @@ def measure_on_mixture(
     seed: int = 0,
 ) -> Iterator[dict[str, ErrorCurve]]:
     """Measure E|eps - eps_theta|^2 / D of each denoiser at each noise level, yielding the curves so far after every
-    level; all on the same x_t, which are others at every level.
+    level, which are visited as by ``measure_errors``; all on the same x_t, others at every level.
 
     Args:
         alpha_bars: noise levels in (0, 1), descending.
@@ -46,24 +47,25 @@ def measure_on_mixture(
     exact = MixtureDenoiser(fine)
     mean, variance = fine.moments()
     mean_square = float((mean.square() + variance).mean())
-    log_snr: list[float] = []
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in denoisers}
-    for alpha_bar in map(float, alpha_bars):
+    levels = np.asarray(alpha_bars, dtype=np.float64)
+    log_snr = np.log(levels) - np.log1p(-levels)
+    found = {name: np.full((2, len(levels)), np.nan) for name in denoisers}  # means, and their standard errors
+    for i in bit_reversed(len(levels)):
+        alpha_bar = float(levels[i])
         x_0, _ = mixture.draw(draws, generator)
         x_t = process.q_sample(x_0, alpha_bar, torch.randn(x_0.shape, generator=generator))
         snr = alpha_bar / (1 - alpha_bar)
         least = snr * exact.variance(x_t.double(), alpha_bar) / dimensions
         best = exact(x_t.double(), alpha_bar)
-        log_snr.append(float(np.log(alpha_bar) - np.log1p(-alpha_bar)))
         for name, denoiser in denoisers.items():
             error = least + (denoiser(x_t, alpha_bar).double() - best).square().flatten(1).mean(1)
-            found[name].append((float(error.mean()), float(error.std()) / draws**0.5))
+            found[name][:, i] = float(error.mean()), float(error.std()) / draws**0.5
         yield {name: _curve(log_snr, values, mean_square, dimensions) for name, values in found.items()}
 
 
-def _curve(
-    log_snr: Sequence[float], values: Sequence[tuple[float, float]], mean_square: float, dimensions: int
-) -> ErrorCurve:  # fmt: skip
-    mean, spread = np.array(values).T
-    unknown = np.full((len(mean), DECODER_POINTS), np.nan)  # L_0 over grey levels, which these data have not
-    return ErrorCurve(np.array(log_snr), mean, spread, unknown, mean_square, dimensions)
+def _curve(log_snr: Array, found: Array, mean_square: float, dimensions: int) -> ErrorCurve:
+    """Of the levels that were measured so far."""
+    mean, spread = found
+    known = np.isfinite(mean)
+    unknown = np.full((int(known.sum()), DECODER_POINTS), np.nan)  # L_0 over grey levels, which these data have not
+    return ErrorCurve(log_snr[known], mean[known], spread[known], unknown, mean_square, dimensions)

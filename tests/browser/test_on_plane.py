@@ -198,6 +198,31 @@ def test_steps_are_measured_and_the_choice_is_marked(plane: Page) -> None:
     expect(now).to_contain_text("Stopped: ")
 
 
+def test_the_bound_is_measured_once_and_follows_the_schedule_and_the_variance(plane: Page) -> None:
+    shown = plane.locator(".lab-planeledger")
+
+    def total(name: str) -> float:
+        return float(shown.get_attribute(f"data-{name}") or "nan")
+
+    expect(shown).to_have_attribute("data-state", "empty")
+    plane.click("#lab-plane-bound-start")
+    plane.wait_for_selector(".lab-planeledger[data-state=done]", timeout=60_000)
+    entropy, best = total("entropy"), total("distribution")
+    assert entropy - 0.05 < best < total("learned") < total("exact")
+    expect(shown.locator("tbody tr")).to_have_count(4)
+    plane.click(".lab-planeledger [data-value=posterior]")
+    assert total("distribution") > best + 0.5
+    plane.wait_for_function("location.hash.includes('plane_sigma=posterior')")
+    plane.click(".lab-planeledger [data-value=beta]")
+    move(plane, "[data-field=T]", 20)
+    plane.wait_for_function("b => +document.querySelector('.lab-planeledger').dataset.distribution > b + 0.1", arg=best)
+    with plane.expect_download() as file:
+        plane.click("[data-do=bound-csv]")
+    assert Path(file.value.path()).read_text().startswith("variance,denoiser,L_T,L_mid,constant,L_0,total")
+    choose(plane, "ring")
+    expect(shown).to_have_attribute("data-state", "stale")
+
+
 def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> None:
     bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
     bad.write_text("x,y\n1,2\nnot,numbers\n")
