@@ -39,13 +39,14 @@ const ABOUT =
 const NOTHING =
   "What the errors of the exact denoisers and of the network cost under this schedule: press Measure, it takes some seconds.";
 const STALE = "This was measured of other points; press Measure for those above.";
+// What counts comes first, and is seen on a phone too.
 const HEADS = [
+  "\\text{bits/dim}",
+  "\\text{above the entropy}",
   "L_T",
   "\\sum L_{t-1}",
   "\\text{of it }\\sum C_t",
   "L_0",
-  "\\text{bits/dim}",
-  "\\text{above the entropy}",
 ];
 
 class PlaneLedger {

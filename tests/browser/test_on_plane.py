@@ -210,6 +210,10 @@ def test_the_bound_is_measured_once_and_follows_the_schedule_and_the_variance(pl
     entropy, best = total("entropy"), total("distribution")
     assert entropy - 0.05 < best < total("learned") < total("exact")
     expect(shown.locator("tbody tr")).to_have_count(4)
+    heads, cells = shown.locator("th"), shown.locator("tbody tr").first.locator("td")
+    for k, (head, value) in enumerate([("bits/dim", best), ("entropy", best - entropy)], 1):
+        expect(heads.nth(k)).to_contain_text(head)
+        expect(cells.nth(k)).to_have_text(f"{value:.3f}".replace("-", "−"))
     plane.click(".lab-planeledger [data-value=posterior]")
     assert total("distribution") > best + 0.5
     plane.wait_for_function("location.hash.includes('plane_sigma=posterior')")
