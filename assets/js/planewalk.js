@@ -28,7 +28,7 @@ const WORDS = {
 };
 const NO_NOISE = "fresh noise: none in this step";
 const ABOUT =
-  "The point begins at the end of its path in noise, and takes the steps of the sampler and denoiser that are chosen. Samplers that look back, or ask twice, add what they found there: x̂_0′ a step before, ε̂_s at s.";
+  "The point begins at the end of its path in noise, and takes the steps of the sampler and denoiser that are chosen. Of DDPM, σ² in the root is β̃ whatever it adds. Samplers that look back, or ask twice, add what they found there: x̂_0′ a step before, ε̂_s at s.";
 const NOBODY = "Press somewhere on the plane to follow a point.";
 
 /** What Python is asked for: where the followed point is at T; nothing while no step is shown. */

@@ -169,6 +169,8 @@ def test_what_a_step_adds_follows_the_sampler_the_hand_and_t(plane: Page) -> Non
     whole, *parts = numbers()
     np.testing.assert_allclose(np.sum(parts, axis=0), whole, atol=0.003)
     assert np.abs(parts[2]).max() > 0.01
+    inside = plane.locator(".lab-walk-rows").evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert inside
     plane.fill("#lab-plane-steps input", "0")
     expect(legend).to_contain_text("between 1 and T = 1000")
 
