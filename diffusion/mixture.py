@@ -148,6 +148,21 @@ class MixtureDenoiser:
         gain = alpha_bar**0.5 * mixture.std**2 / noised.std**2
         return centre + gain * (x_t - alpha_bar**0.5 * centre)
 
+    def variance(self, x_t: Tensor, alpha_bar: float) -> Tensor:
+        """E[|x_0 - E[x_0 | x_t]|^2 | x_t], how much of x_0 nothing can tell from x_t, (B,), classes left out:
+
+            sum_i P(i | x_t) |(1 - g sqrt(alpha_bar_t)) (mu_i - mu)|^2 + D s^2 (1 - alpha_bar_t) / (alpha_bar_t s^2 +
+            1 - alpha_bar_t),    mu = sum_i P(i | x_t) mu_i.
+
+        A difference of squares: near the data it has digits in float64 alone.
+        """
+        mixture = self.mixture
+        noised, centres = mixture.noised(alpha_bar), mixture.centres.flatten(1)
+        shares = noised.shares(x_t)
+        kept = (1 - alpha_bar) / noised.std**2  # 1 - g sqrt(alpha_bar_t)
+        between = shares @ centres.square().sum(1) - (shares @ centres).square().sum(1)
+        return kept**2 * between.clamp(min=0) + mixture.dimensions * mixture.std**2 * kept
+
     def _by_level(self, x_t: Tensor, alpha_bar: Tensor, label: Tensor | None) -> Tensor:
         """The same where each x_t has a level of its own."""
         mean = torch.empty_like(x_t)

@@ -22,9 +22,11 @@ ROWS = (
     "sampling.loop sampling.generate sampling.statistics sampling.recipe sampling.whatif sampling.archive",
     "sampling.snippet sampling.wishes",
     "losses.weightings losses.likelihood losses.curve losses.measure losses.rate losses.reference",
+    "losses.on_mixtures",
     "training.config training.presets training.history training.conditions training.batch training.errors",
     "training.teacher training.matching training.state training.preview training.stop training.train",
     "evaluation.distances evaluation.classifier evaluation.evaluate evaluation.conditions evaluation.quality",
+    "evaluation.on_points",
     "cli.options cli.runs cli.train cli.distill cli.sample cli.schedule cli.loss cli.evaluate cli.classifier cli.main",
 )
 # Which packages a package may take from at all, besides the modules that are in none and its own.
@@ -49,8 +51,8 @@ MAY_TAKE_A_TAB = {
 UI_ROWS = (
     "theme figures files asked view page picture choosing sidebar",
     "models subjects card cost background job frames sampling learning plane_away plane opening seen told weighing",
-    "whatif composing make_opening link wire",
-    "enough lesson schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
+    "plane_walk whatif composing make_opening link wire",
+    "enough lesson plane_enough plane_ledger schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

@@ -2,5 +2,7 @@
 interface LabView<Props, Server = null> {
   props: Props;
   watch(name: keyof Props & string, fn: () => void): void;
+  /** Tells what listens to it in Python. */
+  trigger(event: "input"): void;
   server: Server;
 }

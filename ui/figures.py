@@ -6,7 +6,7 @@ put another measure of time in its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -198,18 +198,30 @@ def history_figure(*, across: int = 2) -> dict[str, Any]:
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")  # for eyes that do not tell the hues apart
 
 
-def quality_figure(samplers: Mapping[str, str], *, across: int = 2) -> dict[str, Any]:
-    """Class found and Fréchet distance over calls of the network, a line for each sampler; the browser marks the choice
-    on its line, the last trace of each panel, and says at the ticks what so many calls take.
+QUALITY = {"accuracy": "class found, % of images", "frechet": "Fréchet distance, less is better"}
 
-    samplers: their titles by name. ``across``: panels side by side, 2 on a wide screen and 1 on a phone.
+
+def quality_figure(
+    samplers: Mapping[str, str],
+    panels: Mapping[str, str] = QUALITY,
+    *,
+    real: str = "real images held out",
+    logarithmic: Collection[str] = ("frechet",),
+    alike: bool = False,
+    across: int = 2,
+) -> dict[str, Any]:
+    """What is drawn over calls of the network, a line for each sampler, in two panels; the browser marks the choice on
+    its line, the last trace of each panel, and says at the ticks what so many calls take.
+
+    samplers: their titles by name. panels: the titles of the columns. real: what the dashed line is. logarithmic: the
+    columns whose axis is. alike: both are of one kind, on the same axis. ``across``: panels
+    side by side, 2 on a wide screen and 1 on a phone.
     """
-    titles = {"accuracy": "class found, % of images", "frechet": "Fréchet distance, less is better"}
-    rows = len(titles) // across
+    rows = len(panels) // across
     figure = make_subplots(
-        rows, across, subplot_titles=list(titles.values()), horizontal_spacing=0.09, vertical_spacing=0.2
+        rows, across, subplot_titles=list(panels.values()), horizontal_spacing=0.09, vertical_spacing=0.2
     )
-    for i, column in enumerate(titles):
+    for i, column in enumerate(panels):
         place, first = (i // across + 1, i % across + 1), i == 0
         legend = "legend" if first else None
         band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
@@ -222,16 +234,18 @@ def quality_figure(samplers: Mapping[str, str], *, across: int = 2) -> dict[str,
                 mode="lines+markers", marker={"color": BY_SAMPLER.get(name, GREY), "symbol": symbol, "size": 6},
                 meta={"x": f"calls_{name}", "y": f"{column}_{name}"}, legendgroup=name,
             )  # fmt: skip
-        _line(figure, f"{column}_real", "real images held out", GREY, place, legend=legend, dash="5px,4px")
+        _line(figure, f"{column}_real", real, GREY, place, legend=legend, dash="5px,4px")
         figure.data[-1].update(meta={"x": "calls_real", "y": f"{column}_real"}, legendgroup="real")
         _line(figure, f"{column}_mark", "chosen", GREY, place, legend=None)
         ring = {"color": GREY, "symbol": "circle-open", "size": 17, "line": {"width": 3}}
         figure.data[-1].update(
             mode="markers", marker=ring, hoverinfo="skip", meta={"x": "calls_mark", "y": f"{column}_mark"}
         )
+        axis = {"type": "log", "dtick": "D2"} if column in logarithmic else {"nticks": 6}
+        figure.update_yaxes(**axis, row=place[0], col=place[1])
     figure.update_xaxes(type="log", range=[-0.06, 1.76], tickmode="array", tickangle=0)
-    figure.update_yaxes(nticks=6, row=1, col=1)
-    figure.update_yaxes(type="log", dtick="D2", row=rows, col=across)
+    if alike:
+        figure.update_yaxes(matches="y")
     content = _finish(figure, height=340 if across == 2 else 650, legends={}, below=66)
     content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}
     content["layout"]["margin"] |= {"t": 64 if across == 2 else 110, "l": 40, "r": 10}

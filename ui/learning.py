@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion import process
 from diffusion.data.sets import ImageSet
@@ -279,12 +279,13 @@ def learn(
             return
 
 
-def save_lesson(lesson: Lesson, key: str, names: tuple[str, ...]) -> Path:
-    """The network as it is now with its card, in a zip that `python -m diffusion sample` takes when it is unpacked.
+def save_lesson(lesson: Lesson, key: str, names: tuple[str, ...], network: nn.Module | None = None) -> Path:
+    """The network with its card, in a zip that `python -m diffusion sample` takes when it is unpacked.
 
     Args:
         key: of the points, see ``PlaneData``.
         names: of their classes.
+        network: as it was some time; None as it is now.
     """
     run = lesson.run
     assert run is not None and lesson.points is not None
@@ -295,7 +296,7 @@ def save_lesson(lesson: Lesson, key: str, names: tuple[str, ...]) -> Path:
         run.card, name=name, title=f"Plane: {key.split('-')[0]}", classes=list(names) or run.card.classes,
         data=f"{len(lesson.points):,} points", images_seen=run.state.step * run.config.batch,
     )  # fmt: skip
-    save_model(weights, run.state.average, card)
+    save_model(weights, run.state.average if network is None else network, card)
     with zipfile.ZipFile(path, "w") as bundle:
         for file in (weights, weights.with_suffix(".json")):
             bundle.write(file, file.name)

@@ -119,7 +119,8 @@ READERS: dict[Kind, Callable[[LinkField, str], Any]] = {
 # Of the Plane tab: points drawn by hand, as text of so many characters at most, and what is shown of them.
 SKETCH, MOST_SKETCH = "sketch", 1600
 LAYERS = (
-    "data", "noised", "density", "eps", "score", "samples", "paths", "margins", "learned", "difference", "made"
+    "data", "noised", "density", "eps", "score", "samples", "paths", "margins", "learned", "difference", "made",
+    "step",
 )  # fmt: skip
 
 # What a link puts before the names of the controls of a run there.
@@ -163,6 +164,7 @@ def link_table(tabs: Iterable[str] = ()) -> dict[str, LinkField]:
         "sketch": LinkField("text", most=MOST_SKETCH),
         "followed": LinkField("list", [], most=2),  # x and y of a point at t
         "back": LinkField("whole", 20, low=1, high=T_MAX),  # steps in all, of which one back is looked at
+        "plane_sigma": LinkField("choice", "beta", tuple(EXPONENTS)),
         "layers": LinkField("words", ["data", "density", "samples", "paths"], LAYERS),
         "play": LinkField("words", [], ("on", "slow", "ddpm")),  # into noise, slow, with a way of DDPM
     }

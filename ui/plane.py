@@ -16,13 +16,13 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 from diffusion.data.points import MOST_POINTS, as_points, patterns, points_from_csv, points_from_picture
@@ -30,6 +30,7 @@ from diffusion.denoiser import Denoiser
 from diffusion.evaluation.distances import kernel_distance, sliced_wasserstein
 from diffusion.images import open_image
 from diffusion.mixture import Mixture, MixtureDenoiser
+from diffusion.networks.denoiser import NetworkDenoiser
 from diffusion.sampling.choices import SamplingError, check_choice
 from diffusion.sampling.clips import Clip
 from diffusion.sampling.loop import Step, sample
@@ -232,8 +233,8 @@ class Found:
     Args:
         name: of ``DENOISERS``.
         about: which network it is, in a sentence; "" for none.
-        weights: the file of the network, from the project's folder; "" without one.
-        bundle: of a visitor's own network, a zip with that file and its card.
+        weights: the file of the network, from the project's folder; "" without one, or before it is kept.
+        bundle: of a visitor's own network, a zip with that file and its card, see ``kept_network``.
     """
 
     name: str
@@ -254,14 +255,21 @@ def find_denoiser(name: str, data: PlaneData, points: Tensor, labels: Tensor | N
         return Found(name, MixtureDenoiser(Mixture(points), labels))
     if lesson.run is not None and lesson.knows(points):
         about = f"Learned: your network after {lesson.run.state.step:,} updates."
-        bundle = save_lesson(lesson, data["key"], class_names(data))
-        return Found(name, lesson.denoiser(), about, f"{bundle.stem}.safetensors", bundle)
+        return Found(name, lesson.denoiser(), about)
     known = patterns().get(pattern_of(data))
     if known is None:
         raise AskedError("Nothing has learnt these points yet: press Train below, or let the exact denoiser draw.")
     model = ready_network(pattern_of(data))
     about = f"Learned: the network that was taught “{known.title}” beforehand, {updates_of(model.card):,} updates."
     return Found(name, model.denoiser, about, f"assets/plane/{pattern_of(data)}.safetensors")
+
+
+def kept_network(by: Found, data: PlaneData, lesson: Lesson) -> Found:
+    """The same, with the file of a visitor's own network, as it is in ``by`` while the lesson goes on."""
+    if not isinstance(by.denoiser, NetworkDenoiser) or by.weights:
+        return by
+    bundle = save_lesson(lesson, data["key"], class_names(data), cast(nn.Module, by.denoiser.network))
+    return replace(by, weights=f"{bundle.stem}.safetensors", bundle=bundle)
 
 
 @dataclass
@@ -309,7 +317,7 @@ def run_on_plane(
     assert data is not None
     wishes = [each for each in (wish, wish.second()) if each is not None]
     plans = [plan_on_plane(labels, schedule, each) for each in wishes]
-    found = [find_denoiser(each.denoiser, data, points, labels, lesson) for each in wishes]
+    found = [kept_network(find_denoiser(each.denoiser, data, points, labels, lesson), data, lesson) for each in wishes]
     count, taken = sum(len(plan.steps) for plan in plans), 0
     started, told = time.monotonic(), 0.0
     runs: list[dict[str, Any]] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from diffusion.data.points import patterns
 from diffusion.data.sets import DataError
@@ -53,9 +54,12 @@ from ui.plane import (
     run_on_plane,
 )
 from ui.plane_away import AskedPlaneRun, take_away_plane
+from ui.plane_enough import steps_section
+from ui.plane_ledger import ledger_section
+from ui.plane_walk import AT_WALK, take_walk
 from ui.sampling import control_names, read_controls, values_of
 from ui.sidebar import Settings, default_settings, read_schedule
-from ui.view import FROM_LINK, View, served
+from ui.view import FROM_LINK, View, asked_by, served
 
 
 def press_draw(
@@ -165,8 +169,10 @@ def build_wish() -> PlaneControls:
     return PlaneControls(control, about, start, halt)
 
 
-def wire_wish(wish: PlaneControls, page: Page) -> None:
-    """What follows from a choice, and that the link keeps all of them, and says what they are when it is opened."""
+def wire_wish(wish: PlaneControls, page: Page) -> Dependency:
+    """What follows from a choice, and that the link keeps all of them, and says what they are when it is opened: gives
+    the event after which it has.
+    """
     control, linked = wish.by_name, {name: wish.by_name[of] for name, of in plane_controls_in_link().items()}
     samplers = [control["sampler"], control["beside"]]
     gr.on(
@@ -176,7 +182,7 @@ def wire_wish(wish: PlaneControls, page: Page) -> None:
     control["beside"].change(show_second, control["beside"], control["beside_denoiser"], **QUIET)
     kept = [*linked.values()]
     gr.on([component.change for component in kept], None, kept, None, js=keep_in_link(*linked))
-    page.blocks.load(open_plane_tab, wish.about, [wish.about, *kept], js=FROM_LINK, **AT_OPENING, **QUIET)
+    return page.blocks.load(open_plane_tab, wish.about, [wish.about, *kept], js=FROM_LINK, **AT_OPENING, **QUIET)
 
 
 def plane_tab(page: Page) -> None:
@@ -200,16 +206,24 @@ def plane_tab(page: Page) -> None:
             )  # fmt: skip
         with gr.Column(scale=3, min_width=260, elem_id="lab-plane-side"):
             View("planesaid", elem_id="lab-plane-said")
+            walk = View("planewalk", elem_id="lab-plane-walk")
             wish = build_wish()
             waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-plane-waiting")
             message = gr.Markdown(elem_classes="lab-message", elem_id="lab-plane-message")
+    opened = wire_wish(wish, page)
     View("planestep", elem_id="lab-plane-step")
+    steps_section(page, data, lesson, wish.by_name, opened)
+    ledger_section(data, lesson)
     lesson_section(data, lesson)
     upload.upload(upload_points, upload, [data, refused], **QUIET)
-    wire_wish(wish, page)
     controls = [wish.by_name[name] for name in control_names(PlaneWish)]
     wish.start.click(
         press_draw, [page.sidebar, data, flag, lesson, *controls], [view, message, wish.start, wish.halt],
         show_progress="minimal", show_progress_on=waiting, api_visibility="private", **AT_NETWORK,
     )  # fmt: skip
     wish.halt.click(stop, flag, None, queue=False, **QUIET)
+    gr.on(
+        [walk.input, *(control.change for control in controls)], take_walk,
+        [walk, page.sidebar, data, lesson, *controls], walk, js=asked_by("planewalk", "place"),
+        trigger_mode="always_last", **AT_WALK, **QUIET,
+    )  # fmt: skip

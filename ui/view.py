@@ -37,13 +37,19 @@ def call_module(module: str, function: str, *names: str) -> str:
     return f"(...values) => {{ {_imported(module)}.then(m => m.{function}({{{pairs}}})) }}"
 
 
+def asked_by(module: str, function: str) -> str:
+    """``js=`` of a listener with ``fn``: its first input is what FUNCTION of assets/js/MODULE.js gives."""
+    return f"(_, ...others) => {_imported(module)}.then(m => [m.{function}(), ...others])"
+
+
 def _imported(module: str) -> str:
     return f"import(new URL('{served(ASSETS / 'js' / f'{module}.js')}', document.baseURI).href)"
 
 
 class View(gr.HTML):
-    """An element that ``assets/js/MODULE.js`` fills: its ``mount(element, {props, watch, server})`` is called once, and
-    gets later values through ``watch``. Its ``server_functions`` take one value each, of the type that they say.
+    """An element that ``assets/js/MODULE.js`` fills: its ``mount(element, {props, watch, trigger, server})`` is called
+    once, and gets later values through ``watch``. With ``trigger("input")`` it calls what listens to its ``input``. Its
+    ``server_functions`` take one value each, of the type that they say.
 
     The template is static on purpose: with placeholders, Gradio would rebuild what the module drew.
     """
@@ -64,7 +70,7 @@ class View(gr.HTML):
             js_on_load=(
                 f"{_imported(module)}.then(m => m.mount("
                 "element.querySelector('.lab-view'), "
-                "{props, watch, server: typeof server === 'undefined' ? null : server}))"
+                "{props, watch, trigger, server: typeof server === 'undefined' ? null : server}))"
             ),
             apply_default_css=False,
             server_functions=[checked(function) for function in server_functions or ()],

@@ -120,7 +120,7 @@ def weigh(asked: AskedLoss) -> dict[str, Any]:
             "error": numbers_for_json(curve.mean),
             "spread": numbers_for_json(curve.standard_error),
         },
-        "ledger": {variance: _plain_ledger(curve, schedule, variance) for variance in EXPONENTS},
+        "ledger": {variance: plain_ledger(curve, schedule, variance) for variance in EXPONENTS},
         # What the exact denoiser pays to say which image it is, bits/dim.
         "naming": ledger(references["known"], schedule, "posterior").L_mid if "known" in references else None,
         "L_simple": _number(float(np.mean(error[1:]))),
@@ -129,8 +129,11 @@ def weigh(asked: AskedLoss) -> dict[str, Any]:
     }
 
 
-def _plain_ledger(curve: ErrorCurve, schedule: Schedule, variance: Variance) -> dict[str, float | None]:
-    found = ledger(curve, schedule, variance)
+def plain_ledger(
+    curve: ErrorCurve, schedule: Schedule, variance: Variance, continuous: bool = False
+) -> dict[str, float | None]:  # fmt: skip
+    """The parts of ``ledger`` and their total, as JSON can say them."""
+    found = ledger(curve, schedule, variance, continuous=continuous)
     return {name: _number(value) for name, value in (asdict(found) | {"total": found.total}).items()}
 
 

@@ -4,8 +4,14 @@ import { el, worded } from "./dom.js";
 import { digits, fixed } from "./numbers.js";
 import { tex } from "./tex.js";
 
-/** @import { Bound, Measured, Weighed } from "./weighed.js" */
+/** @import { Bound, Measured, Variance, Weighed } from "./weighed.js" */
 
+/** @type {[Variance, string][]} */
+export const VARIANCES = [
+  ["beta", "β"],
+  ["between", "√(β β̃)"],
+  ["posterior", "β̃"],
+];
 /** @type {Record<string, string>} */
 const SIGMA = {
   beta: "\\sigma^2=\\beta",
@@ -39,7 +45,7 @@ const SOURCE =
 /** @typedef {{label: HTMLElement, parts: Record<string, number>, total: number | null, title?: string}} Bill */
 /** @typedef {Bill & {bound: Bound}} OwnBill */
 
-const bits = (/** @type {number | null} */ value) => (value == null ? "–" : fixed(value, 3));
+export const bits = (/** @type {number | null} */ value) => (value == null ? "–" : fixed(value, 3));
 
 /**
  * @param {Record<string, Bound>} ledger

@@ -34,6 +34,7 @@ import { store, subscribe } from "./store.js";
  * @property {string[]} layers
  * @property {string[]} play
  * @property {number} back
+ * @property {Chosen["variance"]} plane_sigma
  * @property {number[]} followed
  * @property {number} data_seed
  */

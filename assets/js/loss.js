@@ -5,7 +5,7 @@ import { setCurves } from "./curves.js";
 import { derivation } from "./derivation.js";
 import { bringIntoSight, button, choice, choose, el, setData, shown, worded } from "./dom.js";
 import { download } from "./download.js";
-import { drawLedger } from "./ledger.js";
+import { drawLedger, VARIANCES } from "./ledger.js";
 import { fromLink, putInLink } from "./link.js";
 import { Rates } from "./rates.js";
 import { oneAtATime } from "./scheduling.js";
@@ -15,7 +15,7 @@ import { columnAt, wordsOf } from "./weighed.js";
 
 /** @import { Published } from "./ledger.js" */
 /** @import { Axis, Changes } from "./store.js" */
-/** @import { AskedLoss, Chosen, Measured, Shows, Variance, Weighed, Weighting } from "./weighed.js" */
+/** @import { AskedLoss, Chosen, Measured, Shows, Weighed, Weighting } from "./weighed.js" */
 
 /** @type {[Chosen["part"], string][]} */
 const PARTS = [
@@ -29,12 +29,6 @@ const SHOWS = [
   ["weight", "weight"],
   ["term", "weight × error"],
   ["share", "share up to t"],
-];
-/** @type {[Variance, string][]} */
-const VARIANCES = [
-  ["beta", "β"],
-  ["between", "√(β β̃)"],
-  ["posterior", "β̃"],
 ];
 /** @type {[Axis, string][]} */
 const AXES = [

@@ -10,6 +10,7 @@ import { cellsFor, counted, density, epsOnGrid, marginal, placeOn, posteriorAt }
 import { PEN, PlaneHand } from "./planehand.js";
 import { FOLLOWED, PlaneLayers } from "./planelayers.js";
 import { hueOf, Painter } from "./planepaint.js";
+import { paintWalk } from "./planewalk.js";
 import { Player } from "./player.js";
 import { oncePerFrame } from "./scheduling.js";
 import { assign, setT, store, subscribe } from "./store.js";
@@ -71,7 +72,10 @@ class Plane {
     );
     this.run = ""; // the path of the run that is shown
     this.beside = ""; // and that of the second
-    this.layers = new PlaneLayers(() => this.draw());
+    this.layers = new PlaneLayers(() => {
+      this.shareStep();
+      this.draw();
+    });
     /** @type {Trails[]} */
     this.trails = []; // of one sampler, or two
     /** @type {Hue} */
@@ -124,6 +128,7 @@ class Plane {
       this.draw();
     }).observe(this.canvas);
     subscribe((changes) => this.follow(changes));
+    this.shareStep();
     this.follow(new Set(["schedule", "plane", "sketching"])); // what came before the tab was built
   }
 
@@ -248,6 +253,8 @@ class Plane {
     }
     if (points.length && layers.has("margins")) this.paintMargins();
     if (points.length) this.paintLooked();
+    if (layers.has("step") && store.walked?.key === key && this.hand.path.length)
+      paintWalk(painter, store.walked, store.t);
     if (store.sketching && this.hand.pointer)
       painter.ring(this.hand.pointer, PEN, store.sketching.erase ? "warn" : "soft");
     this.note.hidden = points.length > 0;
@@ -391,13 +398,21 @@ class Plane {
     if (this.shares.length !== mixed.length / 2) this.shares = new Float64Array(mixed.length / 2);
     const mean = posteriorAt(mixed, a, b * b, hovered.x, hovered.y, this.shares);
     painter.weights(mixed, this.shares, WEIGHING);
-    painter.line([hovered.x, hovered.y, mean.x, mean.y], "panel", { width: 4 });
-    painter.line([hovered.x, hovered.y, mean.x, mean.y], "pred", { width: 2 });
+    if (!this.layers.has("step") || !hovered.pinned) {
+      painter.line([hovered.x, hovered.y, mean.x, mean.y], "panel", { width: 4 });
+      painter.line([hovered.x, hovered.y, mean.x, mean.y], "pred", { width: 2 });
+    } // else that green would be taken for the step's
     painter.mark(mean.x, mean.y, "pred", 6);
     painter.mark(hovered.x, hovered.y, "xt", hovered.pinned ? 7 : 6);
   }
 
   // What changes
+
+  /** What a step adds is asked for where it is shown. */
+  shareStep() {
+    const stepping = this.layers.has("step");
+    if (store.stepping !== stepping) assign({ stepping });
+  }
 
   /** @param {Changes} changes */
   follow(changes) {
@@ -407,7 +422,8 @@ class Plane {
       this.hand.showTools();
     }
     if (changes.has("learned")) this.showLearned();
-    if (!schedule || !["schedule", "t", "plane", "sketching", "learned"].some((name) => changes.has(name))) return;
+    if (!schedule || !["schedule", "t", "plane", "sketching", "learned", "walked"].some((name) => changes.has(name)))
+      return;
     if (changes.has("schedule")) this.player.setCount(schedule.T + 1);
     if (changes.has("schedule") || this.player.index !== store.t) this.player.go(store.t);
     if (changes.has("plane") || changes.has("schedule")) this.hand.repin();

@@ -3,7 +3,7 @@
 import { el, worded } from "./dom.js";
 import { fromLink, putInLink } from "./link.js";
 
-/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths" | "margins" | "learned" | "difference" | "made"} Layer */
+/** @typedef {"data" | "noised" | "density" | "eps" | "score" | "samples" | "paths" | "margins" | "learned" | "difference" | "made" | "step"} Layer */
 
 export const FOLLOWED = 40; // samples whose paths are drawn, at most
 
@@ -24,6 +24,7 @@ const CHIPS = [
   ["learned", "learned ε", "the noise that the network below sees, as arrows"],
   ["difference", "difference", "what it has learnt less what it should have, as arrows of five times the length"],
   ["made", "its samples", "what the network that learns here makes of always the same noises"],
+  ["step", "step", "what one step of the chosen sampler adds to the followed point, x_s − x_t, in its three parts"],
 ];
 
 export class PlaneLayers {

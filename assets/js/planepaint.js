@@ -5,7 +5,7 @@ import { middle, REACH } from "./mixture.js";
 
 /** @import { Points } from "./mixture.js" */
 
-/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "pred" | "learned" | "warn" | "ddpm" | "ddim" | "dpmpp" | "unipc" | "heun"} Hue */
+/** @typedef {"panel" | "grid" | "soft" | "ink" | "data" | "x0" | "xt" | "eps" | "pred" | "learned" | "warn" | "ddpm" | "ddim" | "dpmpp" | "unipc" | "heun"} Hue */
 
 /** @type {Record<Hue, string>} what the style sheet calls them */
 export const HUES = {
@@ -16,6 +16,7 @@ export const HUES = {
   data: "--plane-data",
   x0: "--x0",
   xt: "--xt",
+  eps: "--eps",
   pred: "--pred",
   learned: "--learned",
   warn: "--warn",
@@ -42,6 +43,7 @@ export function hueOf(k, runs) {
 const DARKEST = 0.55; // of the density's colour
 const FADING = 0.7; // the tint is the density to this power
 const TICKS = [-1, 0, 1];
+const HEAD = 8; // pixels of the page, of an arrow that stands alone
 
 export class Painter {
   /** @param {HTMLCanvasElement} canvas */
@@ -247,6 +249,39 @@ export class Painter {
       context.lineTo(x - head * (dx - 0.6 * dy), y - head * (dy + 0.6 * dx));
     }
     context.stroke();
+  }
+
+  /**
+   * One arrow from a place to another, with a rim, which is seen on anything.
+   * @param {[number, number]} from
+   * @param {[number, number]} to
+   * @param {Hue} hue
+   * @param {number} width in pixels of the page
+   */
+  arrow(from, to, hue, width) {
+    const { context, unit } = this;
+    const [x, y, x1, y1] = [this.x(from[0]), this.y(from[1]), this.x(to[0]), this.y(to[1])];
+    const length = Math.hypot(x1 - x, y1 - y);
+    if (length < unit) return;
+    const head = Math.min(HEAD * unit, length / 2);
+    const [dx, dy] = [((x1 - x) / length) * head, ((y1 - y) / length) * head];
+    context.globalAlpha = 1;
+    context.lineCap = "round";
+    context.lineJoin = "round";
+    for (const [colour, wide] of /** @type {[Hue, number][]} */ ([
+      ["panel", width + 3],
+      [hue, width],
+    ])) {
+      context.strokeStyle = this.hue[colour];
+      context.lineWidth = wide * unit;
+      context.beginPath();
+      context.moveTo(x, y);
+      context.lineTo(x1, y1);
+      context.moveTo(x1 - dx - 0.6 * dy, y1 - dy + 0.6 * dx);
+      context.lineTo(x1, y1);
+      context.lineTo(x1 - dx + 0.6 * dy, y1 - dy - 0.6 * dx);
+      context.stroke();
+    }
   }
 
   /**

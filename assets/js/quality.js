@@ -24,8 +24,22 @@ const NEAR = 1.1; // times its smallest distance: as good as that, for a few hun
 export const callsOf = ({ calls }, sampler, steps) => calls[sampler]?.[(steps ?? 0) - 1] ?? null;
 
 /**
- * Where a sampler lies at so many calls: on its line, which is straight over the logarithm of the calls, for the
- * distance in the logarithm too. Null beyond what was measured.
+ * A line's value at so many calls: it is straight over the logarithm of the calls, and where it is of distances in their
+ * logarithm too. Null beyond its ends.
+ * @param {number[]} known calls
+ * @param {number[]} values
+ * @param {number | null} calls
+ * @param {boolean} distances
+ */
+export function valueAt(known, values, calls, distances) {
+  if (calls == null || !values.length || calls < known[0] || calls > known[values.length - 1]) return null;
+  const logs = known.slice(0, values.length).map(Math.log);
+  const found = interpolate(logs, distances ? values.map(Math.log) : values, Math.log(calls));
+  return distances ? Math.exp(found) : found;
+}
+
+/**
+ * Where a sampler lies at so many calls: on its line. Null beyond what was measured.
  * @param {Quality} quality
  * @param {string} sampler
  * @param {number | null} calls
@@ -33,15 +47,10 @@ export const callsOf = ({ calls }, sampler, steps) => calls[sampler]?.[(steps ??
  */
 export function placeAt({ columns }, sampler, calls) {
   const known = columns[`calls_${sampler}`] ?? [];
-  if (calls == null || !known.length || calls < known[0] || calls > known[known.length - 1]) return null;
-  const logs = known.map(Math.log);
-  const at = (/** @type {number[]} */ values) => interpolate(logs, values, Math.log(calls));
-  return {
-    calls,
-    accuracy: at(columns[`accuracy_${sampler}`]),
-    frechet: Math.exp(at(columns[`frechet_${sampler}`].map(Math.log))),
-    measured: known.includes(calls),
-  };
+  const accuracy = valueAt(known, columns[`accuracy_${sampler}`] ?? [], calls, false);
+  const frechet = valueAt(known, columns[`frechet_${sampler}`] ?? [], calls, true);
+  if (calls == null || accuracy == null || frechet == null) return null;
+  return { calls, accuracy, frechet, measured: known.includes(calls) };
 }
 
 /**

@@ -8,7 +8,7 @@ guidance. NAME.steps.json beside a network keeps what was found, tied to its wei
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from diffusion.evaluation.evaluate import (
 )
 from diffusion.networks.model import Model
 from diffusion.sampling.plan import SamplingPlan
-from diffusion.sampling.steps import timesteps
+from diffusion.sampling.steps import Spacing, timesteps
 from diffusion.sampling.updates import SAMPLERS
 from diffusion.schedules.schedule import Schedule
 
@@ -149,25 +149,27 @@ def read_quality(path: Path, sha256: str) -> Quality | None:
     return found if found.sha256 == sha256 else None
 
 
-def calls_by_steps(sampler: str, schedule: Schedule) -> list[int]:
-    """The calls of a sampler in 1, 2, ... even steps of a schedule, as long as they are at most ``MOST_CALLS``."""
+def calls_by_steps(sampler: str, schedule: Schedule, spacing: Spacing = "trailing") -> list[int]:
+    """The calls of a sampler in 1, 2, ... steps of a schedule, as long as they are at most ``MOST_CALLS``."""
     calls: list[int] = []
     for steps in range(1, min(MOST_CALLS, schedule.T) + 1):
-        count = SamplingPlan(timesteps(schedule, steps), (0,), sampler).calls(schedule)
+        count = SamplingPlan(timesteps(schedule, steps, spacing), (0,), sampler).calls(schedule)
         if count > MOST_CALLS:
             break
         calls.append(count)
     return calls
 
 
-def ways_to_measure(schedule: Schedule) -> list[tuple[str, int, int]]:
-    """(sampler, steps, calls) of all that is measured, few calls first: of each sampler the most steps that ``CALLS``
-    allow.
+def ways_to_measure(
+    schedule: Schedule, most_calls: Sequence[int] = CALLS, spacing: Spacing = "trailing"
+) -> list[tuple[str, int, int]]:
+    """(sampler, steps, calls) of all that is measured, few calls first: of each sampler the most steps that each of
+    ``most_calls`` allows.
     """
     ways = []
     for sampler in SAMPLERS:
-        calls = calls_by_steps(sampler, schedule)
-        allowed = {max(k for k, count in enumerate(calls, 1) if count <= most) for most in CALLS}
+        calls = calls_by_steps(sampler, schedule, spacing)
+        allowed = {max(k for k, count in enumerate(calls, 1) if count <= most) for most in most_calls}
         ways += [(sampler, steps, calls[steps - 1]) for steps in sorted(allowed)]
     return sorted(ways, key=lambda way: way[2])
 

@@ -41,7 +41,7 @@ class ErrorCurve:
         standard_error: (N,) of that mean, over the images.
         decoder: (N, DECODER_POINTS) nats a dimension of L_0 if t = 1 had this level, by variance; nan where that was
             not computed.
-        mean_square: of the pixels of x_0, in [0, 1]: what L_T depends on.
+        mean_square: of the values of x_0: what L_T depends on. Of pixels it is at most 1.
         dimensions: D.
     """
 
@@ -79,6 +79,16 @@ class ErrorCurve:
         at_level = [_interpolate(self.log_snr[known], v, schedule.log_snr[1:2])[0] for v in self.decoder[known].T]
         return float(chebval(x, chebfit(_CHEBYSHEV, at_level, DECODER_POINTS - 1)))
 
+    def density_on(self, schedule: Schedule, variance: Variance) -> float:
+        """L_0 of continuous data as a density, -ln N(x_0; mean, sigma_1^2 I) / D in nats a dimension; nan outside what
+        was measured. Nothing more need be known than the error at t = 1, as by Ho et al. 2020, eq. 4,
+
+            x_0 - mean = sqrt((1 - alpha_bar_1) / alpha_bar_1) (eps_theta - eps).
+        """
+        sigma2 = schedule.decoder_variance(variance)
+        residual = self.on(schedule)[1] * math.exp(-schedule.log_snr[1])
+        return float(math.log(2 * math.pi * sigma2) + residual / sigma2) / 2
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists, for a file."""
         # The levels in full: rounded ends would no longer reach the ends of the schedule that was measured.
@@ -111,7 +121,7 @@ class ErrorCurve:
             raise refusal
         if not all(((0 <= values) & (values <= MOST)).all() for values in (mean, standard_error)):
             raise refusal
-        if not (0 <= mean_square <= 1 and 1 <= dimensions <= MOST):
+        if not (0 <= mean_square <= MOST and 1 <= dimensions <= MOST):
             raise refusal
         return ErrorCurve(log_snr, mean, standard_error, decoder, mean_square, dimensions)
 

@@ -6,6 +6,9 @@
             = w_t |eps - eps_theta|^2 + extra_t,   w_t = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))  (eq. 12)
     L_0     = -log p(x_0 | x_1), a Gaussian discretised over 256 grey levels           (eq. 13)
 
+Of data that are continuous, as points of the plane are, L_0 is that Gaussian's density itself (``density_nll``), and
+the bound one of -log of their density: it may be negative, and its least is their differential entropy.
+
 extra_t is (beta~_t / sigma_t^2 - 1 - ln(beta~_t / sigma_t^2)) / 2 a dimension: zero for sigma_t^2 = beta~_t, more for
 any other. Everything is in nats unless said otherwise; bits/dim divides by D ln 2.
 Equations are those of Ho et al. 2020, arXiv 2006.11239.
@@ -14,6 +17,7 @@ Equations are those of Ho et al. 2020, arXiv 2006.11239.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -25,6 +29,7 @@ from diffusion.losses.weightings import kl_extra, loss_weight
 from diffusion.schedules.schedule import Array, Schedule, Variance
 
 N = TypeVar("N", float, Array)
+Decoder = Callable[[Tensor, Tensor, float], Tensor]  # L_0 of (x_0, mean, sigma)
 
 
 def prior_kl(x_0: Tensor, schedule: Schedule) -> Tensor:
@@ -51,6 +56,12 @@ def decoder_nll(x_0: Tensor, mean: Tensor, sigma: float) -> Tensor:
     return -log_probability.flatten(1).sum(1)
 
 
+def density_nll(x_0: Tensor, mean: Tensor, sigma: float) -> Tensor:
+    """L_0 = -ln N(x_0; mean, sigma^2 I) of each image of continuous data, nats, (B,)."""
+    squares = (x_0.double() - mean.double()).square().flatten(1)
+    return (squares / sigma**2 + math.log(2 * math.pi * sigma**2)).sum(1) / 2
+
+
 def bits_per_dim(nats: N, dimensions: int) -> N:
     """nats / (D ln 2)."""
     return nats / (dimensions * math.log(2))
@@ -65,10 +76,11 @@ def bound(
     variance: Variance = "beta",
     labels: Tensor | None = None,
     seed: int = 0,
+    decoder: Decoder = decoder_nll,
 ) -> dict[str, Tensor]:
     """The whole bound of each image with one noise a step, nats, (B,): ``L_T``, ``L_mid`` (t = 2 ... T), ``L_0``.
 
-    Meant for small networks or few images: T calls to the denoiser.
+    Meant for small networks or few images: T calls to the denoiser. ``decoder``: ``density_nll`` for continuous data.
     """
     generator = torch.Generator().manual_seed(seed)
     middle = torch.zeros(len(images), dtype=torch.float64)
@@ -81,7 +93,7 @@ def bound(
         error = (found - eps).double().square().flatten(1).sum(1)
         middle += weight[t] * error + dimensions * extra[t]
     return {"L_T": prior_kl(images, schedule), "L_mid": middle,
-            "L_0": _last_term(denoiser, images, schedule, variance, labels, generator)}  # fmt: skip
+            "L_0": _last_term(denoiser, images, schedule, variance, labels, generator, decoder=decoder)}  # fmt: skip
 
 
 @torch.inference_mode()
@@ -142,10 +154,11 @@ def _last_term(
     labels: Tensor | None,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
+    decoder: Decoder = decoder_nll,
 ) -> Tensor:
     """L_0 of each image with one noise, nats, (B,)."""
     alpha_bar_1 = float(schedule.alpha_bar[1])
     x_1 = process.q_sample(images, alpha_bar_1, torch.randn(images.shape, generator=generator))
     eps = denoiser(x_1.to(device), alpha_bar_1, None if labels is None else labels.to(device)).cpu()
     sigma = math.sqrt(schedule.decoder_variance(variance))
-    return decoder_nll(images, process.x0_from_eps(x_1, eps, alpha_bar_1), sigma)
+    return decoder(images, process.x0_from_eps(x_1, eps, alpha_bar_1), sigma)

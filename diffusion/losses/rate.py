@@ -53,7 +53,7 @@ class Ledger:
     Args:
         L_T: to say where x_T lies; nothing is learned here.
         L_mid: L_1 + ... + L_{T-1}, the steps t = 2 ... T.
-        L_0: the grey levels, out of x_1.
+        L_0: the grey levels, or the density, out of x_1.
         constant: the part of L_mid that no network can change, C_t summed: the price of this variance.
         standard_error: of L_mid, at most: as if the errors of all steps went up and down together.
         missing: steps t = 2 ... T outside the levels that were measured; L_mid is without them.
@@ -78,13 +78,18 @@ def prior_bits(curve: ErrorCurve, schedule: Schedule) -> float:
     return (alpha_bar_T * curve.mean_square - alpha_bar_T - math.log1p(-alpha_bar_T)) / (2 * LN2)
 
 
-def ledger(curve: ErrorCurve, schedule: Schedule, variance: Variance) -> Ledger:
-    """The bound and its parts, for the images that were measured."""
+def ledger(curve: ErrorCurve, schedule: Schedule, variance: Variance, *, continuous: bool = False) -> Ledger:
+    """The bound and its parts, for the images that were measured.
+
+    Args:
+        continuous: the data are no grey levels, and L_0 is a density (``ErrorCurve.density_on``); then the bound is at
+            least their differential entropy, in bits/dim, whatever the denoiser.
+    """
     terms = loss_terms(curve, schedule, variance)
     return Ledger(
         L_T=prior_bits(curve, schedule),
         L_mid=float(np.nansum(terms.term)),
-        L_0=curve.decoder_on(schedule, variance) / LN2,
+        L_0=(curve.density_on if continuous else curve.decoder_on)(schedule, variance) / LN2,
         constant=float(np.nansum(kl_extra(schedule, variance))) / LN2,
         standard_error=float(np.nansum(terms.weight[2:] * curve.standard_error_on(schedule)[2:])) / LN2,
         missing=int(np.isnan(terms.term[2:]).sum()),

@@ -173,6 +173,95 @@ def test_a_finger_sets_a_point_down_takes_it_along_and_still_scrolls_the_page(pa
     context.close()
 
 
+def test_what_a_step_adds_follows_the_sampler_the_hand_and_t(plane: Page) -> None:
+    legend, rows = plane.locator(".lab-planewalk"), plane.locator(".lab-walk-rows b")
+    expect(legend).to_be_hidden()
+    before = picture(plane)
+    plane.click("[data-layer=step]")
+    plane.wait_for_selector(".lab-planewalk[data-state=ready]")
+    assert np.abs(picture(plane) - before).mean() > 0.1
+    expect(legend).to_contain_text("One step: DDIM, exact")
+    expect(rows.nth(3)).to_have_text("–")  # no fresh noise
+
+    def numbers() -> np.ndarray:
+        return np.array([[float(v) for v in re.findall(r"[-\d.]+", text.replace("−", "-"))] or [0, 0]
+                         for text in rows.all_inner_texts()])  # fmt: skip
+
+    go_to(plane, 200)
+    plane.wait_for_selector(".lab-planewalk[data-t='200'][data-s='167']")
+    first = numbers()
+    stroke(plane, (0.5, 0.5), (0.8, 0.2))
+    expect(rows.first).not_to_have_text(f"({first[0][0]:.3f}, {first[0][1]:.3f})".replace("-", "−"))
+    plane.fill("#lab-plane-steps input", "5")
+    plane.wait_for_selector(".lab-planewalk[data-t='200'][data-s='0']")
+    go_to(plane, 300)
+    plane.wait_for_selector(".lab-planewalk[data-t='400'][data-s='200']")
+    plane.click("#lab-plane-sampler input")
+    plane.get_by_role("option", name="DDPM").click()
+    expect(legend).to_contain_text("One step: DDPM, exact")
+    whole, *parts = numbers()
+    np.testing.assert_allclose(np.sum(parts, axis=0), whole, atol=0.003)
+    assert np.abs(parts[2]).max() > 0.01
+    inside = plane.locator(".lab-walk-rows").evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert inside
+    plane.fill("#lab-plane-steps input", "0")
+    expect(legend).to_contain_text("between 1 and T = 1000")
+
+
+def test_steps_are_measured_and_the_choice_is_marked(plane: Page) -> None:
+    shown, now = plane.locator(".lab-plane-enough"), plane.locator(".lab-plane-enough .lab-enough-now")
+    expect(shown).to_have_attribute("data-state", "empty")  # nothing is computed because a page is opened
+    plane.click("#lab-plane-measure")
+    plane.wait_for_selector(".lab-plane-enough[data-state=live]")
+    plane.wait_for_selector(".lab-plane-enough[data-state=done]", timeout=120_000)
+    expect(now).to_contain_text("DDIM, 30 steps = 30 calls, exact: 0.0")
+    far = float(shown.get_attribute("data-far") or 1)
+    plane.fill("#lab-plane-steps input", "2")
+    plane.wait_for_selector(".lab-plane-enough[data-calls='2']")
+    assert float(shown.get_attribute("data-far") or 0) > 3 * far
+    with plane.expect_download() as file:
+        plane.click("[data-do=steps-csv]")
+    assert file.value.suggested_filename == "plane-steps-moons.csv"
+    lines = Path(file.value.path()).read_text().splitlines()
+    assert lines[0] == "denoiser,sampler,steps,calls,wasserstein,floor,spread" and len(lines) > 50
+    choose(plane, "ring")
+    expect(shown).to_have_attribute("data-state", "stale")
+    plane.click("#lab-plane-measure")
+    plane.wait_for_selector(".lab-plane-enough[data-state=live]")
+    plane.click("#lab-plane-measure-stop")
+    plane.wait_for_selector(".lab-plane-enough[data-state=done]")
+    expect(now).to_contain_text("Stopped: ")
+
+
+def test_the_bound_is_measured_once_and_follows_the_schedule_and_the_variance(plane: Page) -> None:
+    shown = plane.locator(".lab-planeledger")
+
+    def total(name: str) -> float:
+        return float(shown.get_attribute(f"data-{name}") or "nan")
+
+    expect(shown).to_have_attribute("data-state", "empty")
+    plane.click("#lab-plane-bound-start")
+    plane.wait_for_selector(".lab-planeledger[data-state=done]", timeout=60_000)
+    entropy, best = total("entropy"), total("distribution")
+    assert entropy - 0.05 < best < total("learned") < total("exact")
+    expect(shown.locator("tbody tr")).to_have_count(4)
+    heads, cells = shown.locator("th"), shown.locator("tbody tr").first.locator("td")
+    for k, (head, value) in enumerate([("bits/dim", best), ("entropy", best - entropy)], 1):
+        expect(heads.nth(k)).to_contain_text(head)
+        expect(cells.nth(k)).to_have_text(f"{value:.3f}".replace("-", "−"))
+    plane.click(".lab-planeledger [data-value=posterior]")
+    assert total("distribution") > best + 0.5
+    plane.wait_for_function("location.hash.includes('plane_sigma=posterior')")
+    plane.click(".lab-planeledger [data-value=beta]")
+    move(plane, "[data-field=T]", 20)
+    plane.wait_for_function("b => +document.querySelector('.lab-planeledger').dataset.distribution > b + 0.1", arg=best)
+    with plane.expect_download() as file:
+        plane.click("[data-do=bound-csv]")
+    assert Path(file.value.path()).read_text().startswith("variance,denoiser,L_T,L_mid,constant,L_0,total")
+    choose(plane, "ring")
+    expect(shown).to_have_attribute("data-state", "stale")
+
+
 def test_files_of_points_are_taken_or_refused(plane: Page, tmp_path: Path) -> None:
     bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
     bad.write_text("x,y\n1,2\nnot,numbers\n")
