@@ -69,7 +69,7 @@ def test_handlers_get_the_label_and_refuse_what_is_none() -> None:
 
 
 def test_a_network_is_guided_as_it_is_best_and_others_are_not() -> None:
-    for name, guidance in ((NETWORK, 2), ("digits", 1), ("emoji", 1), ("exact-digits", 1)):
+    for name, guidance in ((NETWORK, 1.5), ("digits", 1), ("emoji", 1), ("exact-digits", 1)):
         assert reverse_tab.choose_network(name)[1]["value"] == guidance
 
 
@@ -154,7 +154,7 @@ def test_questions_keep_what_was_chosen() -> None:
 
 def test_a_picture_says_itself_what_it_is_where_nothing_is_chosen() -> None:
     source = find_source(NETWORK)
-    for label, guidance, told_it in ((IN_TURN, 2.0, False), (IN_TURN, 4.0, True), (CONTROLS.label, 2.0, True)):
+    for label, guidance, told_it in ((IN_TURN, 1.5, False), (IN_TURN, 4.0, True), (CONTROLS.label, 2.0, True)):
         controls = replace(CONTROLS, label=label, guidance=guidance)
         recipe = whatif.with_picture(source, sampling.read_recipe(source, default_settings(), controls), label)
         assert (recipe.labels is not None) == told_it and recipe.guidance == (guidance if told_it else 1)
