@@ -32,7 +32,7 @@ MARK = {"calls_mark", "exact_mark", "learned_mark"}  # which the browser adds
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plane_enough, "SAMPLES", 40)
     monkeypatch.setattr(plane_enough, "SHOWN_CALLS", (1, 4, 9))
-    monkeypatch.setattr(plane_enough, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(plane_enough, "DRAW_SECONDS", 0.0)
 
 
 def press(data: PlaneData | None, wish: PlaneWish, flag: StopFlag | None = None) -> list[tuple[Any, ...]]:

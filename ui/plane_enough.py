@@ -31,7 +31,6 @@ from ui.models import AT_NETWORK, StopFlag, stop
 from ui.page import Page
 from ui.plane import (
     DENOISERS,
-    TELL_SECONDS,
     Found,
     PlaneData,
     PlaneWish,
@@ -45,6 +44,7 @@ from ui.view import PLOTLY, View, call_module, served
 
 SHOWN_CALLS = (1, 2, 4, 8, 16, 32, 50)
 SAMPLES, FRESH = 500, 2000  # drawn in each way, and points that they are held against
+DRAW_SECONDS = 0.5  # from one picture of the lines to the next: each takes the browser a while
 FRESH_SEED = 2**52 + 1  # no points of the page come from it
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 PANELS = {"exact": "distance, by the exact denoiser", "learned": "distance, by what a network has learnt"}
@@ -177,7 +177,7 @@ def measure_steps(
             if flag.up:
                 break
             now = time.monotonic()
-            if done < whole and now - told > TELL_SECONDS:
+            if done < whole and now - told > DRAW_SECONDS:
                 told = now
                 left = duration((now - started) / done * (whole - done))
                 status = f"{SAMPLERS[point.sampler].title}, {by.name}: {done} of {whole} calls, {left} left."
