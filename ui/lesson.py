@@ -153,22 +153,18 @@ def lesson_section(data: View, lesson: gr.State) -> None:
     """Build the section; ``data`` holds the points of the plane, ``lesson`` the ``Lesson``."""
     flag = gr.State(StopFlag())
     gr.Markdown("### Let a network learn it", elem_classes="lab-heading")
-    with gr.Row(elem_id="lab-lesson-row"):
-        with gr.Column(scale=1, min_width=250):
-            with gr.Row():
-                start = gr.Button("Train", elem_id="lab-train", min_width=80)
-                halt = gr.Button("Pause", interactive=False, elem_id="lab-train-stop", min_width=80)
-            with gr.Row():
-                once = gr.Button("One step", size="sm", elem_id="lab-train-once", min_width=80)
-                anew = gr.Button("Reset", size="sm", elem_id="lab-train-reset", min_width=80)
-            waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-train-waiting")
-            message = gr.Markdown(elem_classes="lab-message", elem_id="lab-train-message")
-            gr.Markdown(ABOUT, elem_classes="lab-note")
-        with gr.Column(scale=3, min_width=320):
-            view = View(
-                "learning", elem_id="lab-learning", server_functions=[taught_before], figure=learning_figure(),
-                wide=history_figure(), narrow=history_figure(across=1), taught=list(patterns()), plotly=served(PLOTLY),
-            )  # fmt: skip
+    with gr.Row():
+        start = gr.Button("Train", elem_id="lab-train", min_width=95, scale=0)
+        halt = gr.Button("Pause", interactive=False, elem_id="lab-train-stop", min_width=90, scale=0)
+        once = gr.Button("One step", elem_id="lab-train-once", min_width=125, scale=0)
+        anew = gr.Button("Reset", elem_id="lab-train-reset", min_width=90, scale=0)
+    waiting = gr.Markdown("&nbsp;", elem_classes="lab-waiting", elem_id="lab-train-waiting")
+    message = gr.Markdown(elem_classes="lab-message", elem_id="lab-train-message")
+    view = View(
+        "learning", elem_id="lab-learning", server_functions=[taught_before], figure=learning_figure(),
+        wide=history_figure(), narrow=history_figure(across=1), taught=list(patterns()), plotly=served(PLOTLY),
+    )  # fmt: skip
+    gr.Markdown(ABOUT, elem_classes="lab-note")
     with gr.Accordion("The network, and how it learns", open=False):
         controls = build_lesson_wish()
     asked, outputs = [data, flag, lesson, *controls], [view, message, start, halt, once]
