@@ -48,7 +48,8 @@ MAY_TAKE_A_TAB = {
 }
 UI_ROWS = (
     "theme figures files asked view page picture choosing sidebar",
-    "models subjects card cost background job frames sampling learning plane_away plane opening seen told weighing",
+    "turn runs models subjects card cost background job frames sampling learning plane_away plane opening seen told",
+    "weighing",
     "whatif composing make_opening link wire",
     "enough lesson schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
     "api guard demo",
