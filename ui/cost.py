@@ -7,7 +7,7 @@ looked at asks no network.
 from __future__ import annotations
 
 import time
-from functools import cache
+from functools import lru_cache
 
 import torch
 
@@ -43,7 +43,9 @@ def seconds_of(model: Model, recipe: Recipe) -> float:
     """How long the calls of a run will take here."""
     # Guidance that is not told to the network doubles the batch, see ``Guided``.
     twice = recipe.guidance != 1 and recipe.labels is not None and model.card.network.guidance is None
-    return recipe.calls(recipe.schedule) * seconds_a_call(model.card.name, len(recipe.seeds) * (1 + twice))
+    return recipe.calls(recipe.schedule) * seconds_a_call(
+        recipe.model or model.card.name, len(recipe.seeds) * (1 + twice)
+    )
 
 
 def seconds_a_call(network: str, images: int) -> float:
@@ -52,7 +54,7 @@ def seconds_a_call(network: str, images: int) -> float:
     return max(few + (many - few) * (images - FEW) / (MANY - FEW), few)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _timed(network: str) -> tuple[float, float]:
     """Seconds of a call for FEW and for MANY images."""
     model = shared_model(network)

@@ -66,6 +66,9 @@ class RunBounds:
     seconds: float = 24 * 3600.0
 
 
+BOUNDS = RunBounds()
+
+
 @dataclass(frozen=True)
 class RunWish:
     """What a run is to be.
@@ -142,7 +145,7 @@ def all_runs() -> Iterator[Path]:
     return (path for path in (place.iterdir() if place.is_dir() else ()) if ID.fullmatch(path.name))
 
 
-def begin_run(data: ImageSet, held_out: ImageSet | None, wish: RunWish, bounds: RunBounds = RunBounds()) -> str:
+def begin_run(data: ImageSet, held_out: ImageSet | None, wish: RunWish, bounds: RunBounds = BOUNDS) -> str:
     """Write down a run and start its process; returns its ID.
 
     Raises:
@@ -155,7 +158,8 @@ def begin_run(data: ImageSet, held_out: ImageSet | None, wish: RunWish, bounds: 
         folder.mkdir(mode=0o700, parents=True)
         write_data(folder / DATA, data, held_out)
         said = {"command": ["-m", "diffusion", *command_of_run(wish, bool(data.classes))], "wish": asdict(wish),
-                "made": time.time(), "images": len(data)}  # fmt: skip
+                "made": time.time(), "images": len(data), "shape": list(data.images.shape[1:]),
+                "held_out": 0 if held_out is None else len(held_out)}  # fmt: skip
         write_atomically(folder / RUN, json.dumps(said, indent=1).encode())
         start_process(folder)
     except OSError as error:
@@ -205,7 +209,7 @@ def start_process(folder: Path) -> None:
         raise AskedError("The run could not be started on this machine.")
 
 
-def go_on(run: str, bounds: RunBounds = RunBounds()) -> None:
+def go_on(run: str, bounds: RunBounds = BOUNDS) -> None:
     """Let a run that rests go on, behind all that wait.
 
     Raises:
@@ -335,7 +339,7 @@ def last_sign(folder: Path) -> float:
     return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
 
 
-def sweep_runs(bounds: RunBounds = RunBounds()) -> None:
+def sweep_runs(bounds: RunBounds = BOUNDS) -> None:
     """Remove the runs that have shown no sign of life for longer than they are kept."""
     for folder in all_runs():
         try:

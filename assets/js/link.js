@@ -36,6 +36,7 @@ import { store, subscribe } from "./store.js";
  * @property {number} back
  * @property {number[]} followed
  * @property {number} data_seed
+ * @property {string | null} run
  */
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute
