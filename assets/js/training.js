@@ -3,7 +3,7 @@
 
 import { Chart } from "./chart.js";
 import { constants } from "./constants.js";
-import { button, el, setData, setText } from "./dom.js";
+import { bringIntoSight, button, el, setData, setText } from "./dom.js";
 import { counted } from "./dropped.js";
 import { decode } from "./frames.js";
 import { putInLink } from "./link.js";
@@ -175,7 +175,8 @@ class Training {
     const title = "weights, card, images, and the command that goes on elsewhere, as a zip";
     const take = button("Take away", title, () => this.take(), "run-take");
     const remove = button("Remove", "the run, its images and its network", () => this.remove(), "run-remove");
-    const press = () => document.querySelector("#lab-train-draw")?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    const press = () =>
+      document.querySelector("#lab-train-draw")?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     const draw = button("Draw from it", "in the Reverse tab, with any sampler", press, "run-draw");
     const bar = el("div", { class: "lab-bar lab-training-acts", hidden: true }, pause, on, draw, take, keep, remove);
     return { pause, on, draw, keep, take, remove, bar };
@@ -240,6 +241,7 @@ class Training {
     this.run = run;
     this.status.textContent = "Looking for the run …";
     putInLink({ run });
+    bringIntoSight(this.root); // where the controls lie above it
     this.look();
   }
 

@@ -1,4 +1,4 @@
-"""A network of one's own: images dropped, a run watched from two pages, paused, outliving its server, and drawn from."""
+"""One's own network: images dropped, a run watched from two pages, paused, outliving its server, and drawn from."""
 
 from __future__ import annotations
 
