@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import json
+import secrets
 import time
 import zipfile
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from diffusion.data.sets import DataError, ImageSet
 from diffusion.images import encode, grid, to_pil
 from diffusion.networks.model import load_model
 from tests.tiny import save_tiny
-from ui import drafts, models, runs, train_tab, turn, watching
+from ui import drafts, loss_tab, models, runs, seen, train_tab, turn, watching
 from ui.asked import AskedError
 from ui.runs import RunBounds, RunWish
 
@@ -168,7 +169,7 @@ def test_a_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def finished(place: Path, data: ImageSet, held_out: ImageSet | None = None, **wish: Any) -> Path:
     """A run as it looks when it has ended."""
-    folder = place / ("a" * 22)
+    folder = place / secrets.token_urlsafe(16)
     folder.mkdir(parents=True)
     runs.write_data(folder / runs.DATA, data, held_out)
     said = {"wish": dataclasses.asdict(RunWish(**wish)), "images": len(data), "shape": list(data.images.shape[1:]),
@@ -239,13 +240,9 @@ def test_too_near_is_nearer_than_images_are_to_each_other_or_held_out_ones(place
     limit, what = watching.near_limit(folder)
     assert limit == pytest.approx(np.percentile([1, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19], 10)) and "each other" in what
     runs.remove_run(folder.name)
-    watching.near_limit.cache_clear()
-    watching.images_of_run.cache_clear()
     folder = finished(place, data, data[:3])
     assert watching.near_limit(folder) == (0.0, "held-out images are to a training image")
     runs.remove_run(folder.name)
-    watching.near_limit.cache_clear()
-    watching.images_of_run.cache_clear()
     assert watching.near_limit(finished(place, data[:1])) == (watching.ALIKE, "16 grey levels, where they can hardly "
                                                               "be told apart")  # fmt: skip
 
@@ -255,9 +252,6 @@ def test_a_mirrored_image_is_shown_where_the_run_is_shown_it(place: Path, mirror
     data = draft_of(12).data
     folder = finished(place, data, mirror=mirror)
     save_grid(folder, 1, data.images[[5] * 16].flip(-1))
-    watching.images_of_run.cache_clear()
-    watching.near_limit.cache_clear()
-    watching._compared.cache_clear()
     assert ask(folder)["frames"][0]["near"] == (16 if mirror else 0)
 
 
@@ -269,7 +263,6 @@ def test_the_loss_stands_between_two_that_know_images_by_heart(place: Path) -> N
 
     data = draft_of(8).data
     folder = finished(place, data)
-    watching.images_of_run.cache_clear()
     found = watching.measure_bracket(folder)
     heart, others, levels = (np.array(found[name]) for name in ("heart", "others", "log_snr"))
     assert (heart <= others * (1 + 1e-6)).all() and others[0] > 1e3 * heart[0] and found["heart_mean"] > 0
@@ -318,12 +311,12 @@ def test_a_run_is_drawn_from_as_it_was_saved_last(place: Path) -> None:
     data = draft_of(3, 1).data
     folder = finished(place, ImageSet(data.images[..., :8, :8], data.labels))
     name = models.RUN + folder.name
-    assert train_tab.press_draw_from({"run": ""})[2] == "There is no run yet to draw from."
-    assert "saved no network yet" in train_tab.press_draw_from({"run": folder.name})[2]
+    assert train_tab.press_draw_from({"run": ""})[-1] == "There is no run yet to draw from."
+    assert "saved no network yet" in train_tab.press_draw_from({"run": folder.name})[-1]
     save_tiny(folder / f"{runs.NAME}.safetensors", [])
-    network, tabs, message = train_tab.press_draw_from({"run": folder.name})
+    network, measured, tabs, message = train_tab.press_draw_from({"run": folder.name})
     assert network["value"] == name and network["choices"][0] == ("Trained here: Tiny", name) and message == ""
-    assert tabs.selected == "reverse"
+    assert tabs.selected == "reverse" and measured["choices"][0][1] == name and "value" not in measured
     source = models.find_source(name)
     assert source.model is not None and source.kind == "digits" and not source.is_told
     first = models.shared_model(name)
@@ -340,3 +333,25 @@ def test_a_link_names_a_run_that_is_here(place: Path) -> None:
     assert value == {"run": ""} and "may have been removed" in message
     folder = finished(place, draft_of(2).data)
     assert train_tab.open_train_tab({"run": folder.name}) == ({"run": folder.name}, "")
+
+
+@pytest.mark.parametrize("held", [0, 3])
+def test_a_network_of_ones_own_is_measured_and_looked_at(place: Path, held: int) -> None:
+    pixels = draft_of(12, 1).data.images[..., :8, :8]
+    data = ImageSet(pixels, torch.zeros(12, dtype=torch.int64))
+    folder = finished(place, data, data[:held] if held else None)
+    save_tiny(folder / f"{runs.NAME}.safetensors", [])
+    name = models.RUN + folder.name
+    loss = [*loss_tab.press_measure(name, loss_tab.THEIRS, "", 4, 1, 10, 0, models.StopFlag())][-1]
+    value, message = loss[:2]
+    assert message == "" and value["part"] == 1 and value["held_out"] is bool(held)
+    assert value["count"] == (held or 4) and value["others"] == 12 - value["count"]
+    assert set(value["references"]) == {"known", "others"}
+    seen_value, message = loss_tab.show_images(name, loss_tab.THEIRS, "")
+    assert len(seen_value["images"]) == (held or 10) and message == ""
+    assert seen.predictions_of({"network": name, "index": 1})["width"] == 8
+    with pytest.raises(AskedError, match="no such image"):
+        seen.predictions_of({"network": name, "index": held or 10})
+    assert loss_tab.show_measured(name) == gr.skip()
+    gone = models.RUN + "b" * 22
+    assert "not here" in [*loss_tab.press_measure(gone, loss_tab.THEIRS, "", 4, 1, 10, 0, models.StopFlag())][-1][1]

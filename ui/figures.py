@@ -223,7 +223,7 @@ def training_figure(*, across: int = 2) -> dict[str, Any]:
     figure.update_yaxes(type="log", exponentformat="power", dtick="D2", tickfont={"size": 11})
     # Near the clean end one who knows all by heart is right to the last digit: an axis that shows that shows no more.
     figure.update_yaxes(range=[-3, 1], dtick=1, row=rows, col=across)
-    content = _finish(figure, height=300 if across == 2 else 540, legends={}, below=84)
+    content = _finish(figure, height=300 if across == 2 else 580, legends={}, below=84 if across == 2 else 124)
     content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom",
                                    "font": {"size": 12}}  # fmt: skip
     content["layout"]["margin"] |= {"l": 50, "t": 28}

@@ -33,6 +33,7 @@ from ui.link import read_link
 from ui.models import AT_OPENING, AT_TIMING, RUN, shared_model, sources_with
 from ui.page import Page
 from ui.runs import BOUNDS, RunWish, begin_run, find_run
+from ui.subjects import measurable
 from ui.view import FROM_LINK, PLOTLY, View, served
 from ui.watching import (
     bracket_run,
@@ -150,16 +151,21 @@ def read_run_wish(draft: Draft, begin: str, mirror: bool, source: str, more: tup
     )  # fmt: skip
 
 
-def press_draw_from(shown: RunShown | None) -> tuple[Any, Any, str]:
-    """Draw from the run's network: (the reverse tab's network, the tab that is open, message)."""
+def press_draw_from(shown: RunShown | None) -> tuple[Any, Any, Any, str]:
+    """Draw from the run's network: (the reverse tab's network, the loss tab's, the tab that is open, message).
+
+    The loss tab offers it too, and stays with the network that it has.
+    """
     try:
         if not shown or not shown["run"]:
             raise AskedError("There is no run yet to draw from.")
         name = RUN + shown["run"]
         shared_model(name)  # refuses what was not saved yet
-        return gr.update(choices=sources_with(name), value=name), gr.Tabs(selected="reverse"), ""
+        offered = sources_with(name)
+        measured = gr.update(choices=[offered[0], *measurable()])
+        return gr.update(choices=offered, value=name), measured, gr.Tabs(selected="reverse"), ""
     except REFUSALS as error:
-        return gr.skip(), gr.skip(), str(error)
+        return gr.skip(), gr.skip(), gr.skip(), str(error)
 
 
 def open_train_tab(link: dict[str, str]) -> tuple[RunShown, str]:
@@ -239,5 +245,5 @@ def train_tab(page: Page) -> None:
                   show_progress="minimal", api_visibility="private", **AT_TIMING)  # fmt: skip
     start.click(press_begin, [draft, begin, mirror, classes, source, *more], [view, message], show_progress="minimal",
                 show_progress_on=start, api_visibility="private")  # fmt: skip
-    draw.click(press_draw_from, view, [page.networks["reverse"], page.tabs, message], **QUIET)
+    draw.click(press_draw_from, view, [page.networks["reverse"], page.networks["loss"], page.tabs, message], **QUIET)
     page.blocks.load(open_train_tab, view, [view, message], js=FROM_LINK, **AT_OPENING, **QUIET)
