@@ -23,11 +23,15 @@ def main() -> None:
                         help="site that may show the page in a frame, as in https://school.example")  # fmt: skip
     parser.add_argument("--model", action="append", default=[], metavar="MODEL",
                         help="network to be offered besides, as python -m diffusion sample takes it")  # fmt: skip
+    parser.add_argument("--runs", metavar="DIR", help="where visitors' trainings are kept (default: runs/page)")
+    parser.add_argument("--no-training", action="store_true", help="let visitors train no networks here")
     args = parser.parse_args()
 
     # The libraries read these when they are imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if args.runs:
+        os.environ["DDPM_LAB_RUNS"] = str(Path(args.runs).absolute())
     from ui.files import make_folder
 
     # Visitors' files go with the server, also where it is asked to stop by other means than Ctrl-C.
@@ -45,8 +49,9 @@ def main() -> None:
         except CheckpointError as error:
             parser.error(str(error))
         site = Site(args.host, tuple(args.name), tuple(args.frame))
-        options = launch_options(site)
-        build_demo().launch(server_name=args.host, server_port=args.port, root_path=args.root_path, **options)
+        training = not args.no_training
+        options = launch_options(site, training)
+        build_demo(training).launch(server_name=args.host, server_port=args.port, root_path=args.root_path, **options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

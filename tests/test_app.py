@@ -19,6 +19,9 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str, ends: 
     told: dict[str, Any] = {}
 
     class Served:
+        def __init__(self, training: bool) -> None:
+            assert training
+
         def launch(self, **given: Any) -> None:
             told.update(given)
             folder = Path(os.environ["GRADIO_TEMP_DIR"])

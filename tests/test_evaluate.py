@@ -31,6 +31,7 @@ from diffusion.evaluation.evaluate import (
     fit_gaussian,
     frechet_distance,
     nearest_distance,
+    nearest_images,
 )
 from diffusion.images import to_unit
 from diffusion.losses.likelihood import bits_per_dim, bound, estimate_bound
@@ -273,3 +274,17 @@ def test_a_run_of_a_sampler_that_is_not_there_is_refused(
 ) -> None:
     assert main(["evaluate", "--model", "digits", "--data", "digits", "--runs", text]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("block", [2, 3, 100])
+def test_the_nearest_but_for_some(block: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (7, 3, 4, 4), generator=generator, dtype=torch.uint8)
+    index, distance = nearest_images(images, images, block=block)
+    assert index.tolist() == list(range(7)) and not distance.any()
+    but = torch.stack([torch.arange(7), (torch.arange(7) + 1) % 7], 1)
+    index, distance = nearest_images(images, images, but, block=block)
+    for i in range(7):
+        others = [k for k in range(7) if k not in but[i].tolist()]
+        off = (images[others].double() - images[i].double()).square().flatten(1).mean(1).sqrt()
+        assert int(index[i]) == others[int(off.argmin())] and distance[i] == pytest.approx(float(off.min()))

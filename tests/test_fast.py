@@ -14,7 +14,7 @@ from diffusion.networks.fast import FastUNet, _upsample
 from diffusion.networks.model import load_model
 from diffusion.networks.unet import UNetConfig
 from tests.tiny import inputs, trained
-from ui.models import find_source, shared_model
+from ui.models import find_source, loaded_once
 
 PRECISIONS = (torch.float32, torch.bfloat16)
 CONFIGS = {
@@ -74,7 +74,7 @@ def test_a_sample_does_not_depend_on_its_batch(dtype: torch.dtype, off: float) -
 
 
 @pytest.mark.parametrize(("dtype", "off"), [(torch.float32, 1e-5), (torch.bfloat16, 0.1)])
-def test_a_loaded_network_is_prepared_for_its_precision(dtype: torch.dtype, off: float) -> None:
+def test_aloaded_once_network_is_prepared_for_its_precision(dtype: torch.dtype, off: float) -> None:
     model = load_model("digits", precision=dtype)
     assert model.denoiser.fast is not None
     x = torch.randn(2, *model.image_shape, generator=torch.Generator().manual_seed(0))
@@ -99,11 +99,11 @@ def test_a_processor_is_asked_whether_it_computes_in_bfloat16(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert best_precision(torch.device("cpu")) == best
-    shared_model.cache_clear()
+    loaded_once.cache_clear()
     try:
         assert find_source("digits").precision == {"no": "float32", "bf16": "bfloat16"}[best]
     finally:
-        shared_model.cache_clear()
+        loaded_once.cache_clear()
 
 
 def test_a_network_is_compiled_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,16 +43,17 @@ PACKAGES: dict[str, set[str]] = {
 }
 ORDER = [module for row in ROWS for module in row.split()]
 # What the modules of the page may take from each other; those shared by all tabs take nothing from a tab.
-TABS = {"schedule_tab", "forward_tab", "reverse_tab", "whatif_tab", "loss_tab", "plane_tab"}
+TABS = {"schedule_tab", "forward_tab", "reverse_tab", "whatif_tab", "loss_tab", "plane_tab", "train_tab"}
 MAY_TAKE_A_TAB = {
     "demo": TABS,
     "reverse_tab": {"whatif_tab"},  # which is drawn inside of it
 }
 UI_ROWS = (
     "theme figures files asked view page picture choosing sidebar",
-    "models subjects card cost background job frames sampling learning plane_away plane opening seen told weighing",
-    "plane_walk whatif composing make_opening link wire",
+    "turn runs models subjects card cost background job frames sampling learning plane_away plane opening seen told",
+    "weighing drafts watching plane_walk whatif composing make_opening link wire",
     "enough lesson plane_enough plane_ledger schedule_tab forward_tab whatif_tab reverse_tab loss_tab plane_tab",
+    "train_tab",
     "api guard demo",
 )
 UI = [module for row in UI_ROWS for module in row.split()]

@@ -33,6 +33,7 @@ TEXTS = [
     "[1", "[" * 3000, json.dumps([0] * 7), json.dumps([0] * 65), "1 2 3", "1  2 3 ", "1 2", "1 2 300", "1 2 x",
     "1 2.5 3", "forward", "Forward", "simple posterior", "simple cubic", "chain", "u", "log_snr", "snr", "cosine",
     "drawn", "given", "rate", "error", "emoji", "exact-own", "Flags", "x" * 101, "dpmpp", "karras", "dynamic", "64",
+    "run-" + "a-_9" * 5 + "zZ", "run-" + "a" * 23, "run-" + "a" * 21 + "\n",
     "65", "4000", "4001", "cat", "../secret", "toString", str(2**53 - 1), str(2**53),
 ]  # fmt: skip
 SCRIPT = """
@@ -79,12 +80,14 @@ def example(field: link.LinkField) -> Any:
     match field.kind:
         case "choice":
             return field.choices[-1]
+        case "network":
+            return "run-" + "aZ_9-" * 4 + "bc"
         case "words":
             return [*field.choices[-1:]]
         case "whole" | "number":
             return field.high or 5
         case kind:
-            return {"flag": True, "text": "Flags & more", "list": [[0, 5]], "wholes": [1, 2, 0]}[kind]
+            return {"flag": True, "text": "Flags & more"[: field.most], "list": [[0, 5]], "wholes": [1, 2, 0]}[kind]
 
 
 def test_what_the_browser_puts_in_is_read_again_here() -> None:
@@ -109,6 +112,7 @@ def test_wild_values_leave_what_holds_without(name: str) -> None:
     field = TABLE[name]
     wild = {
         "choice": ["", "cubic", "T ", "nan", "toString"],
+        "network": ["", "run-", "run-../../../../../secret", "run-" + "é" * 22, "run-" + "a" * 22 + " "],
         "whole": ["", "nan", "inf", "1e999", "1.5", "-1", "many", "0x10", "1_0", "٣", "9" * 5000, str(2**53)],
         "number": ["", "nan", "inf", "1e999", "many", "0x10", "1_0", "٣", "9" * 5000],
         "flag": ["", "0", "true", "2"],

@@ -39,6 +39,7 @@ from diffusion.training.config import TrainConfig, TrainError
 from diffusion.training.errors import EXPECT_BELOW, errors_of_batch, examples_of, expected_of, expected_x_0
 from diffusion.training.history import LossHistory
 from diffusion.training.presets import PRESETS
+from diffusion.training.preview import PreviewClock
 from tests.tiny import unet_of
 
 pytestmark = pytest.mark.slow
@@ -704,3 +705,32 @@ def test_what_is_told_of_a_value_begins_with_its_mean_image() -> None:
         squared = gram @ gram
         torch.testing.assert_close(squared / squared.norm(), expected / expected.norm(), rtol=1e-3, atol=1e-4)
         assert part[:-1].square().mean().sqrt().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_run_that_is_watched_by_the_clock_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids by the clock, of few samples in few steps, change nothing in what is learnt; the first is of the start."""
+    monkeypatch.setattr("diffusion.training.preview.SHARE", 1.0)  # or so short a run would have none but the first
+    watched = dataclasses.replace(CONFIG, preview_seconds=1e-6, preview_count=3, preview_steps=4)
+    assert_same_state(run(tmp_path / "watched", watched), run(tmp_path / "whole"))
+    drawn = sorted(path.name for path in (tmp_path / "watched" / "samples").iterdir())
+    assert drawn[0] == "step-00000000.png" and len(drawn) > 1
+    with Image.open(tmp_path / "watched" / "samples" / drawn[-1]) as image:
+        assert image.size == (18, 18)  # two by two, of which three are drawn
+    assert not (tmp_path / "watched" / "loss_by_t.png").exists()
+    assert len((tmp_path / "watched" / "loss_by_t.csv").read_text().splitlines()) == 101
+    assert not (tmp_path / "whole" / "samples").exists()
+
+
+def test_grids_by_the_clock_take_a_tenth_of_the_time_at_most() -> None:
+    clock = PreviewClock(20.0)
+    assert clock.rings(5.0)
+    clock.drawn(5.0, 6.0)
+    assert not clock.rings(25.9) and clock.rings(26.0)
+    clock.drawn(26.0, 36.0)  # ten seconds: the next not before ninety more
+    assert not clock.rings(125.9) and clock.rings(126.0)
+    assert not PreviewClock(0.0).rings(1e9)
+
+
+def test_a_run_stops_by_itself_and_goes_on_as_if_it_had_not(tmp_path: Path) -> None:
+    assert run(tmp_path / "parts", dataclasses.replace(CONFIG, stop_after=1e-9))["step"] == 0
+    assert_same_state(run(tmp_path / "parts"), run(tmp_path / "whole"))

@@ -7,7 +7,7 @@ looked at asks no network.
 from __future__ import annotations
 
 import time
-from functools import cache
+from functools import lru_cache
 
 import torch
 
@@ -60,7 +60,7 @@ def _batches(network: str) -> tuple[int, int]:
     return (FEW, MANY) if height * width <= LARGE else (1, 2)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _timed(network: str) -> tuple[float, float]:
     """Seconds of these two calls."""
     model = shared_model(network)

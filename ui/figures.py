@@ -195,6 +195,41 @@ def history_figure(*, across: int = 2) -> dict[str, Any]:
     return content
 
 
+def training_figure(*, across: int = 2) -> dict[str, Any]:
+    """The loss of a run over the images seen, and by noise level, each between what two denoisers that know images by
+    heart can do.
+
+    ``across``: panels side by side, 2 on a wide screen and 1 on a phone.
+    """
+    titles = ("loss, error of v a dimension", "loss by noise level, the last of it")
+    rows = len(titles) // across
+    figure = make_subplots(rows, across, subplot_titles=titles, horizontal_spacing=0.09, vertical_spacing=0.2)
+    over, by = (1, 1), (rows, across)
+    _line(figure, "heart_ends", "knows all by heart", GREY, over)
+    _line(figure, "loss", "each row of the log", LEARNED, over, legend=None)
+    figure.data[-1].update(opacity=0.3, line={"width": 1})
+    _line(figure, "mean", "the network", LEARNED, over)
+    _line(figure, "others", "knows other images by heart", GREY, by, dash="2px,2px")
+    _line(figure, "heart", "knows all by heart", GREY, by, legend=None)
+    _line(figure, "by_level", "the network", LEARNED, by, legend=None)
+    along = {"heart_ends": "ends", "loss": "images", "mean": "images", "others": "levels",
+             "heart": "levels", "by_level": "log_snr"}  # fmt: skip
+    for trace in figure.data:
+        trace.meta = trace.meta | {"x": along[trace.meta["y"]]}
+    figure.update_xaxes(title={"text": "images seen", "standoff": 2}, rangemode="tozero", row=1, col=1)
+    figure.update_xaxes(
+        title={"text": "log SNR (noise grows to the right)", "standoff": 2}, autorange="reversed", row=rows, col=across
+    )
+    figure.update_yaxes(type="log", exponentformat="power", dtick="D2", tickfont={"size": 11})
+    # Near the clean end one who knows all by heart is right to the last digit: an axis that shows that shows no more.
+    figure.update_yaxes(range=[-3, 1], dtick=1, row=rows, col=across)
+    content = _finish(figure, height=300 if across == 2 else 580, legends={}, below=84 if across == 2 else 124)
+    content["layout"]["legend"] = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom",
+                                   "font": {"size": 12}}  # fmt: skip
+    content["layout"]["margin"] |= {"l": 50, "t": 28}
+    return content
+
+
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")  # for eyes that do not tell the hues apart
 
 

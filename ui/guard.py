@@ -33,6 +33,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.asked import BROKEN, REFUSALS, REFUSED, AskedError, all_parts, is_finite, log, read_arguments
 from ui.files import COOKIE, SWEEP_SECONDS, cookie_of, mark_upload, may_open, sweep
+from ui.runs import sweep_runs
 
 MOST_UPLOADED = 512 << 20  # bytes of all files of one upload
 MOST_ASKED = 8 << 20  # bytes of any other request: a schedule of 4,000 betas and a measured loss take some 100,000
@@ -289,6 +290,7 @@ async def delete_old_files(_app: Any) -> AsyncIterator[None]:
         while True:
             await anyio.sleep(SWEEP_SECONDS)
             await anyio.to_thread.run_sync(sweep, Path(get_upload_folder()))
+            await anyio.to_thread.run_sync(sweep_runs)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(keep_sweeping)

@@ -24,16 +24,17 @@ from diffusion.schedules.families import FAMILIES, T_MAX
 from diffusion.schedules.given import POINTS_MAX
 from diffusion.schedules.schedule import EXPONENTS
 from diffusion.schedules.spec import DRAWN, GIVEN
-from ui.asked import MAX_SEED
+from ui.asked import MAX_SEED, AskedError
 from ui.files import sample_pictures
-from ui.models import OWN, find_source, sources
+from ui.models import OWN, RUN, Source, find_source, sources
 from ui.picture import SIDE
 from ui.plane import DENOISERS, MOST_DRAWN, MOST_GUIDED, TOLD, PlaneWish
+from ui.runs import ID
 from ui.sampling import MOST_GUIDANCE, MOST_IMAGES, Controls, can_be_told, values_of
 from ui.sidebar import MOST_PINS
 from ui.view import call_module
 
-Kind = Literal["choice", "whole", "number", "flag", "text", "words", "wholes", "list"]
+Kind = Literal["choice", "network", "whole", "number", "flag", "text", "words", "wholes", "list"]
 # As people and browsers write them: nothing that only Python or only JavaScript reads.
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
@@ -43,10 +44,11 @@ class LinkField:
     """A name of a link, and what may stand behind it.
 
     Args:
-        kind: "choice": one of the ``choices``. "whole" and "number": from ``low`` to ``high``, where they are given.
-            "flag": 1, if it is set. "text": not empty, and no longer than ``most``. "words": those of the ``choices``
-            that are in it, with spaces between them. "wholes": ``most`` numbers from ``low`` to ``high``, with spaces
-            between them. "list": JSON of at most ``most`` things.
+        kind: "choice": one of the ``choices``. "network": one of them too, or that of a run on the page. "whole" and
+            "number": from ``low`` to ``high``, where they are given. "flag": 1, if it is set. "text": not empty, and no
+            longer than ``most``. "words": those of the ``choices`` that are in it, with spaces between them. "wholes":
+            ``most`` numbers from ``low`` to ``high``, with spaces between them. "list": JSON of at most ``most``
+            things.
         default: what holds where a link says nothing of it; it is not put into links.
     """
 
@@ -68,6 +70,11 @@ class LinkField:
 
 def _choice(field: LinkField, text: str) -> str | None:
     return text if text in field.choices else None
+
+
+def _network(field: LinkField, text: str) -> str | None:
+    run = text.startswith(RUN) and ID.fullmatch(text.removeprefix(RUN))
+    return text if run or text in field.choices else None
 
 
 def _number(field: LinkField, text: str) -> float | None:
@@ -112,8 +119,8 @@ def _list(field: LinkField, text: str) -> list[Any] | None:
 
 
 READERS: dict[Kind, Callable[[LinkField, str], Any]] = {
-    "choice": _choice, "whole": _whole, "number": _number, "flag": _flag, "text": _text, "words": _words,
-    "wholes": _wholes, "list": _list,
+    "choice": _choice, "network": _network, "whole": _whole, "number": _number, "flag": _flag, "text": _text,
+    "words": _words, "wholes": _wholes, "list": _list,
 }  # fmt: skip
 
 # Of the Plane tab: points drawn by hand, as text of so many characters at most, and what is shown of them.
@@ -169,7 +176,8 @@ def link_table(tabs: Iterable[str] = ()) -> dict[str, LinkField]:
         "play": LinkField("words", [], ("on", "slow", "ddpm")),  # into noise, slow, with a way of DDPM
     }
     plane |= {PLANE + name: field for name, field in _plane_fields().items()}
-    groups = page, _schedule_fields(), forward, _control_fields(), _option_fields(), loss, plane
+    train = {"run": LinkField("text", most=22)}
+    groups = page, train, _schedule_fields(), forward, _control_fields(), _option_fields(), loss, plane
     table: dict[str, LinkField] = {}
     for group in groups:
         if twice := table.keys() & group.keys():
@@ -195,7 +203,7 @@ def _schedule_fields() -> dict[str, LinkField]:
 def _control_fields() -> dict[str, LinkField]:
     """The controls of the Reverse tab, beside the options of samplers."""
     fields: dict[str, dict[str, Any]] = {
-        "network": {"kind": "choice", "choices": tuple(name for _, name in sources())},
+        "network": {"kind": "network", "choices": tuple(name for _, name in sources())},
         "class": {"kind": "text", "most": MOST_LETTERS},
         "images": {"kind": "whole", "low": 1, "high": MOST_IMAGES},
         "guidance": {"kind": "number", "low": 0, "high": MOST_GUIDANCE},
@@ -260,12 +268,23 @@ def controls_from_link(link: Mapping[str, str]) -> Controls:
     """What a link says of the controls; what cannot be, also with the network that it names, stays as it is."""
     said, usual = read_link(link), Controls()
     chosen = _chosen(said, controls_in_link())
-    source = None if said["network"] == OWN else find_source(said["network"])
+    source = _source_of_link(said)
     if source is None or not source.is_told:
         chosen |= {"label": usual.label, "guidance": usual.guidance}  # there is nothing to guide to
     elif not can_be_told(source, chosen["label"]):
         chosen["label"] = usual.label
     return Controls(**chosen)
+
+
+def _source_of_link(said: dict[str, Any]) -> Source | None:
+    """What samples are to be drawn from; the usual network, said too, in place of that of a run which is not here."""
+    if said["network"] == OWN:
+        return None
+    try:
+        return find_source(said["network"])
+    except AskedError:
+        said["network"] = Controls().network
+        return find_source(said["network"])
 
 
 def plane_wish_from_link(link: Mapping[str, str]) -> PlaneWish:

@@ -25,10 +25,10 @@ from diffusion.sampling.choices import SamplingError
 from ui.cost import duration, seconds_a_call
 from ui.figures import loss_figure, rate_figure
 from ui.job import Values, ended, run_job
-from ui.models import AT_NETWORK, AT_TIMING, DEFAULT, StopFlag, shared_model, stop
+from ui.models import AT_NETWORK, AT_TIMING, DEFAULT, RUN, StopFlag, shared_model, stop
 from ui.page import Page
 from ui.seen import image_button, image_buttons, predictions_by_level, predictions_of
-from ui.subjects import Subject, bundled_subject, measurable, own_subject
+from ui.subjects import Subject, bundled_subject, measurable, own_subject, subject_of_run
 from ui.view import PLOTLY, View, call_module, served
 from ui.weighing import export_loss, measured_before, shown_value, weigh
 
@@ -54,13 +54,25 @@ def press_measure(
         if seed is None or not 0 <= seed <= MAX_SEED:
             raise SamplingError("seed", f"The seed must be a whole number from 0 to {MAX_SEED}.")
         model = shared_model(network)
-        subject = own_subject(path, model) if source == OWN else bundled_subject(model, int(count))
+        subject = subject_to_measure(network, model, source, path, int(count))
         yield (gr.skip(), ""), False
         draws = int(noises) * (int(count) if source == OWN else 1)
         for value in measure_all(model, subject, draws, int(levels), int(seed), flag):
             yield (value, ""), not value["running"]
 
     yield from run_job(flag, work(), lambda error, shown: (ended(shown, running=False, part=1.0), str(error)))
+
+
+def subject_to_measure(network: str, model: Model, source: str, path: str, count: int) -> Subject:
+    """What a network is measured on: the visitor's picture, or ``count`` images of its kind.
+
+    Raises:
+        ImageError: a picture that cannot be used.
+        AskedError: a run that is not here.
+    """
+    if source == OWN:
+        return own_subject(path, model, network)
+    return subject_of_run(network, model, count) if network.startswith(RUN) else bundled_subject(model, count)
 
 
 def measure_all(
@@ -119,7 +131,7 @@ def show_images(network: str, source: str, path: str) -> tuple[dict[str, Any], s
         return {"network": network, "images": image_buttons(network)}, ""
     model = shared_model(network)
     try:
-        subject = own_subject(path, model)
+        subject = own_subject(path, model, network)
     except ImageError as error:
         return gr.skip(), str(error)
     image = subject.images.images[0]
@@ -129,7 +141,7 @@ def show_images(network: str, source: str, path: str) -> tuple[dict[str, Any], s
 
 def show_measured(network: str) -> dict[str, Any]:
     """Another network's curve, as it was measured when it was shipped."""
-    value = measured_before(network)
+    value = None if network.startswith(RUN) else measured_before(network)
     return gr.skip() if value is None else value
 
 
@@ -141,6 +153,7 @@ def loss_tab(page: Page) -> None:
         network = gr.Dropdown(
             measurable(), value=DEFAULT, label="network", min_width=190, scale=3, elem_id="lab-loss-network"
         )
+        page.networks["loss"] = network
         source = gr.Radio(
             [THEIRS, OWN], value=THEIRS, label="images", min_width=250, scale=3, elem_id="lab-loss-source"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from diffusion.networks.card import Card
 from diffusion.networks.model import Model, available, find_model, load_model, read_card
 from diffusion.sampling.recipe import Precision
 from diffusion.sampling.statistics import Moments, moments
+from ui.runs import DATA, weights_of
 
 DEFAULT = "digits"
 ADDED = "DDPM_LAB_MODELS"  # in the environment: what networks the page has besides, with os.pathsep between them
@@ -36,6 +37,7 @@ AT_TIMING: dict[str, Any] = {"concurrency_id": "timing", "concurrency_limit": 1}
 FOR_PROGRAMS: dict[str, Any] = {"concurrency_id": "programs", "concurrency_limit": 1}
 MOST_WAITING = 100  # events in all queues together
 EXACT, OWN = "exact-", "exact-own"  # names of sources that are no networks
+RUN = "run-"  # before the ID of a run on the page, whose network is then meant
 MOST_IMAGES = 500  # of one's own
 BUNDLED_PICTURE = 3  # which of the held-out images
 SIDE = 32  # of the images that exact denoisers know
@@ -79,7 +81,11 @@ class Source:
 
     @property
     def kind(self) -> str:
-        """Which bundled images its samples are like, by name; a student's are like its teacher's."""
+        """Which bundled images its samples are like, by name; a student's are like its teacher's, and those of a run on
+        the page like those of which it may have begun with the network.
+        """
+        if self.name.startswith(RUN):
+            return "emoji" if self.image_shape[0] == 3 else "digits"
         return (self.model.card.teacher if self.model else "") or self.name.removeprefix(EXACT)
 
     @property
@@ -131,13 +137,35 @@ def card_of(name: str) -> Card:
     return read_card(find_model(opened().get(name, name)))
 
 
-@cache
 def shared_model(name: str = DEFAULT) -> Model:
-    """A network of the page on the best device there is."""
+    """A network of the page on the best device there is; or that of a run on the page, as it was saved last.
+
+    Raises:
+        AskedError: no such run, or one that has saved none yet.
+    """
+    if not name.startswith(RUN):
+        return loaded_once(name)
+    weights = weights_of(name.removeprefix(RUN))
+    return _loaded_of_run(weights, weights.with_suffix(".json").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _loaded_of_run(weights: Path, _saved: int) -> Model:
+    """As it was saved at that time."""
+    return _load(str(weights))
+
+
+@cache
+def loaded_once(name: str) -> Model:
+    """A network of the page that is no run, for all who ask."""
+    return _load(opened().get(name, name))
+
+
+def _load(place: str) -> Model:
     device = best_device()
     # On a processor with bfloat16 speed is worth the rounding; a GPU is fast enough without.
     fast = device.type == "cpu" and best_precision(device) == "bf16"
-    return load_model(opened().get(name, name), device, torch.bfloat16 if fast else torch.float32)
+    return load_model(place, device, torch.bfloat16 if fast else torch.float32)
 
 
 def find_source(name: str, own: Sequence[str] = ()) -> Source:
@@ -193,9 +221,12 @@ def bundled_picture(name: str) -> Tensor:
 
 
 def data_moments(source: Source) -> Moments | None:
-    """Of the images that samples should be like: those of an exact denoiser, or a network's held-out ones; None where
-    there are none.
+    """Of the images that samples should be like: those of an exact denoiser, or a network's held-out ones; of a run's,
+    those that it learns from; None where there are none.
     """
+    if source.name.startswith(RUN):
+        folder = weights_of(source.name.removeprefix(RUN)).parent
+        return moments(to_unit(load_data(folder / DATA, "train", source.image_shape[1]).images))
     if source.examples is None and source.kind not in BUNDLED:
         return None
     return _bundled_moments(source.kind) if source.examples is None else moments(to_unit(source.examples))
@@ -222,7 +253,15 @@ def relatives(name: str) -> list[tuple[str, str]]:
     return [(title, each) for title, each in choices() if each != name and teachers[each] == teachers.get(name)]
 
 
+def sources_with(name: str) -> list[tuple[str, str]]:
+    """``sources``, and in front of them the network of a run, if ``name`` is one's."""
+    own = [(f"Trained here: {shared_model(name).card.title}", name)] if name.startswith(RUN) else []
+    return [*own, *sources()]
+
+
 def sources() -> list[tuple[str, str]]:
-    """(title, name) of all that samples can be drawn from."""
+    """(title, name) of all that samples can be drawn from, but for the networks of runs, which are found by who has
+    their names.
+    """
     exact = [(f"Exact: bundled {name}", EXACT + name) for name in BUNDLED]
     return [*choices(), *exact, ("Exact: your own images", OWN)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import gradio as gr
 
@@ -18,11 +18,15 @@ class Page:
         blocks: the whole of it.
         sidebar: holds the schedule's settings.
         picture: the path of the picture that is noised, which any tab may use.
+        tabs: all of them, of which one is open.
+        networks: what chooses the network of a tab, by its id; each tab that has one puts it here.
     """
 
     blocks: gr.Blocks
     sidebar: View
     picture: gr.State
+    tabs: gr.Tabs
+    networks: dict[str, gr.Dropdown] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

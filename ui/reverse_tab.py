@@ -56,6 +56,7 @@ from ui.models import (
     find_source,
     shared_model,
     sources,
+    sources_with,
     stop,
     student_calls,
 )
@@ -196,6 +197,7 @@ def open_reverse_tab(link: dict[str, str]) -> tuple[Any, ...]:
     _, guidance, *about_network = choose_network(controls.network)
     *options, about = show_options(controls.sampler)
     shown = {"guidance": guidance, **dict(zip(option_parameters(), options, strict=True))}
+    shown["network"] = {"choices": sources_with(controls.network)}
     values = values_of(controls) | {"label": told_value(controls.network, controls.label)}
     updates = [gr.update(**{**shown.get(name, {}), "value": values[name]}) for name in controls_in_link().values()]
     return value | {"file": for_browser(path)}, last, *about_network, about, *updates
@@ -380,6 +382,7 @@ def reverse_tab(page: Page) -> None:
             run_view = build_view()
     enough = build_enough()
     suited = wire_choices(control, about, run_view)
+    page.networks["reverse"] = control["network"]
     asked = [page.sidebar, *(control[name] for name in control_names())]
     pressed = press.start.click(
         press_generate,

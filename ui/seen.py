@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from diffusion.networks.model import Model
 from diffusion.process import q_sample, v_from_x0_eps, x0_from_eps
 from diffusion.sampling.wishes import in_words
 from ui.asked import AskedError
-from ui.models import shared_model
+from ui.models import RUN, shared_model
 from ui.opening import opening_of
 from ui.picture import EPS_UNIT
 from ui.subjects import bundled, measurable
@@ -61,9 +61,9 @@ def _int16(x: Tensor) -> bytes:
     return np.clip(np.rint(x.numpy() * EPS_UNIT), -32768, 32767).astype("<i2").tobytes()
 
 
-def predictions_in(model: Model, index: int) -> dict[str, Any]:
-    """What a shipped network sees in one of its bundled images."""
-    offered = bundled(model.card.name).evenly(OFFERED)
+def predictions_in(model: Model, index: int, network: str = "") -> dict[str, Any]:
+    """What a network sees in one of its bundled images; ``network``: its name on the page, if its card has another."""
+    offered = bundled(network or model.card.name).evenly(OFFERED)
     known = model.card.known(offered.labels)
     return predictions_by_level(model, offered.images[index], None if known is None else known[index])
 
@@ -87,6 +87,11 @@ def predictions_of(asked: AskedImage) -> dict[str, Any]:
     Raises:
         AskedError: no such image.
     """
+    if asked["network"].startswith(RUN):  # whose weights are others tomorrow
+        model, offered = shared_model(asked["network"]), len(image_buttons(asked["network"]))
+        if not 0 <= asked["index"] < offered:
+            raise AskedError("There is no such image to look at.")
+        return predictions_in(model, asked["index"], asked["network"])
     if not 0 <= asked["index"] < OFFERED or asked["network"] not in (name for _, name in measurable()):
         raise AskedError("There is no such image to look at.")
     return _predictions_of(asked["network"], asked["index"])
@@ -98,7 +103,7 @@ def image_button(image: Tensor, name: str) -> dict[str, str]:
     return {"picture": f"data:image/png;base64,{png}", "name": name}
 
 
-@cache
+@lru_cache(maxsize=32)
 def image_buttons(network: str) -> list[dict[str, str]]:
     """The bundled images to choose from."""
     chosen, card = bundled(network).evenly(OFFERED), shared_model(network).card

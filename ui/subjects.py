@@ -6,7 +6,7 @@ A ``Subject`` is what is measured, bundled images of the network's kind or the v
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from diffusion.data.sets import ImageSet
 from diffusion.images import picture_for, to_bytes
 from diffusion.losses.reference import other_images
 from diffusion.networks.model import Model
-from ui.models import choices, shared_model
+from ui.models import RUN, choices, shared_model
+from ui.runs import find_run
+from ui.watching import images_of_run
 
 
 def measurable() -> list[tuple[str, str]]:
@@ -71,9 +73,12 @@ def _is_of_training_data(name: str) -> bool:
         return "x_train" in arrays or "splits" in arrays
 
 
-@cache
+@lru_cache(maxsize=32)
 def bundled(name: str) -> ImageSet:
-    """The bundled images to measure on."""
+    """The bundled images to measure on; of a run on the page those that it holds out, or else learns from."""
+    if name.startswith(RUN):
+        learnt, kept_out = images_of_run(find_run(name.removeprefix(RUN)))
+        return learnt if kept_out is None else kept_out
     model = shared_model(name)
     channels, size, _ = model.image_shape
     return load_data(name, "test", size, channels)
@@ -94,8 +99,25 @@ def bundled_subject(model: Model, count: int) -> Subject:
     return Subject(images, others, bool(card.network.conditions), facts)
 
 
-def own_subject(path: str, model: Model) -> Subject:
+def subject_of_run(network: str, model: Model, count: int) -> Subject:
+    """Images of a run on the page, evenly: those that it holds out, where there are any.
+
+    Raises:
+        AskedError: no such run.
+    """
+    learnt, kept_out = images_of_run(find_run(network.removeprefix(RUN)))
+    images = bundled(network).evenly(count)
+    others = learnt.without(images)
+    what = "training images" if kept_out is None else "held-out images"
+    facts = SubjectFacts(f"{len(images)} {what}", len(images), len(others), kept_out is not None)
+    return Subject(images, others, bool(model.card.network.conditions), facts)
+
+
+def own_subject(path: str, model: Model, network: str = "") -> Subject:
     """The visitor's picture as the network's images are: the square in its middle, in their size and colours.
+
+    Args:
+        network: its name on the page, if that is not the one on its card.
 
     Raises:
         ImageError: a picture that cannot be used.
@@ -103,6 +125,6 @@ def own_subject(path: str, model: Model) -> Subject:
     pixels = torch.from_numpy(to_bytes(picture_for(path, model.image_shape))).movedim(-1, 0)
     image = ImageSet(pixels[None], torch.zeros(1, dtype=torch.int64))
     nothing = replace(image, images=image.images[:0], labels=image.labels[:0])
-    others = other_images(model.card.name, nothing)
+    others = bundled(network) if network.startswith(RUN) else other_images(model.card.name, nothing)
     image = image.labelled(torch.zeros_like(others.labels[:1]))  # of which nobody is told
     return Subject(image, others, False, SubjectFacts("your picture", 1, len(others), None))

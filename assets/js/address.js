@@ -3,7 +3,7 @@
 
 /** @import { Family, Settings } from "./schedules.js" */
 
-/** @typedef {"choice" | "whole" | "number" | "flag" | "text" | "words" | "wholes" | "list"} Kind */
+/** @typedef {"choice" | "network" | "whole" | "number" | "flag" | "text" | "words" | "wholes" | "list"} Kind */
 
 /**
  * A name of a link, and what may stand behind it: see LinkField of ui/link.py.
@@ -23,6 +23,7 @@
 
 // As people and browsers write them: nothing that only Python or only JavaScript reads.
 const NUMBER = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i;
+const RUN = /^run-[A-Za-z0-9_-]{22}$/; // of the page, whose network is meant
 const SPACES = /\s+/;
 
 /**
@@ -71,6 +72,7 @@ function listOf(text, { most }) {
 /** @type {Record<Kind, (text: string, field: LinkField) => unknown>} */
 const READERS = {
   choice: (text, { choices }) => (choices.includes(text) ? text : null),
+  network: (text, { choices }) => (choices.includes(text) || RUN.test(text) ? text : null),
   whole: wholeOf,
   number: numberOf,
   flag: (text) => text === "1" || null,

@@ -37,6 +37,7 @@ import { store, subscribe } from "./store.js";
  * @property {Chosen["variance"]} plane_sigma
  * @property {number[]} followed
  * @property {number} data_seed
+ * @property {string | null} run
  */
 
 const WAIT = 300; // ms; browsers refuse to have their address changed more than some hundred times a minute

@@ -96,6 +96,11 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
     add("--save-every", type=float, help="seconds between checkpoints")
     add("--log-every", type=int, help="steps a row of log.csv")
     add("--preview-every", type=int, help="images between two grids of samples")
+    add("--preview-seconds", type=float, help="seconds between two grids of samples, besides; they take a tenth of the "
+        "time at most")  # fmt: skip
+    add("--preview-count", type=int, help="samples of a grid")
+    add("--preview-steps", type=int, help="calls of the network for each of them")
+    add("--stop-after", type=float, metavar="SECONDS", help="stop by itself; the same command goes on")
     add("--precision", choices=("auto", "no", "bf16", "fp16"), default="auto",
         help="auto: what the device is fast at (default: %(default)s)")  # fmt: skip
     add("--device", choices=("auto", "cpu"), default="auto")

@@ -63,7 +63,9 @@ def run_train(args: argparse.Namespace) -> None:
         raise CommandError(f"--config {name} is for {'points' if points else 'images'}, and {args.data} "
                            f"has {'images' if points else 'points'}.")  # fmt: skip
     data = training_data(args, network.image_shape[1])
-    told = _told(data, start, conditional=bool(data.classes if points else preset.network.conditions))
+    # A label that all images share, and that has no name, says nothing of any.
+    nothing = not (data.classes or data.conditions or data.labels.any())
+    told = _told(data, start, conditional=bool(data.classes if points else preset.network.conditions and not nothing))
     if not told.counts:
         check_unused(args, f"The network of --config {name} has no classes; leave {{}} out.", "drop_label")
     changed: dict[str, Any] = {} if points else {"channels": data.images.shape[1]}

@@ -103,7 +103,14 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
 
 
 def nearest_distance(images: Tensor, training: Tensor, block: int = 4096) -> Array:
-    """How far each image is from the nearest of ``training``: root mean square a pixel, in grey levels 0 ... 255.
+    """How far each image is from the nearest of ``training``, (N,), see ``nearest_images``."""
+    return nearest_images(images, training, block=block)[1]
+
+
+def nearest_images(
+    images: Tensor, training: Tensor, but: Tensor | None = None, *, block: int = 4096
+) -> tuple[Tensor, Array]:
+    """Which of ``training`` is nearest to each image, and how far: root mean square a pixel, in grey levels 0 ... 255.
 
     The nearest is the one with the largest x y - |y|^2 / 2, found in float32, ``block`` x ``block`` pairs at a time;
     its distance is then computed exactly.
@@ -111,9 +118,11 @@ def nearest_distance(images: Tensor, training: Tensor, block: int = 4096) -> Arr
     Args:
         images: (N, C, H, W) uint8.
         training: (M, C, H, W) uint8.
+        but: (N, K) int64, those of ``training`` that do not count for each image, itself for example; fewer than M.
 
     Returns:
-        (N,).
+        index: (N,) int64.
+        distance: (N,).
     """
     top, nearest = torch.full((len(images),), -torch.inf), torch.zeros(len(images), dtype=torch.int64)
     for first in range(0, len(training), block):
@@ -122,7 +131,11 @@ def nearest_distance(images: Tensor, training: Tensor, block: int = 4096) -> Arr
         half_square = y.square().sum(1) / 2
         for start in range(0, len(images), block):
             some = slice(start, start + block)
-            value, index = (images[some].flatten(1).float().sub(127.5) @ y.T - half_square).max(1)
+            score = images[some].flatten(1).float().sub(127.5) @ y.T - half_square
+            if but is not None:
+                row, column = ((but[some] >= first) & (but[some] < first + len(y))).nonzero(as_tuple=True)
+                score[row, but[some][row, column] - first] = -torch.inf
+            value, index = score.max(1)
             better = value > top[some]
             top[some] = torch.where(better, value, top[some])
             nearest[some] = torch.where(better, index + first, nearest[some])
@@ -130,7 +143,7 @@ def nearest_distance(images: Tensor, training: Tensor, block: int = 4096) -> Arr
         ((x.int() - training[i].int()).square().flatten(1).sum(1).double() / training[0].numel()).sqrt()
         for x, i in zip(images.split(block), nearest.split(block), strict=True)
     ]
-    return torch.cat(parts).numpy()
+    return nearest, torch.cat(parts).numpy()
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,11 @@ class TrainConfig:
         save_every: seconds between checkpoints.
         log_every: steps a row of log.csv.
         preview_every: images between two sample grids.
+        preview_seconds: seconds between two of them, besides, and one before the first step; longer where drawing them
+            would take more than a tenth of the time. 0 for none.
+        preview_count: samples of a grid.
+        preview_steps: calls of the network for each of them.
+        stop_after: seconds after which it stops as if it had been asked to; 0 for never.
     """
 
     images: int = 320_000
@@ -82,6 +87,10 @@ class TrainConfig:
     save_every: float = 120.0
     log_every: int = 50
     preview_every: int = 32_000
+    preview_seconds: float = 0.0
+    preview_count: int = 64
+    preview_steps: int = 50
+    stop_after: float = 0.0
 
     def __post_init__(self) -> None:
         bounds: dict[str, tuple[float, float]] = {
@@ -89,6 +98,8 @@ class TrainConfig:
                   "weight_decay": (0, 1e3), "beta2": (0, 0.9999999), "drop_label": (0, 1), "drop_all": (0, 1),
                   "table_lr": (1e-12, 1e3), "ema": (0, 0.9999999), "clip": (1e-12, 1e12), "seed": (0, 2**20),
                   "save_every": (0, 1e12), "log_every": (1, 10**15), "preview_every": (1, 10**15),
+                  "preview_seconds": (0, 1e12), "preview_count": (1, 1024), "preview_steps": (1, 1000),
+                  "stop_after": (0, 1e12),
                   "calls": (0, 100), "substeps": (1, 1000), "critic_steps": (0, 100),
                   "critic_lr": (1e-12, 1e3)}  # fmt: skip
         for name, (low, high) in bounds.items():
@@ -122,4 +133,7 @@ class TrainConfig:
 
 
 # What may be changed when a run goes on: how long it is, and what it writes as it goes.
-MAY_CHANGE = ("images", "save_every", "log_every", "preview_every")
+MAY_CHANGE = (
+    "images", "save_every", "log_every", "preview_every", "preview_seconds", "preview_count", "preview_steps",
+    "stop_after",
+)  # fmt: skip

@@ -38,7 +38,7 @@ from diffusion.training.config import DivergenceError, TrainConfig, TrainError
 from diffusion.training.errors import Aim, errors_of_batch, expected_of
 from diffusion.training.history import LossHistory
 from diffusion.training.matching import Matching, make_matching
-from diffusion.training.preview import preview, preview_due, preview_path
+from diffusion.training.preview import PreviewClock, preview, preview_due, preview_path
 from diffusion.training.state import TrainingState
 from diffusion.training.stop import stop_requests, stopped
 from diffusion.training.teacher import make_teacher
@@ -101,14 +101,18 @@ def train(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
     """
     run = begin(data, config, folder, card, accelerator, start, teacher)
     state, main = run.state, accelerator.is_main_process
-    saved, before = time.monotonic(), state.seconds - time.monotonic()
+    saved = started = time.monotonic()
+    before, clock = state.seconds - started, PreviewClock(config.preview_seconds)
     bar = tqdm(total=config.steps * config.batch, initial=state.step * config.batch, unit=" images", smoothing=0.02,
                disable=not main)  # fmt: skip
     with stop_requests() as asked, bar:
         try:
-            if main and preview_due(config, state.step) and not preview_path(folder, state.step).is_file():
-                preview(state, run.schedule, card, folder, accelerator.device, asked, labels)  # that a stop cut short
+            due = preview_due(config, state.step) or clock.rings(started)
+            if main and due and not preview_path(folder, state.step).is_file():
+                draw_preview(run, clock, asked, labels)  # the first, or one that a stop cut short
             for batch in batches(run, data):
+                if 0 < config.stop_after < time.monotonic() - started:
+                    asked.append(0)
                 if stopped(accelerator, asked):
                     break
                 norm = take_step(run, batch)
@@ -117,8 +121,8 @@ def train(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
                 if time.monotonic() - saved > config.save_every:
                     run.save()
                     saved = time.monotonic()
-                if main and preview_due(config, state.step):
-                    preview(state, run.schedule, card, folder, accelerator.device, asked, labels)
+                if main and (preview_due(config, state.step) or clock.rings(time.monotonic())):
+                    draw_preview(run, clock, asked, labels)
         finally:
             # An error inside the update leaves it half done; the checkpoint before it is whole.
             if state.whole:
@@ -132,6 +136,13 @@ def train(data: ImageSet, config: TrainConfig, folder: Path, card: Card,
     del run, state
     accelerator.free_memory()
     return weights_path
+
+
+def draw_preview(run: Training, clock: PreviewClock, asked: list[int], labels: Tensor | None) -> None:
+    """Samples for whoever watches, unless the run is ``asked`` to stop meanwhile."""
+    began = time.monotonic()
+    preview(run.state, run.config, run.schedule, run.card, run.folder, run.accelerator.device, asked, labels)
+    clock.drawn(began, time.monotonic())
 
 
 def begin(data: ImageSet, config: TrainConfig, folder: Path, card: Card, accelerator: Accelerator,
