@@ -360,3 +360,12 @@ def test_a_network_of_ones_own_is_measured_and_looked_at(place: Path, held: int)
     assert loss_tab.show_measured(name) == gr.skip()
     gone = models.RUN + "b" * 22
     assert "not here" in [*loss_tab.press_measure(gone, loss_tab.THEIRS, "", 4, 1, 10, 0, models.StopFlag())][-1][1]
+
+
+def test_a_refusal_reaches_whoever_watches_as_a_sentence(place: Path) -> None:
+    watch = watching.with_reason(watching.watch_run)
+    gone: Any = {"run": "b" * 22, "go": 0, "after": 0, "step": -1}
+    assert watch.__name__ == "watch_run" and "not here" in watch(gone)["error"]
+    folder = finished(place, draft_of(2).data)
+    assert watching.with_reason(watching.keep_run_here)({"run": folder.name, "kept": True}) == {}
+    assert watch(gone | {"run": folder.name})["kept"] is True
