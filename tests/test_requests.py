@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,7 +23,7 @@ from gradio.state_holder import SessionState
 from PIL import Image
 
 from diffusion.networks.denoiser import NetworkDenoiser
-from ui import files
+from ui import files, runs
 from ui.asked import BROKEN
 from ui.demo import build_demo
 from ui.guard import LabBlocks, Site, guarded
@@ -187,3 +190,19 @@ def test_wild_values_of_server_functions_are_refused_in_a_sentence(
             assert answer.status_code in (200, 400), (name, data, answer.text)
             if answer.status_code == 400:
                 assert answer.json()["detail"].endswith("."), (name, data, answer.text)
+
+
+@pytest.mark.parametrize("place", ["elsewhere", "usual"])
+def test_nothing_of_a_run_is_served(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Neither where an operator keeps runs, nor inside the project, whose own assets are served."""
+    monkeypatch.delenv(runs.PLACE, raising=False)
+    folder = tmp_path if place == "elsewhere" else runs.runs_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as run:
+        path = Path(run, runs.DATA)
+        path.write_bytes(b"a visitor's images")
+        for asked in (path.as_posix(), os.path.relpath(path)):
+            answer = client.get(f"/gradio_api/file={asked}")
+            assert answer.status_code in (403, 404) and b"visitor" not in answer.content

@@ -24,9 +24,10 @@ from diffusion.data.sets import DataError, ImageSet
 from diffusion.images import encode, grid, to_pil
 from diffusion.networks.model import load_model
 from tests.tiny import save_tiny
-from ui import drafts, loss_tab, models, runs, seen, train_tab, turn, watching
+from ui import cost, drafts, loss_tab, models, reverse_tab, runs, sampling, seen, train_tab, turn, watching
 from ui.asked import AskedError
 from ui.runs import RunBounds, RunWish
+from ui.sidebar import default_settings
 
 pytestmark = pytest.mark.slow
 MORE = (30, 16, None, 0.995, "stratified", 0)
@@ -319,6 +320,10 @@ def test_a_run_is_drawn_from_as_it_was_saved_last(place: Path) -> None:
     assert tabs.selected == "reverse" and measured["choices"][0][1] == name and "value" not in measured
     source = models.find_source(name)
     assert source.model is not None and source.kind == "digits" and not source.is_told
+    recipe = sampling.read_recipe(source, default_settings(), sampling.Controls(network=name))
+    assert recipe.model == "network.safetensors" and folder.name not in sampling.run_name(name, recipe)
+    assert "about" in cost.words(source, recipe, cost.seconds_of(source.model, recipe, name))
+    assert reverse_tab.rounding_of(name) == ""
     first = models.shared_model(name)
     assert models.shared_model(name) is first
     time.sleep(0.01)
@@ -355,3 +360,12 @@ def test_a_network_of_ones_own_is_measured_and_looked_at(place: Path, held: int)
     assert loss_tab.show_measured(name) == gr.skip()
     gone = models.RUN + "b" * 22
     assert "not here" in [*loss_tab.press_measure(gone, loss_tab.THEIRS, "", 4, 1, 10, 0, models.StopFlag())][-1][1]
+
+
+def test_a_refusal_reaches_whoever_watches_as_a_sentence(place: Path) -> None:
+    watch = watching.with_reason(watching.watch_run)
+    gone: Any = {"run": "b" * 22, "go": 0, "after": 0, "step": -1}
+    assert watch.__name__ == "watch_run" and "not here" in watch(gone)["error"]
+    folder = finished(place, draft_of(2).data)
+    assert watching.with_reason(watching.keep_run_here)({"run": folder.name, "kept": True}) == {}
+    assert watch(gone | {"run": folder.name})["kept"] is True

@@ -40,11 +40,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
 
 
-def seconds_of(model: Model, recipe: Recipe) -> float:
-    """How long the calls of a run will take here."""
+def seconds_of(model: Model, recipe: Recipe, network: str = "") -> float:
+    """How long the calls of a run will take here; ``network``: its name on the page, if its card has another."""
     # Guidance that is not told to the network doubles the batch, see ``Guided``.
     twice = recipe.guidance != 1 and recipe.labels is not None and model.card.network.guidance is None
-    return recipe.calls(recipe.schedule) * seconds_a_call(recipe.model, len(recipe.seeds) * (1 + twice))
+    return recipe.calls(recipe.schedule) * seconds_a_call(network or model.card.name, len(recipe.seeds) * (1 + twice))
 
 
 def seconds_a_call(network: str, images: int) -> float:

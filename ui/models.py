@@ -23,7 +23,7 @@ from diffusion.networks.card import Card
 from diffusion.networks.model import Model, available, find_model, load_model, read_card
 from diffusion.sampling.recipe import Precision
 from diffusion.sampling.statistics import Moments, moments
-from ui.runs import DATA, weights_of
+from ui.runs import DATA, NAME, weights_of
 
 DEFAULT = "digits"
 ADDED = "DDPM_LAB_MODELS"  # in the environment: what networks the page has besides, with os.pathsep between them
@@ -87,6 +87,15 @@ class Source:
         if self.name.startswith(RUN):
             return "emoji" if self.image_shape[0] == 3 else "digits"
         return (self.model.card.teacher if self.model else "") or self.name.removeprefix(EXACT)
+
+    @property
+    def known_as(self) -> str:
+        """What whoever takes something away calls the network: a run's lies beside what they take, and the name of the
+        run is nobody else's business. "" for an exact denoiser.
+        """
+        if self.model is None:
+            return ""
+        return f"{NAME}.safetensors" if self.name.startswith(RUN) else self.name
 
     @property
     def precision(self) -> Precision:

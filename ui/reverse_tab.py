@@ -52,6 +52,7 @@ from ui.models import (
     AT_TIMING,
     EXACT,
     OWN,
+    RUN,
     StopFlag,
     find_source,
     shared_model,
@@ -148,7 +149,7 @@ def _cost(settings: Settings, controls: tuple[Any, ...], *, timed: bool) -> str:
     except REFUSALS:
         return ""  # Generate says why
     model = source.model if timed else None
-    return cost.words(source, recipe, None if model is None else cost.seconds_of(model, recipe))
+    return cost.words(source, recipe, None if model is None else cost.seconds_of(model, recipe, source.name))
 
 
 class AskedRun(TypedDict):
@@ -241,7 +242,8 @@ def suit_network(name: str, sampler: str, steps: float | None) -> tuple[Any, Any
 @cache
 def rounding_of(name: str) -> str:
     """What computing in bfloat16 changes in a network's images, measured here, in a sentence; nothing if it is not."""
-    if name.startswith(EXACT) or find_source(name).precision == "float32":
+    # Of a run's network, which is another one tomorrow, nothing is kept.
+    if name.startswith((EXACT, RUN)) or find_source(name).precision == "float32":
         return ""
     source = find_source(name)
     controls = Controls(network=name, count=ROUNDING_IMAGES, sampler="dpmpp", steps=ROUNDING_STEPS)

@@ -30,7 +30,7 @@ from ui.background import in_background
 from ui.cost import duration
 from ui.files import for_browser, made_path
 from ui.frames import Frame, Recorder, planes, stride
-from ui.models import DEFAULT, Source, StopFlag, data_moments
+from ui.models import DEFAULT, RUN, Source, StopFlag, data_moments
 from ui.sidebar import Settings, read_schedule
 
 PREVIEW_SECONDS = 0.1
@@ -129,7 +129,7 @@ def read_recipe(source: Source, settings: Settings, controls: Controls) -> Recip
         steps,
         range(seed, seed + count),
         schedule=schedule,
-        model=source.name if source.model else "",
+        model=source.known_as,
         sha256=source.model.card.sha256 if source.model else "",
         precision=source.precision,
         examples=source.examples,
@@ -257,7 +257,8 @@ def remark_on(source: Source, recipe: Recipe) -> str:
 
 def run_name(source: str, recipe: Recipe) -> str:
     """What files of a run are called: "ddpm-lab-digits-ddim50-seed0"."""
-    return f"ddpm-lab-{source}-{recipe.sampler}{len(recipe.steps)}-seed{recipe.seeds[0]}"
+    name = "own" if source.startswith(RUN) else source
+    return f"ddpm-lab-{name}-{recipe.sampler}{len(recipe.steps)}-seed{recipe.seeds[0]}"
 
 
 def recipe_path(frames: Path) -> Path:

@@ -43,6 +43,7 @@ from ui.watching import (
     remove_run_here,
     take_network,
     watch_run,
+    with_reason,
 )
 
 NOT_YET = "Drop some images above, or take bundled ones: then what to expect of them is said here."
@@ -231,9 +232,9 @@ def train_tab(page: Page) -> None:
         with gr.Column(scale=5, min_width=320):
             view = View(
                 "training", elem_id="lab-training", figure=training_figure(), narrow=training_figure(across=1),
-                plotly=served(PLOTLY), server_functions=[
+                plotly=served(PLOTLY), server_functions=[with_reason(function) for function in (
                     watch_run, bracket_run, take_network, pause_run_here, go_on_here, remove_run_here, keep_run_here,
-                ],
+                )],
             )  # fmt: skip
             draw = gr.Button("Draw from it", elem_id="lab-train-draw")  # pressed by that of the view
     read = [draft, drop["shown"], drop["message"], begin, classes, expected]

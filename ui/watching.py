@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +37,7 @@ from diffusion.networks.model import read_card
 from diffusion.schedules.schedule import Array
 from diffusion.schedules.spec import ScheduleSpec
 from ui import runs
+from ui.asked import AskedError
 from ui.background import in_background
 from ui.files import made_path
 from ui.runs import DATA, NAME, find_run, read_run, rows_of_log, status_of
@@ -75,6 +78,19 @@ class AskedKeeping(TypedDict):
 
     run: str
     kept: bool
+
+
+def with_reason(function: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    """A server function that answers a refusal with {"error": why}: Gradio hands a page no word of a status 400."""
+
+    @functools.wraps(function)
+    def answer(asked: Any) -> dict[str, Any]:
+        try:
+            return function(asked) or {}
+        except AskedError as error:
+            return {"error": str(error)}
+
+    return answer
 
 
 def watch_run(asked: AskedWatch) -> dict[str, Any]:

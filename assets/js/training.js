@@ -58,10 +58,10 @@ const SMOOTHED = 25; // rows of the log that the bold line is the mean of
  * @property {(asked: {run: string, go: number, after: number, step: number}) => Promise<News>} watch_run
  * @property {(asked: OfRun) => Promise<Bracket>} bracket_run
  * @property {(asked: OfRun) => Promise<{url: string, name: string}>} take_network
- * @property {(asked: OfRun) => Promise<void>} pause_run_here
- * @property {(asked: OfRun) => Promise<void>} go_on_here
- * @property {(asked: OfRun) => Promise<void>} remove_run_here
- * @property {(asked: {run: string, kept: boolean}) => Promise<void>} keep_run_here
+ * @property {(asked: OfRun) => Promise<object>} pause_run_here
+ * @property {(asked: OfRun) => Promise<object>} go_on_here
+ * @property {(asked: OfRun) => Promise<object>} remove_run_here
+ * @property {(asked: {run: string, kept: boolean}) => Promise<object>} keep_run_here
  */
 /** @typedef {{value: OfRun | null, figure: PlotlyFigure, narrow: PlotlyFigure, plotly: string}} TrainingProps */
 
@@ -91,6 +91,18 @@ export function smoothed(values) {
 const sentenceOf = (error) =>
   (error instanceof Error ? error.message : "") || "The server did not answer; it is asked again.";
 
+/**
+ * What a function in Python answered; a refusal, or no answer, as an error.
+ * @template T
+ * @param {Promise<T & {error?: string}>} asked
+ * @returns {Promise<T>}
+ */
+async function answer(asked) {
+  const found = await asked;
+  if (!found || found.error) throw new Error(found?.error ?? "");
+  return found;
+}
+
 class Training {
   /**
    * @param {HTMLElement} element
@@ -110,6 +122,7 @@ class Training {
     /** @type {Bracket | null} */
     this.bracket = null;
     this.bracketing = false;
+    this.lost = false; // whether the last look found no answer
     /** @type {News["loss_by_t"]} */
     this.byLevel = null;
     this.visible = false;
@@ -190,7 +203,7 @@ class Training {
   async do(what, asked) {
     this.problem.textContent = "";
     try {
-      await this.server[what](asked);
+      await answer(this.server[what](asked));
     } catch (error) {
       this.problem.textContent = sentenceOf(error);
     }
@@ -205,7 +218,12 @@ class Training {
       remove.textContent = "Remove for ever?";
       return;
     }
-    await this.server.remove_run_here({ run: this.run });
+    try {
+      await answer(this.server.remove_run_here({ run: this.run }));
+    } catch (error) {
+      this.problem.textContent = sentenceOf(error);
+      return;
+    }
     this.forget();
     putInLink({ run: null });
   }
@@ -213,7 +231,7 @@ class Training {
   async take() {
     this.problem.textContent = "";
     try {
-      const { url, name } = await this.server.take_network({ run: this.run });
+      const { url, name } = await answer(this.server.take_network({ run: this.run }));
       el("a", { href: url, download: name }).click();
     } catch (error) {
       this.problem.textContent = sentenceOf(error);
@@ -252,16 +270,16 @@ class Training {
     let wait = EVERY;
     try {
       const last = this.rows[this.rows.length - 1];
-      const news = await this.server.watch_run({
-        run,
-        go: this.news?.go ?? 0,
-        after: last ? last[0] : 0,
-        step: this.grids.length ? this.grids[this.grids.length - 1].step : -1,
-      });
+      const step = this.grids.length ? this.grids[this.grids.length - 1].step : -1;
+      const asked = { run, go: this.news?.go ?? 0, after: last ? last[0] : 0, step };
+      const news = await answer(this.server.watch_run(asked));
       if (run !== this.run) return;
+      if (this.lost) this.problem.textContent = "";
+      this.lost = false;
       this.take_in(news);
       wait = news.more ? 0 : news.alive ? EVERY : SELDOM;
     } catch (error) {
+      this.lost = true;
       this.problem.textContent = sentenceOf(error);
       wait = SELDOM;
     }
@@ -313,7 +331,7 @@ class Training {
     this.bracketing = true;
     const { run } = this;
     try {
-      const bracket = await this.server.bracket_run({ run });
+      const bracket = await answer(this.server.bracket_run({ run }));
       if (run !== this.run) return;
       this.bracket = bracket;
       this.draw();
