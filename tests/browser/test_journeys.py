@@ -662,7 +662,7 @@ def test_nothing_sticks_out_sideways(page: Page, width: int, height: int) -> Non
     page.set_viewport_size({"width": width, "height": height})
     page.reload()
     page.wait_for_selector(".lab-forward[data-state=ready]")
-    for tab in ("Forward", "Schedule", "Reverse", "Loss"):
+    for tab in ("Forward", "Schedule", "Reverse", "Loss", "Plane", "Train"):
         open_tab(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
